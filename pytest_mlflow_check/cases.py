@@ -1,0 +1,92 @@
+"""What is to be launched: a project, its entry points and parameters, and a case.
+
+Plain data, in MLflow's own words. `project` makes these from an MLproject file, `launch` starts them,
+and the checks look things up in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an entry point.
+
+    Attributes:
+        name: the name as written in the MLproject file.
+        type: `string`, `float`, `path` and `uri` mean something to MLflow; any other word is kept as it
+            is and treated as a string (mlflow.projects._project_spec.Parameter, MLflow 3.17).
+        default: the default as text, the way MLflow passes it on, or None where there is none.
+        null_default: whether the file says `default: null`, which MLflow counts as no default at all.
+        line: 1-based line of the MLproject file; None for a parameter that stands in no file.
+    """
+
+    name: str
+    type: str = "string"
+    default: str | None = None
+    null_default: bool = False
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """A command that MLflow can run.
+
+    Attributes:
+        name: `main`, another name from the MLproject file, or a script such as `train.py`.
+        command: the shell command with `{placeholders}` (`str.format`).
+        parameters: the declared parameters by name, in the order of the file.
+        line: 1-based line of the MLproject file; None for a script.
+    """
+
+    name: str
+    command: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """A directory MLflow can run.
+
+    Attributes:
+        directory: absolute path.
+        mlproject: absolute path of the MLproject file, or None for a bare directory.
+        name: the project's own name, if it gives one.
+        entry_points: the declared entry points by name.
+    """
+
+    directory: Path
+    mlproject: Path | None = None
+    name: str | None = None
+    entry_points: Mapping[str, EntryPoint] = field(default_factory=dict)
+
+    def place(self, line: int | None) -> str | None:
+        """`MLproject:6` for line 6 of this project's file; None where there is no such line."""
+        if self.mlproject is None or line is None:
+            return None
+        return f"{self.mlproject.name}:{line}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One entry point with one set of parameter values.
+
+    Attributes:
+        id: stands in the node id; unique within the project.
+        project: the project it belongs to.
+        entry_point: what is run.
+        params: the values given by the user, as text; parameters left out keep their default.
+        fluent: the plain command, with `{placeholders}`, or None for the entry point's own command.
+        env: environment variables that both launches get.
+    """
+
+    id: str
+    project: Project
+    entry_point: EntryPoint
+    params: Mapping[str, str] = field(default_factory=dict)
+    fluent: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,22 @@
+"""The one exception that means: the user can mend this, and here is how."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in a project, in settings or on the command line.
+
+    The message is complete: it names the file and the key, and says what to write instead. It is shown
+    as it is, without a traceback. Every other exception is a fault of this package and is shown as one.
+    """
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean "x"?` for a near miss, else the list of what is known."""
+    known = sorted(known)
+    if close := difflib.get_close_matches(word, known, n=1, cutoff=0.6):
+        return f'did you mean "{close[0]}"?'
+    return f"known: {', '.join(known)}"

@@ -1,0 +1,390 @@
+"""Reading a project directory and its MLproject file the way MLflow reads them, without importing MLflow.
+
+Source of facts: `mlflow.projects._project_spec.load_project` and `Project.get_entry_point`, MLflow 3.17.2 and
+2.22.5, which are the same. Where MLflow dies of a file with whatever Python exception comes, this gives a
+message that says what to write.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from pytest_mlflow_check.cases import EntryPoint, Parameter, Project
+from pytest_mlflow_check.command import (
+    check_command,
+    check_fluent,
+    complete_params,
+    extra_params,
+    path_exists,
+    render_command,
+    shown_path,
+    unset_null_defaults,
+)
+from pytest_mlflow_check.errors import UserError
+
+__all__ = [
+    "check_command",
+    "check_fluent",
+    "complete_params",
+    "extra_params",
+    "read_project",
+    "render_command",
+    "resolve_entry_point",
+    "shown_path",
+    "unset_null_defaults",
+]
+
+_ENVIRONMENT_FIELDS = ("docker_env", "python_env", "conda_env")
+_SCRIPT_SUFFIXES = (".py", ".sh", ".R")
+_ENTRY_POINTS_SAMPLE = 'write:\n      entry_points:\n        main:\n          command: "python train.py"'
+_YAML_HINTS = {
+    r"'\t'": "indent with spaces: YAML takes no tabs",
+    "mapping values are not allowed": 'put text with ": " in it in quotes',
+    "expected <block end>": "put text that begins with {, [ or a quote in quotes, or mend the indentation",
+    "undefined alias": "put text that begins with * in quotes",
+    "constructor for the tag": "remove the tag, or put text that begins with ! in quotes",
+    "another document": "keep one document: remove all from this line on",
+    "this value can't be read": "put it in quotes if it is text",
+}
+_COMMAND_SAMPLE = 'write below it:  command: "python train.py"'
+
+
+def read_project(directory: Path) -> Project:
+    """The project in a directory: its MLproject file, or a bare directory where there is none.
+
+    The file may be spelt in any mix of upper and lower case. It is read as UTF-8. Commands are not looked at
+    yet: `resolve_entry_point` does that for the one entry point that is used.
+
+    Raises:
+        UserError: the directory or the file can't be read, or MLflow couldn't make sense of the file.
+    """
+    # Path.resolve would follow symbolic links, and messages would name a path the user never wrote.
+    directory = Path(os.path.abspath(directory))
+    file = _find_mlproject(directory)
+    if file is None:
+        return Project(directory)
+    document = _load(file)
+    _check_environment(file, document)
+    name = document.get("name")
+    return Project(directory, file, None if name is None else str(name), _entry_points(file, document))
+
+
+def resolve_entry_point(project: Project, name: str) -> EntryPoint:
+    """The entry point of that name: a declared one, else a script with the command MLflow gives it.
+
+    Raises:
+        UserError: there is neither; the script doesn't exist; or the command can't be filled in (see
+            `command.check_command`).
+    """
+    entry_point = project.entry_points.get(name) or _script(project, name)
+    check_command(project, entry_point)
+    return entry_point
+
+
+# the file
+
+
+class _Mapping(dict[Hashable, object]):
+    """A YAML mapping that knows the line of each key. Its text is that of a dict, as in MLflow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[Hashable, int] = {}
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, with `_Mapping` for mappings and a line in every error."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """PyYAML converts values without looking at them first: the date 2020-13-45 is a ValueError."""
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception as error:
+            problem = f"this value can't be read ({error})"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+    def construct_lined_mapping(self, node: yaml.MappingNode) -> Iterator[_Mapping]:
+        """In two steps, as PyYAML wants it, so that a mapping may contain itself."""
+        mapping = _Mapping()
+        yield mapping
+        # This also puts the pairs of merged mappings (`<<: *name`) into node.value, before the mapping's own.
+        mapping.update(self.construct_mapping(node))
+        for key_node, _ in node.value:
+            mapping.lines[self.construct_object(key_node)] = key_node.start_mark.line + 1
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_lined_mapping)
+
+
+def _fail(file: Path, line: int | None, *message: str) -> NoReturn:
+    place = shown_path(file) if line is None else f"{shown_path(file)}:{line}"
+    raise UserError(f"{place}: " + "\n  ".join(message)) from None
+
+
+def _find_mlproject(directory: Path) -> Path | None:
+    shown = shown_path(directory)
+    try:
+        found = sorted(entry for entry in directory.iterdir() if entry.name.lower() == "mlproject")
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no directory {shown}\n  name the one that holds the MLproject: --mlflow-project=DIR"
+        ) from None
+    except NotADirectoryError:
+        parent = shlex.quote(shown_path(directory.parent))
+        raise UserError(
+            f"{shown} is not a directory\n  name the one it lies in: --mlflow-project={parent}"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"can't read the directory {shown}: {error.strerror}\n"
+            "  let this user read it, or name another: --mlflow-project=DIR"
+        ) from None
+    if len(found) > 1:
+        raise UserError(
+            f"{shown} has {len(found)} MLproject files: {', '.join(entry.name for entry in found)}\n"
+            "  MLflow takes the one that the file system happens to list first: keep only one"
+        )
+    return found[0] if found else None
+
+
+def _load(file: Path) -> _Mapping:
+    """The file's content, which has to be a mapping."""
+    text = _read_text(file)
+    try:
+        document = yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        raise UserError(_yaml_message(file, error)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        code = f"{error.character:04X}"
+        _fail(file, line, f"not valid YAML: the character U+{code} may not stand in it", "remove it")
+    except RecursionError:
+        _fail(file, None, "the YAML is nested too deeply to be read", _ENTRY_POINTS_SAMPLE)
+    if isinstance(document, _Mapping):
+        return document
+    if document is None:
+        _fail(file, None, "the file is empty", _ENTRY_POINTS_SAMPLE)
+    _fail(file, None, f"the file holds {_kind(document)}, not keys with values", _ENTRY_POINTS_SAMPLE)
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        _fail(
+            file, line, f"the byte 0x{error.object[error.start]:02x} is not UTF-8", "save the file as UTF-8"
+        )
+    except IsADirectoryError:
+        _fail(file, None, "this is a directory, and MLflow reads a file of that name", "rename the directory")
+    except OSError as error:
+        _fail(file, None, f"can't read the file: {error.strerror}", "let this user read it, or remove it")
+
+
+def _yaml_message(file: Path, error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    place = f"{shown_path(file)}:{mark.line + 1}:{mark.column + 1}" if mark else shown_path(file)
+    reason = ", ".join(part for part in (error.context, error.problem) if part)
+    lines = [f"{place}: not valid YAML: {reason}"]
+    if mark and (snippet := mark.get_snippet(indent=6)):
+        lines.append(snippet)
+    problem = error.problem or ""
+    lines.extend(f"  {hint}" for part, hint in _YAML_HINTS.items() if part in problem)
+    return "\n".join(lines)
+
+
+# its content
+
+
+def _kind(value: object) -> str:
+    """What a value is, in words for a message."""
+    kinds: tuple[tuple[type, str], ...] = (
+        (type(None), "nothing"),
+        (dict, "a mapping"),
+        (list, "a list"),
+        (str, "text"),
+        (bool, "true or false"),
+        (int, "a number"),
+        (float, "a number"),
+    )
+    return next((words for kind, words in kinds if isinstance(value, kind)), f"a {type(value).__name__}")
+
+
+def _check_environment(file: Path, document: _Mapping) -> None:
+    """Refuse what MLflow refuses about a project's environment, and projects for Databricks."""
+    fields = [name for name in _ENVIRONMENT_FIELDS if name in document]
+    if len(fields) > 1:
+        line = max(document.lines[name] for name in fields)
+        _fail(file, line, f"MLflow takes only one of {', '.join(fields)}", "remove the others")
+    if document.get("databricks_spark_job") is not None:
+        line = document.lines["databricks_spark_job"]
+        what = '"databricks_spark_job" needs a Databricks cluster: this project can\'t be launched locally'
+        _fail(file, line, what, "remove the key, or check another project")
+    if document.get("docker_env"):
+        _check_docker(file, document.lines["docker_env"], document["docker_env"])
+    for field in ("python_env", "conda_env"):
+        named = document.get(field)
+        if not named:
+            continue
+        line = document.lines[field]
+        if not isinstance(named, str):
+            what = f'"{field}" is {_kind(named)}, and MLflow wants the name of a file'
+            _fail(file, line, what, f"write the content into a file beside this one:  {field}: {field}.yaml")
+        if not path_exists(file.parent / named):
+            what = f'"{field}" names the file {named}, which doesn\'t exist'
+            _fail(file, line, what, f"write a path relative to {shown_path(file.parent)}, or remove the line")
+
+
+def _check_docker(file: Path, line: int, docker: object) -> None:
+    if not isinstance(docker, dict) or not docker.get("image"):
+        _fail(file, line, '"docker_env" names no image', "write below it:  image: NAME")
+    volumes = docker.get("volumes") or []
+    if not isinstance(volumes, list) or not all(isinstance(volume, str) for volume in volumes):
+        _fail(file, line, '"volumes" isn\'t a list of texts', 'write:  volumes: ["/here:/there"]')
+    environment = docker.get("environment") or []
+    if not isinstance(environment, list) or not all(isinstance(item, (list, str)) for item in environment):
+        what = '"environment" isn\'t a list of names and of [name, value] pairs'
+        _fail(file, line, what, 'write:  environment: ["COPIED", ["NEW", "value"]]')
+
+
+def _entry_points(file: Path, document: _Mapping) -> dict[str, EntryPoint]:
+    declared = document.get("entry_points", _Mapping())
+    if not isinstance(declared, _Mapping):
+        what = f'"entry_points" holds {_kind(declared)}, not names with commands'
+        _fail(file, document.lines["entry_points"], what, _ENTRY_POINTS_SAMPLE)
+    entry_points = {}
+    for name, spec in declared.items():
+        line = declared.lines[name]
+        if not isinstance(name, str):
+            what = f"YAML reads the name of this entry point as {name}, not as text: it can never be started"
+            _fail(file, line, what, "write the name in quotes")
+        entry_points[name] = _entry_point(file, line, name, spec)
+    return entry_points
+
+
+def _entry_point(file: Path, line: int, name: str, spec: object) -> EntryPoint:
+    if not isinstance(spec, _Mapping):
+        _fail(
+            file,
+            line,
+            f'entry point "{name}" holds {_kind(spec)}, not a mapping with "command"',
+            _COMMAND_SAMPLE,
+        )
+    command = spec.get("command")
+    if command is None:
+        _fail(file, line, f'entry point "{name}" has no command', _COMMAND_SAMPLE)
+    if not isinstance(command, str):
+        what = f'"command" of entry point "{name}" is {_kind(command)}, not text'
+        _fail(file, spec.lines["command"], what, 'write:  command: "python train.py"')
+    declared = spec.get("parameters", _Mapping())
+    if not isinstance(declared, _Mapping):
+        what = f'"parameters" of entry point "{name}" holds {_kind(declared)}, not names with types'
+        how = "remove the key, or write below it:  alpha: {type: float, default: 0.5}"
+        _fail(file, spec.lines["parameters"], what, how)
+    parameters = [_parameter(file, declared.lines[key], key, value) for key, value in declared.items()]
+    return EntryPoint(name, command, {parameter.name: parameter for parameter in parameters}, line)
+
+
+def _parameter(file: Path, line: int, key: Hashable, spec: object) -> Parameter:
+    # MLflow fills in the command under str(key) (`EntryPoint._sanitize_value_dict`).
+    name = str(key)
+    if isinstance(spec, str):
+        spec = {"type": spec}
+    if not isinstance(spec, dict):
+        what = f'parameter "{name}" holds {_kind(spec)}, and MLflow wants a type or a mapping'
+        _fail(file, line, what, f"write:  {name}: {_parameter_sample(spec)}")
+    default = spec.get("default")
+    if default is None and not isinstance(key, str):
+        what = f"YAML reads the name of this parameter as {name}, not as text: no value can be given"
+        _fail(file, line, what, "write the name in quotes")
+    return Parameter(
+        name=name,
+        type=str(spec.get("type") or "string"),
+        default=None if default is None else str(default),
+        null_default=default is None and "default" in spec,
+        line=line,
+    )
+
+
+def _parameter_sample(value: object) -> str:
+    if isinstance(value, bool):
+        return f"{{default: {str(value).lower()}}}"
+    if isinstance(value, (int, float)):
+        return f"{{type: {type(value).__name__}, default: {value}}}"
+    return '{type: string, default: "text"}'
+
+
+# scripts
+
+
+def _script(project: Project, name: str) -> EntryPoint:
+    # os.path.splitext, as MLflow uses: Path.suffix ignores a slash at the end.
+    suffix = os.path.splitext(name)[1]  # noqa: PTH122
+    if suffix not in _SCRIPT_SUFFIXES:
+        raise UserError(_no_entry_point(project, name))
+    if not os.path.isfile(project.directory / name):  # noqa: PTH113  (Path.is_file raises for a long name)
+        raise UserError(_no_script(project, name))
+    quoted = shlex.quote(name)
+    if suffix == ".R":
+        return EntryPoint(name, f"Rscript -e \"mlflow::mlflow_source('{quoted}')\" --args")
+    interpreter = "python" if suffix == ".py" else os.environ.get("SHELL", "bash")
+    return EntryPoint(name, f"{interpreter} {quoted}")
+
+
+def _scripts(directory: Path) -> list[str]:
+    """The scripts in a directory, those first that are usually started."""
+    names = [path.name for path in directory.glob("*") if path.suffix in _SCRIPT_SUFFIXES]
+    usual = {"main", "train", "run"}
+    return sorted(names, key=lambda name: (Path(name).stem not in usual, name))
+
+
+def _choice(names: list[str], best: str) -> str:
+    return f"--mlflow-entry-point={shlex.quote(best)}   (there are: {', '.join(names)})"
+
+
+def _did_you_mean(name: str, names: list[str]) -> tuple[str, str | None]:
+    """The end of a message's first line, and the name that is meant, if any."""
+    close = difflib.get_close_matches(name, names, n=1)
+    return (f'; did you mean "{close[0]}"?', close[0]) if close else ("", None)
+
+
+def _no_entry_point(project: Project, name: str) -> str:
+    declared = list(project.entry_points)
+    scripts = _scripts(project.directory)
+    # Nobody typed `main`: it is the default.
+    question, meant = _did_you_mean(name, [*declared, *scripts]) if name != "main" else ("", None)
+    if project.mlproject is not None:
+        lines = [f'{shown_path(project.mlproject)} has no entry point "{name}"{question}']
+    elif name == "main":
+        lines = [f"no MLproject in {shown_path(project.directory)} and no entry point given."]
+    else:
+        directory = shown_path(project.directory)
+        lines = [f'no MLproject in {directory}, so the entry point "{name}" has to be a script{question}']
+    if declared:
+        lines.append(f"name one:  {_choice(declared, meant if meant in declared else declared[0])}")
+    if scripts:
+        best = meant if meant in scripts else scripts[0]
+        lines.append(f"{'or' if declared else 'name'} a script: {_choice(scripts, best)}")
+    if not declared and not scripts:
+        lines.append("there is no script (.py, .sh, .R) either: is this the right directory?")
+    return "\n  ".join(lines)
+
+
+def _no_script(project: Project, name: str) -> str:
+    folder = Path(name).parent
+    scripts = [str(folder / script) for script in _scripts(project.directory / folder)]
+    names = [*project.entry_points, *(scripts or _scripts(project.directory))]
+    question, meant = _did_you_mean(name, names)
+    message = f'there is no script "{name}" in {shown_path(project.directory)}{question}'
+    if not names:
+        return f"{message}\n  there is no other script (.py, .sh, .R) either: is this the right directory?"
+    return f"{message}\n  name one:  {_choice(names, meant or names[0])}"
