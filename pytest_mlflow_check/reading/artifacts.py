@@ -1,0 +1,84 @@
+"""The files below a run's artifact root."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from pytest_mlflow_check.reading.formats import sniff
+from pytest_mlflow_check.records import Artifact
+
+MLMODEL = "MLmodel"
+# The path of a model whose files lie in the artifact root itself. `runs:/<run id>/.` registers and loads
+# (measured with MLflow 3.17.2 and 2.22.5).
+ROOT = "."
+
+
+@dataclass(frozen=True)
+class ArtifactTree:
+    """What lies below an artifact root.
+
+    Attributes:
+        artifacts: files by path; not those of the models in `models`, unless the model is the root itself.
+        models: directories with an `MLmodel` file, by path.
+    """
+
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    models: dict[str, Path] = field(default_factory=dict)
+
+
+def local_directory(location: str | None) -> Path | None:
+    """The directory that an artifact location means; None where it isn't an absolute place on this machine.
+
+    MLflow undoes percent-encoding in plain paths as it does in `file:` URIs
+    (`mlflow.utils.file_utils.local_file_uri_to_path`, 3.17.2 and 2.22.5), so this does too.
+    """
+    if not location:
+        return None
+    if location.startswith("file:"):
+        location = urlsplit(location).path
+    path = Path(url2pathname(location))
+    return path if path.is_absolute() else None
+
+
+def list_artifacts(location: str | None) -> ArtifactTree:
+    """The files and model directories below the artifact root at `location`, sorted by path.
+
+    A link is taken as the file it leads to if that lies below the root too, else left out. A model that is
+    the root itself keeps no file from being listed: nothing tells its files from the run's others.
+    """
+    root = local_directory(location)
+    if root is None:
+        return ArtifactTree()
+    artifacts: dict[str, Artifact] = {}
+    models: dict[str, Path] = {}
+    for directory, subdirectories, names in os.walk(root):
+        path = Path(directory).relative_to(root).as_posix()
+        if MLMODEL in names:
+            models[path] = Path(directory)
+            if path != ROOT:
+                subdirectories.clear()
+                continue
+        for name in names:
+            artifact = _artifact(root, Path(directory, name))
+            if artifact is not None:
+                artifacts[artifact.path] = artifact
+    return ArtifactTree(dict(sorted(artifacts.items())), dict(sorted(models.items())))
+
+
+def _artifact(root: Path, file: Path) -> Artifact | None:
+    try:
+        if file.is_symlink() and not file.resolve(strict=True).is_relative_to(root.resolve()):
+            return None
+        status = file.stat()
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links, before Python 3.13
+        return None
+    # A named pipe would block whoever opens it.
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    path = file.relative_to(root).as_posix()
+    return Artifact(path=path, size=status.st_size, format=sniff(file, status.st_size), file=file)

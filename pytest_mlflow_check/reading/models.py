@@ -1,0 +1,115 @@
+"""The models of a run: MLflow 3's logged models, and directories with an `MLmodel` file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_mlflow_check.reading.artifacts import MLMODEL, local_directory
+from pytest_mlflow_check.reading.content import read_mapping
+from pytest_mlflow_check.records import Model
+
+# `LoggedModelStatus.from_int` of MLflow 3.17.2; 0 is UNSPECIFIED, which isn't final either.
+_STATUS = {0: "PENDING", 1: "PENDING", 2: "READY", 3: "FAILED"}
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A logged model as an MLflow 3 store describes it.
+
+    Attributes:
+        model_id: `m-…`.
+        name: `name=` of `log_model`.
+        run_id: the run that logged it, or None.
+        status: `READY`, `PENDING` or `FAILED`.
+        created: milliseconds since the epoch.
+        location: where its files lie: a `file:` URI or a path.
+    """
+
+    model_id: str
+    name: str
+    run_id: str | None
+    status: str
+    created: int
+    location: str
+
+
+def logged_model_status(status: object) -> str:
+    """`READY`, `PENDING` or `FAILED` for a status as stores hold it, a number or a text."""
+    if isinstance(status, int):
+        return _STATUS.get(status, "FAILED")
+    return status if isinstance(status, str) and status in _STATUS.values() else "FAILED"
+
+
+def run_models(
+    run_id: str, logged: Iterable[LoggedModel], directories: Mapping[str, Path]
+) -> dict[str, Model]:
+    """The models of a run by name; a second one of the same name is `name#2`, a third `name#3`.
+
+    Args:
+        run_id: the run.
+        logged: its logged models, which come first, in the order of their creation.
+        directories: its model directories by artifact path.
+    """
+    oldest_first = sorted(logged, key=lambda model: (model.created, model.model_id))
+    found = [_of_logged_model(model) for model in oldest_first]
+    found += [_of_directory(run_id, path, directory) for path, directory in sorted(directories.items())]
+    models: dict[str, Model] = {}
+    for model in found:
+        models[_free_name(model.name, models)] = model
+    return models
+
+
+def _of_logged_model(model: LoggedModel) -> Model:
+    # A location elsewhere (`s3://…`) is kept for its text; nothing can be read there.
+    directory = local_directory(model.location)
+    flavors, signature = ((), None) if directory is None else _flavors_and_signature(directory)
+    return Model(
+        name=model.name,
+        uri=f"models:/{model.model_id}",
+        path=directory or Path(model.location),
+        flavors=flavors,
+        signature=signature,
+        status=model.status,
+        model_id=model.model_id,
+    )
+
+
+def _of_directory(run_id: str, path: str, directory: Path) -> Model:
+    flavors, signature = _flavors_and_signature(directory)
+    return Model(
+        name=path, uri=f"runs:/{run_id}/{path}", path=directory, flavors=flavors, signature=signature
+    )
+
+
+def _free_name(name: str, taken: Mapping[str, Model]) -> str:
+    free, count = name, 1
+    while free in taken:
+        count += 1
+        free = f"{name}#{count}"
+    return free
+
+
+def _flavors_and_signature(directory: Path) -> tuple[tuple[str, ...], str | None]:
+    mlmodel = read_mapping(directory / MLMODEL)
+    flavors = mlmodel.get("flavors")
+    names = tuple(sorted(map(str, flavors))) if isinstance(flavors, dict) else ()
+    return names, _signature(mlmodel.get("signature"))
+
+
+def _signature(signature: object) -> str | None:
+    if not isinstance(signature, dict):
+        return None
+    parts = {part: _parsed(signature.get(part)) for part in ("inputs", "outputs", "params")}
+    return json.dumps(parts, sort_keys=True, default=str)
+
+
+def _parsed(part: object) -> Any:
+    # `ModelSignature.to_dict` (MLflow 3.17.2 and 2.22.5) writes each part as JSON inside the YAML.
+    try:
+        return json.loads(part) if isinstance(part, str) else part
+    except ValueError:
+        return part

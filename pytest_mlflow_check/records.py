@@ -1,0 +1,237 @@
+"""What was logged: everything one launch left in its store, as plain frozen data.
+
+Nothing here knows MLflow, a store or pytest. The checks compare these records, and people get at them
+through the fixtures: `launch.run.params["index"]`, `launch.run.metrics["loss"].values`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_mlflow_check.errors import UserError
+
+Mode = Literal["fluent", "mlflow-run"]
+
+
+@dataclass(frozen=True, eq=False)
+class MetricSeries:
+    """All points logged under one key, in logged order, exact repeats dropped.
+
+    A repeat is a point with the same step, timestamp and value as an earlier one. SQL stores can't hold
+    it, since the whole tuple is their key, and MLflow 3 writes one by itself into a file store when a
+    model is logged after a metric (measured with 3.17.2).
+
+    Attributes:
+        key: the metric's name.
+        steps: int64, shape (points,).
+        values: float64, shape (points,).
+        timestamps: int64, shape (points,), milliseconds since the epoch.
+    """
+
+    key: str
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    timestamps: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file among a run's artifacts; files of a logged model are not among them.
+
+    Attributes:
+        path: relative to the run's artifact root, with forward slashes.
+        size: bytes.
+        format: `pickle`, … where the content is that of a serialised object, else None.
+        file: where the file lies now.
+    """
+
+    path: str
+    size: int
+    format: str | None
+    file: Path
+
+    def digest(self) -> str:
+        """SHA-256 of the content, in hex; read from disk each time it is asked for."""
+        digest = hashlib.sha256()
+        with self.file.open("rb") as content:
+            while block := content.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as MLflow keeps it: a 3.x logged model, or a directory with an `MLmodel` file.
+
+    Attributes:
+        name: `name=` of `log_model` in MLflow 3, the artifact path in MLflow 2.
+        uri: what `mlflow.register_model` takes: `models:/m-…` or `runs:/<run id>/<path>`.
+        path: the model's directory on disk.
+        flavors: sorted names of the flavors.
+        signature: the signature as canonical JSON text, or None for a model without one.
+        status: `READY`, `PENDING` or `FAILED`; a directory with an `MLmodel` file is always `READY`.
+        model_id: `m-…` in MLflow 3, else None.
+    """
+
+    name: str
+    uri: str
+    path: Path
+    flavors: tuple[str, ...] = ()
+    signature: str | None = None
+    status: str = "READY"
+    model_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelProof:
+    """What happened when a model was registered and loaded back in a process of its own.
+
+    Attributes:
+        uri: the `Model.uri` this is about.
+        registered: whether a version was made and became READY.
+        loaded: whether `models:/NAME/1` loaded.
+        error: the exception's type and message where one of the two failed, else None.
+    """
+
+    uri: str
+    registered: bool
+    loaded: bool
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model, as the project itself registered it."""
+
+    version: str
+    source: str | None = None
+    run_id: str | None = None
+    status: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A name in the registry with its versions, oldest first."""
+
+    name: str
+    versions: tuple[ModelVersion, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An input of a run (`mlflow.log_input`); `context` is `training` or the like, or None."""
+
+    name: str
+    digest: str
+    source_type: str
+    context: str | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that one MLflow run logged.
+
+    Attributes:
+        run_id: 32 hex digits.
+        name: MLflow's run name, given or invented.
+        experiment: the experiment's name.
+        status: `RUNNING`, `FINISHED`, `FAILED`, `KILLED` or `SCHEDULED`.
+        start_time, end_time: milliseconds since the epoch; `end_time` is None for a run never ended.
+        parent_id: the parent's run id for a nested run.
+        children: run ids of the nested runs, in order of their start.
+        params, tags: as text. `tags` holds MLflow's own tags too.
+        metrics: series by key.
+        artifacts: files by path, those of models left out.
+        models: by name; a second model of the same name in one run is `name#2`.
+        datasets: in no particular order; sorted by name, digest and context.
+    """
+
+    run_id: str
+    name: str = ""
+    experiment: str = "Default"
+    status: str = "FINISHED"
+    start_time: int = 0
+    end_time: int | None = None
+    parent_id: str | None = None
+    children: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, MetricSeries] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
+    datasets: tuple[Dataset, ...] = ()
+
+
+@dataclass(frozen=True)
+class StoreRecord:
+    """Everything in one store: every run of every experiment, oldest first, and the registry."""
+
+    runs: tuple[RunRecord, ...] = ()
+    registered_models: tuple[RegisteredModel, ...] = ()
+
+    def only_run(self, who: str) -> RunRecord:
+        """The one top-level run.
+
+        Raises:
+            UserError: where there is none, or more than one; `who` says who logged them.
+        """
+        top = [run for run in self.runs if run.parent_id is None]
+        if len(top) != 1:
+            raise UserError(f"{who} logged {len(top)} top-level runs, not one; look at .runs instead of .run")
+        return top[0]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One case started in one mode.
+
+    Attributes:
+        mode: `fluent` or `mlflow-run`.
+        command: the command line as a user would type it.
+        exit_code: as the operating system gave it, negative for a signal; None after a timeout.
+        duration: seconds.
+        directory: the project's copy in which it ran.
+        store_uri: the tracking URI of its own store.
+        stdout, stderr: the last 64 kB of the output.
+        stdout_path, stderr_path: the whole of it.
+        record: what the store held when the launch had ended.
+        proofs: by `Model.uri`.
+    """
+
+    mode: Mode
+    command: str
+    exit_code: int | None
+    duration: float
+    directory: Path
+    store_uri: str
+    stdout: str = field(default="", repr=False)
+    stderr: str = field(default="", repr=False)
+    stdout_path: Path | None = None
+    stderr_path: Path | None = None
+    record: StoreRecord = field(default_factory=StoreRecord, repr=False)
+    proofs: Mapping[str, ModelProof] = field(default_factory=dict, repr=False)
+
+    @property
+    def runs(self) -> tuple[RunRecord, ...]:
+        """Every run the launch logged, oldest first."""
+        return self.record.runs
+
+    @property
+    def run(self) -> RunRecord:
+        """The one top-level run.
+
+        Raises:
+            UserError: where there is none, or more than one.
+        """
+        return self.record.only_run(f"{self.command!r}, which ended with exit code {self.exit_code},")

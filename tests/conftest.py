@@ -1,0 +1,55 @@
+"""What all tests share: an environment without the user's MLflow, and projects that cost little to launch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+FILES = {
+    "MLproject": 'entry_points:\n  main:\n    command: "python train.py"\n',
+    "train.py": 'print("trained")\n',
+}
+
+
+class MakeProject(Protocol):
+    """What the fixture `make_project` gives."""
+
+    def __call__(self, directory: str = "proj", files: Mapping[str, str] = FILES) -> Path:
+        """Writes the files into a directory, an MLproject and a script without MLflow by default."""
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes away every MLflow variable but two, without which MLflow phones home and refuses file stores."""
+    for name in [name for name in os.environ if "MLFLOW_" in name]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Without what else is installed here: Hypothesis takes a second at the end of each inner session."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:anyio -p no:platformdirs")
+    return pytester
+
+
+@pytest.fixture
+def make_project(pytester: pytest.Pytester) -> MakeProject:
+    """Makes projects in the test's own directory."""
+
+    def make(directory: str = "proj", files: Mapping[str, str] = FILES) -> Path:
+        project = pytester.path / directory
+        for name, text in files.items():
+            file = project / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        return project
+
+    return make
