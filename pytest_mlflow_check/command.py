@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from pytest_mlflow_check.cases import Case, EntryPoint, Parameter, Project
-from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.errors import UserError, shown_path
 
 # What a TOML file could say for a parameter of that type; everything else is text.
 _TOML_SAMPLES = {
@@ -33,14 +33,6 @@ _TOML_SAMPLES = {
 }
 _TEXT_SAMPLE = '"text"'
 _NUMBERS = {"int": ("an int", int), "integer": ("an int", int), "float": ("a float", float)}
-
-
-def shown_path(path: Path) -> str:
-    """The path as messages name it: relative to the current directory when below it, else as it is."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def path_exists(path: Path) -> bool:

@@ -1,9 +1,10 @@
-"""The one exception that means: the user can mend this, and here is how."""
+"""The one exception that means: the user can mend this, and here is how; and how messages name things."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -20,3 +21,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if close := difflib.get_close_matches(word, known, n=1, cutoff=0.6):
         return f'did you mean "{close[0]}"?'
     return f"known: {', '.join(known)}"
+
+
+def shown_path(path: Path) -> str:
+    """The path as messages name it: relative to the current directory when below it, else as it is."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

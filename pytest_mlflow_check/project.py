@@ -24,10 +24,9 @@ from pytest_mlflow_check.command import (
     extra_params,
     path_exists,
     render_command,
-    shown_path,
     unset_null_defaults,
 )
-from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.errors import UserError, shown_path
 
 __all__ = [
     "check_command",
@@ -37,7 +36,6 @@ __all__ = [
     "read_project",
     "render_command",
     "resolve_entry_point",
-    "shown_path",
     "unset_null_defaults",
 ]
 

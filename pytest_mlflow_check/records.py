@@ -202,6 +202,7 @@ class Launch:
         exit_code: as the operating system gave it, negative for a signal; None after a timeout.
         duration: seconds.
         directory: the project's copy in which it ran.
+        workspace, origin: the whole copy that holds it, and the directory that was copied.
         store_uri: the tracking URI of its own store.
         stdout, stderr: the last 64 kB of the output.
         stdout_path, stderr_path: the whole of it.
@@ -219,8 +220,14 @@ class Launch:
     stderr: str = field(default="", repr=False)
     stdout_path: Path | None = None
     stderr_path: Path | None = None
+    workspace: Path | None = None
+    origin: Path | None = None
     record: StoreRecord = field(default_factory=StoreRecord, repr=False)
     proofs: Mapping[str, ModelProof] = field(default_factory=dict, repr=False)
+
+    def as_original(self, text: str) -> str:
+        """A text with the places of the copy in it turned into those of the user's own files."""
+        return text.replace(str(self.workspace), str(self.origin)) if self.workspace else text
 
     @property
     def runs(self) -> tuple[RunRecord, ...]:

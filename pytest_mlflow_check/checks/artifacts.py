@@ -1,0 +1,85 @@
+"""The check `artifacts`: the same files, where asked with the same content, and no model among them?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept, matches_any
+from pytest_mlflow_check.findings import Finding
+from pytest_mlflow_check.records import Artifact, RunRecord
+
+
+def check_artifacts(comparison: Comparison) -> list[Finding]:
+    """Findings for every artifact that is missing, differs, or should have been logged as a model."""
+    findings: list[Finding] = []
+    for pair in comparison.pairs:
+        findings += _models_among(comparison, pair)
+        if pair.both:
+            findings += _compare(comparison, pair, *pair.both)
+    return findings
+
+
+def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
+    # Where only one of the two logs a model, the other lacks it, and that is what to say.
+    if any(run.models for _, run in pair.sides):
+        return
+    found: dict[str, dict[str, str]] = {}
+    for mode, run in pair.sides:
+        for path in kept(run.artifacts, comparison.settings.ignore.artifacts):
+            artifact = run.artifacts[path]
+            if artifact.format is not None:
+                found.setdefault(path, {})[mode] = _described(artifact)
+    for path, sides in found.items():
+        yield Finding(
+            rule="model-as-artifact",
+            subject=path,
+            fluent=sides.get("fluent"),
+            mlflow_run=sides.get("mlflow-run"),
+            run=pair.label,
+            why="The run logs no model, but this file holds a serialised object. An artifact has no flavor, "
+            "no signature and no requirements, and can't be registered.",
+            fix="log it with its flavor (mlflow.sklearn.log_model, …), or wrap it in a "
+            "mlflow.pyfunc.PythonModel and use mlflow.pyfunc.log_model",
+        )
+
+
+def _compare(
+    comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
+) -> Iterator[Finding]:
+    settings = comparison.settings
+    for path in kept({*fluent.artifacts, *mlflow_run.artifacts}, settings.ignore.artifacts):
+        one, other = fluent.artifacts.get(path), mlflow_run.artifacts.get(path)
+        if one is None or other is None:
+            yield Finding(
+                rule="artifact-missing",
+                subject=path,
+                fluent=_size(one) if one else None,
+                mlflow_run=_size(other) if other else None,
+                run=pair.label,
+                why="The same code with the same values logged it in one launch only.",
+                fix="give it a name that depends on the parameters alone, or exclude it with "
+                "ignore.artifacts in the settings",
+            )
+        elif matches_any(path, settings.artifact_contents) and not _same(one, other):
+            yield Finding(
+                rule="artifact-content-differs",
+                subject=path,
+                fluent=f"{_size(one)}, {one.digest()[:8]}…",
+                mlflow_run=f"{_size(other)}, {other.digest()[:8]}…",
+                run=pair.label,
+                why="It matches a pattern of artifact_contents, and its bytes differ (size, SHA-256).",
+                fix="make its content depend on the parameters alone, or take the pattern out of "
+                "artifact_contents",
+            )
+
+
+def _same(one: Artifact, other: Artifact) -> bool:
+    return one.size == other.size and one.digest() == other.digest()
+
+
+def _described(artifact: Artifact) -> str:
+    return f"{artifact.format}, {_size(artifact)}"
+
+
+def _size(artifact: Artifact) -> str:
+    return "1 byte" if artifact.size == 1 else f"{artifact.size} bytes"

@@ -1,0 +1,125 @@
+"""The check `metrics`: the same series, with the same steps and values, and steps at all?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.findings import Finding
+from pytest_mlflow_check.records import MetricSeries
+from pytest_mlflow_check.settings import Tolerance
+
+
+def check_metrics(comparison: Comparison) -> list[Finding]:
+    """Findings for every series that lacks steps, or differs between the launches.
+
+    One finding a series: what makes the rest of a comparison meaningless stands in front of it, in the
+    order missing, without step, number of points, steps, values.
+    """
+    return [finding for pair in comparison.pairs for finding in _compare(comparison, pair)]
+
+
+def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
+    sides: dict[str, Mapping[str, MetricSeries]] = {mode: run.metrics for mode, run in pair.sides}
+    names = {name for metrics in sides.values() for name in metrics}
+    for name in kept(names, comparison.settings.ignore.metrics):
+        series = {mode: metrics[name] for mode, metrics in sides.items() if name in metrics}
+        judgement = _judge(name, series, alone=len(sides) == 1, comparison=comparison)
+        if judgement is not None:
+            rule, fluent, mlflow_run, why, fix = judgement
+            yield Finding(
+                rule=rule,
+                subject=name,
+                fluent=fluent,
+                mlflow_run=mlflow_run,
+                run=pair.label,
+                why=why,
+                fix=fix,
+            )
+
+
+_Judgement = tuple[str, str | None, str | None, str, str]
+
+
+def _judge(
+    name: str, series: Mapping[str, MetricSeries], *, alone: bool, comparison: Comparison
+) -> _Judgement | None:
+    fluent, mlflow_run = series.get("fluent"), series.get("mlflow-run")
+    if not alone and (fluent is None or mlflow_run is None):
+        return (
+            "metric-missing",
+            _points(fluent),
+            _points(mlflow_run),
+            "The same code with the same values logged it in one launch only.",
+            f'log it whatever the launch mode:  mlflow.log_metric("{name}", …, step=…)',
+        )
+    if any(_without_step(one) for one in series.values()):
+        return (
+            "metric-without-step",
+            _points(fluent),
+            _points(mlflow_run),
+            "Without `step` every point lands on step 0: MLflow doesn't count.",
+            f'mlflow.log_metric("{name}", …, step=…)',
+        )
+    if fluent is None or mlflow_run is None:
+        return None
+    return _difference(fluent, mlflow_run, comparison.settings.metric_tolerance)
+
+
+def _without_step(series: MetricSeries) -> bool:
+    """Whether a series, more than one point, lies at step 0 as a whole."""
+    return len(series) > 1 and not series.steps.any()
+
+
+def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Tolerance) -> _Judgement | None:
+    if len(fluent) != len(mlflow_run):
+        return (
+            "metric-points-differ",
+            _points(fluent),
+            _points(mlflow_run),
+            "The same loop with the same values logged a different number of points.",
+            "make the number of iterations depend on the parameters alone",
+        )
+    steps = np.flatnonzero(fluent.steps != mlflow_run.steps)
+    if steps.size:
+        first = steps[0]
+        return (
+            "metric-steps-differ",
+            f"point {first + 1} at step {fluent.steps[first]}",
+            f"point {first + 1} at step {mlflow_run.steps[first]}",
+            f"{steps.size} of {len(fluent)} points have other steps, or stand in another order.",
+            "log the same steps in the same order, whatever the launch mode",
+        )
+    values = np.flatnonzero(~_close(fluent.values, mlflow_run.values, tolerance))
+    if values.size:
+        first = values[0]
+        step = fluent.steps[first]
+        return (
+            "metric-values-differ",
+            f"{fluent.values[first]!s} at step {step}",
+            f"{mlflow_run.values[first]!s} at step {step}",
+            f"{values.size} of {len(fluent)} values differ; the first is shown. Same code, same "
+            "parameters, other numbers: usually something random without a fixed seed.",
+            "fix the seed; or say what may differ, with metric_tolerance or ignore.metrics in the settings",
+        )
+    return None
+
+
+def _close(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: Tolerance) -> NDArray[np.bool_]:
+    """Where two values count as equal; NaN equals NaN, and an infinity only itself."""
+    # Infinities: inf - inf is NaN and inf * rel is inf; both are settled by plain equality.
+    with np.errstate(invalid="ignore", over="ignore"):
+        gap = np.abs(one - other)
+        room = np.maximum(tolerance.rel * np.maximum(np.abs(one), np.abs(other)), tolerance.abs)
+    near = np.isfinite(one) & np.isfinite(other) & (gap <= room)
+    return np.asarray((one == other) | (np.isnan(one) & np.isnan(other)) | near)
+
+
+def _points(series: MetricSeries | None) -> str | None:
+    if series is None:
+        return None
+    points = "1 point" if len(series) == 1 else f"{len(series)} points"
+    return f"{points} at step 0" if _without_step(series) else points

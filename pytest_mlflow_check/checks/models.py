@@ -1,0 +1,138 @@
+"""The check `models`: the same models in both launches, and can they be registered and loaded?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.findings import Finding
+from pytest_mlflow_check.records import Mode, Model, ModelProof, RunRecord
+
+
+def check_models(comparison: Comparison) -> list[Finding]:
+    """Findings for every model that is missing, differs, or fails its proof."""
+    findings: list[Finding] = []
+    for pair in comparison.pairs:
+        unproven = list(_unproven(comparison, pair))
+        if pair.both:
+            # A model left half-written has no flavors to compare; that is said once.
+            refused = {finding.subject for finding in unproven if finding.rule == "model-not-registrable"}
+            findings += _compare(comparison, pair, *pair.both, refused)
+        findings += unproven
+    return findings
+
+
+def logs_models(comparison: Comparison) -> bool:
+    """Whether any of the runs holds a model that isn't ignored."""
+    ignored = comparison.settings.ignore.models
+    return any(kept(run.models, ignored) for pair in comparison.pairs for _, run in pair.sides)
+
+
+def _compare(
+    comparison: Comparison,
+    pair: RunPair,
+    fluent: RunRecord,
+    mlflow_run: RunRecord,
+    refused: Collection[str],
+) -> Iterator[Finding]:
+    for name in kept({*fluent.models, *mlflow_run.models}, comparison.settings.ignore.models):
+        one, other = fluent.models.get(name), mlflow_run.models.get(name)
+        if one is None or other is None:
+            yield Finding(
+                rule="model-missing",
+                subject=name,
+                fluent=_flavors(one) if one else None,
+                mlflow_run=_flavors(other) if other else None,
+                run=pair.label,
+                why="The same code with the same values logged it in one launch only.",
+                fix="log it whatever the launch mode, under a fixed name",
+            )
+        elif name in refused:
+            continue
+        elif one.flavors != other.flavors:
+            yield _differs(pair, name, "flavors", _flavors(one), _flavors(other))
+        elif one.signature != other.signature:
+            yield _differs(pair, name, "signatures", *_signatures(one, other))
+
+
+def _differs(pair: RunPair, name: str, what: str, fluent: str, mlflow_run: str) -> Finding:
+    return Finding(
+        rule="model-differs",
+        subject=name,
+        fluent=fluent,
+        mlflow_run=mlflow_run,
+        run=pair.label,
+        why=f"The {what} of the two models differ.",
+        fix="log it with the same flavor and signature in both modes",
+    )
+
+
+def _unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
+    proofs: dict[str, dict[Mode, ModelProof]] = {}
+    for mode, run in pair.sides:
+        launch = comparison.launches.get(mode)
+        for name in kept(run.models, comparison.settings.ignore.models):
+            proof = launch.proofs.get(run.models[name].uri) if launch else None
+            if proof is not None:
+                proofs.setdefault(name, {})[mode] = proof
+    for name, sides in proofs.items():
+        broken: dict[str, ModelProof] = {}
+        for proof in sides.values():
+            if not proof.loaded:
+                rule = "model-not-loadable" if proof.registered else "model-not-registrable"
+                broken.setdefault(rule, proof)
+        for rule, proof in broken.items():
+            loading = rule == "model-not-loadable"
+            yield Finding(
+                rule=rule,
+                subject=name,
+                fluent=_verdict(sides.get("fluent")),
+                mlflow_run=_verdict(sides.get("mlflow-run")),
+                run=pair.label,
+                why="It registers, but `models:/NAME/1` doesn't load outside the project's directory."
+                if loading
+                else "The registry doesn't take it.",
+                fix="put what it needs into the model: code_paths=[…] for modules, artifacts={…} for files"
+                if loading
+                else "let log_model end without an exception; the message above is MLflow's",
+                detail=proof.error or "",
+            )
+
+
+def _verdict(proof: ModelProof | None) -> str | None:
+    if proof is None:
+        return None
+    if proof.loaded:
+        return "loads"
+    return "doesn't load" if proof.registered else "not registered"
+
+
+def _flavors(model: Model) -> str:
+    return ", ".join(model.flavors) or f"no flavor ({model.status})"
+
+
+def _signatures(*models: Model) -> list[str]:
+    """The signatures in short; as they are where that can't be done, or doesn't show the difference."""
+    try:
+        short = [_signature(model) for model in models]
+    except (ValueError, AttributeError, TypeError, KeyError):
+        short = []
+    return short if len({*short}) > 1 else [model.signature or "no signature" for model in models]
+
+
+def _signature(model: Model) -> str:
+    """`x: double -> y: long`: short enough for the difference to be seen."""
+    if model.signature is None:
+        return "no signature"
+    parts = json.loads(model.signature)
+    texts = {part: ", ".join(map(_column, columns)) for part, columns in parts.items() if columns}
+    shown = " -> ".join(texts[part] for part in ("inputs", "outputs") if part in texts)
+    return f"{shown}; params {texts['params']}" if "params" in texts else shown
+
+
+def _column(column: Mapping[str, Any]) -> str:
+    tensor = column.get("tensor-spec")
+    kind = f"{tensor['dtype']} {tensor['shape']}" if tensor else str(column.get("type"))
+    return f"{column['name']}: {kind}" if "name" in column else kind

@@ -1,0 +1,82 @@
+"""The check `params`: do both launches log the same params with the same values?"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.findings import Finding
+from pytest_mlflow_check.records import Mode, RunRecord
+
+
+def check_params(comparison: Comparison) -> list[Finding]:
+    """Findings for every param that is missing on one side or has another value there."""
+    return [
+        finding
+        for pair in comparison.pairs
+        if pair.both
+        for finding in _compare(comparison, pair, *pair.both)
+    ]
+
+
+def _compare(
+    comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
+) -> Iterator[Finding]:
+    names = kept({*fluent.params, *mlflow_run.params}, comparison.settings.ignore.params)
+    for name in names:
+        one = _value(comparison, "fluent", fluent, name)
+        other = _value(comparison, "mlflow-run", mlflow_run, name)
+        if one == other:
+            continue
+        rule, why, fix = _reason(comparison, name, one, other)
+        declared = comparison.declared(name)
+        yield Finding(
+            rule=rule,
+            subject=name,
+            fluent=one,
+            mlflow_run=other,
+            place=comparison.place(declared.line) if declared else None,
+            run=pair.label,
+            why=why,
+            fix=fix,
+        )
+
+
+def _reason(
+    comparison: Comparison, name: str, fluent: str | None, mlflow_run: str | None
+) -> tuple[str, str, str]:
+    """The rule, why, and what to change."""
+    log = f'mlflow.log_param("{name}", …)'
+    by_mlflow = comparison.given_by_mlflow(name)
+    if fluent is None:
+        why = (
+            "`mlflow run` logs the entry point's parameters by itself. "
+            f"{_plain_command(comparison)} doesn't, and the code never calls mlflow.log_param for them."
+            if by_mlflow
+            else "The code logged it under `mlflow run` and not when started by the plain command."
+        )
+        return "param-missing-in-fluent", why, f"log it after start_run():  {log}"
+    if mlflow_run is None:
+        why = "The code logged it when started by the plain command and not under `mlflow run`."
+        return "param-missing-in-mlflow-run", why, f"log it in both modes:  {log}"
+    if mlflow_run == shlex.quote(fluent):
+        why = "`mlflow run` logs a parameter as it stands in the shell command, quotes included."
+        return "param-quoted", why, f"log the value in use as cfg_{name}, or allow it with a reason"
+    why = (
+        "`mlflow run` logged the raw text it was given; the plain command's value is what the code logged."
+        if by_mlflow
+        else "The code logged different values in the two launches."
+    )
+    return "param-differs", why, f"log the value in use as cfg_{name}, or allow it with a reason"
+
+
+def _value(comparison: Comparison, mode: Mode, run: RunRecord, name: str) -> str | None:
+    """The value as it would be in the user's own directory: the copies of the two launches differ."""
+    value, launch = run.params.get(name), comparison.launches.get(mode)
+    return value if value is None or launch is None else launch.as_original(value)
+
+
+def _plain_command(comparison: Comparison) -> str:
+    launch = comparison.launches.get("fluent")
+    return f"`{launch.command}`" if launch else "The plain command"

@@ -1,0 +1,106 @@
+"""What the checks have to say, as plain frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+CHECKS = ("launches", "params", "metrics", "artifacts", "models")
+"""The checks in the order in which they are collected and reported."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is logged wrong, about one param, metric, artifact, model or launch.
+
+    Attributes:
+        rule: slug of the rule, such as `metric-without-step`.
+        subject: the key, path or name it is about; allowances match against it.
+        why: why MLflow behaves so, in a sentence or two.
+        fix: what to change.
+        fluent, mlflow_run: what each launch has to show; None for nothing.
+        place: file and line, such as `MLproject:6`, relative to the project.
+        run: which run of several, empty where there is only one.
+        detail: longer text to show as it is, such as the end of a launch's output.
+        severity: set by the policy; a rule's own severity unless the settings say otherwise.
+    """
+
+    rule: str
+    subject: str
+    why: str
+    fix: str
+    fluent: str | None = None
+    mlflow_run: str | None = None
+    place: str | None = None
+    run: str = ""
+    detail: str = ""
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """A difference the user accepts.
+
+    Attributes:
+        rule: slug of the rule.
+        match: a pattern (`fnmatch`) for the finding's subject.
+        reason: why it is accepted.
+    """
+
+    rule: str
+    match: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found out about one case.
+
+    Attributes:
+        check: one of `CHECKS`.
+        findings: what remains after rules were switched off and allowances applied.
+        skipped: why the check could not be made, else None.
+        used_allowances: positions, in the settings, of the allowances that covered a finding.
+    """
+
+    check: str
+    findings: tuple[Finding, ...] = ()
+    skipped: str | None = None
+    used_allowances: tuple[int, ...] = ()
+
+    def failed(self, *, strict: bool) -> bool:
+        """Whether an error was found, or, when strict, anything at all."""
+        return any(strict or finding.severity == "error" for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """All checks of one case."""
+
+    case: str
+    results: tuple[CheckResult, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All cases of one project.
+
+    Attributes:
+        project: the project's directory.
+        cases: in the order of the settings.
+        unused_allowances: the allowances that no finding needed.
+        strict: whether warnings fail too.
+    """
+
+    project: Path
+    cases: tuple[CaseReport, ...]
+    unused_allowances: tuple[Allowance, ...] = ()
+    strict: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether any check of any case failed."""
+        return any(result.failed(strict=self.strict) for case in self.cases for result in case.results)

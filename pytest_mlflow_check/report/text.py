@@ -1,0 +1,144 @@
+"""Findings as a terminal shows them: title, the two sides, the place, the reason, the change."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from pytest_mlflow_check.findings import Finding
+from pytest_mlflow_check.rules import RULES
+
+WIDTH = 80
+_INDENT = "    "
+_NOTHING = "—"
+_LONGEST_CELL = 40
+_MOST_TEXTS = 5
+_MOST_NAMES = 3
+
+
+def render(findings: Iterable[Finding]) -> str:
+    """All findings, those of one rule under one title, in the order in which the rules first occur."""
+    grouped: dict[str, list[Finding]] = {}
+    for finding in findings:
+        grouped.setdefault(finding.rule, []).append(finding)
+    return "\n\n".join(_render_group(slug, group) for slug, group in grouped.items())
+
+
+def render_title(slug: str, findings: Sequence[Finding]) -> str:
+    """The first line for findings of one rule: `params: 3 missing in the fluent launch`."""
+    names = _distinct(finding.subject for finding in findings)
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    subjects = ", ".join(_cell(name) for name in names[:_MOST_NAMES]) + more
+    return RULES[slug].title.format(n=len(findings), subjects=subjects)
+
+
+def _render_group(slug: str, findings: Sequence[Finding]) -> str:
+    title = render_title(slug, findings)
+    warning = "" if findings[0].severity == "error" else "warning: "
+    name = f"[{slug}]"
+    head = warning + title
+    lines = [head + name.rjust(max(WIDTH - _width(head), len(name) + 2)), ""]
+    lines += [_INDENT + row for row in _table(findings)]
+    whys = _distinct(finding.why for finding in findings)
+    for why in whys[:_MOST_TEXTS]:
+        lines += ["", *_wrap(why)]
+    if len(whys) > _MOST_TEXTS:
+        lines += ["", f"{_INDENT}and so for {len(whys) - _MOST_TEXTS} more"]
+    for detail in _distinct(finding.detail for finding in findings if finding.detail):
+        lines += ["", textwrap.indent(printable(detail).rstrip(), _INDENT), ""]
+    fixes = _distinct(finding.fix for finding in findings)
+    for fix in fixes[:_MOST_TEXTS]:
+        lines += _wrap(fix, first="fix: ")
+    if len(fixes) > _MOST_TEXTS:
+        lines.append(f"{_INDENT}     and so for {len(fixes) - _MOST_TEXTS} more")
+    lines.append(f"{_INDENT}more: pytest --mlflow-explain={slug}")
+    return "\n".join(lines)
+
+
+def _table(findings: Sequence[Finding]) -> list[str]:
+    singular = {"launches": "launch"}.get(check := RULES[findings[0].rule].check, check.removesuffix("s"))
+    if findings[0].rule in ("param-rewritten", "mlproject-null-default"):
+        singular = "param"
+    header = [singular, "fluent", "mlflow run", "run", "place"]
+    rows = [
+        [
+            _cell(finding.subject),
+            *_sides(finding.fluent, finding.mlflow_run),
+            finding.run,
+            _readable(finding.place) if finding.place else "",
+        ]
+        for finding in findings
+    ]
+    columns = [
+        [title, *column]
+        for title, column in zip(header, zip(*rows, strict=True), strict=True)
+        if title not in ("run", "place") or any(column)
+    ]
+    widths = [max(map(_width, column)) for column in columns]
+    return ["    ".join(map(_padded, row, widths)).rstrip() for row in zip(*columns, strict=True)]
+
+
+def _sides(fluent: str | None, mlflow_run: str | None) -> tuple[str, str]:
+    """The two sides as cells; where they differ, in what the cells show too."""
+    one, other = _readable(fluent), _readable(mlflow_run)
+    if one == other and fluent != mlflow_run:
+        one, other = (_NOTHING if value is None else repr(value) for value in (fluent, mlflow_run))
+    if one != other and _cut(one) == _cut(other):
+        alike = [a == b for a, b in zip(one, other, strict=False)]
+        start = [*alike, False].index(False) - _LONGEST_CELL // 4
+        one, other = f"…{one[start:]}", f"…{other[start:]}"
+    return _cut(one), _cut(other)
+
+
+def _cell(value: str) -> str:
+    return _cut(_readable(value))
+
+
+def _readable(value: str | None) -> str:
+    if value is None:
+        return _NOTHING
+    if not value:
+        return "(empty)"
+    return value if value == value.strip() and value.isprintable() else repr(value)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_CELL:
+        return text
+    half = (_LONGEST_CELL - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
+
+
+def printable(text: str) -> str:
+    """The text without control characters, which could take the terminal over; line ends stay."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))
+
+
+def _wrap(text: str, first: str = "") -> list[str]:
+    return textwrap.wrap(
+        printable(text),
+        WIDTH,
+        initial_indent=_INDENT + first,
+        subsequent_indent=_INDENT + " " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,254 @@
+"""The settings of a project: what may be written where, and what holds in the end.
+
+`mlflow-check.toml` beside the MLproject, or `[tool.mlflow-check]` in the `pyproject.toml` there.
+Command line over project file over pytest ini over default.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from pytest_mlflow_check.errors import UserError, did_you_mean, shown_path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE_NAME = "mlflow-check.toml"
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, (bool, int, float)) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+"""Text; a bare TOML number or boolean is taken as MLflow takes a YAML default, through `str`."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ignore(_Strict):
+    """Patterns (`fnmatch`) of what is never compared."""
+
+    params: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+class Tolerance(_Strict):
+    """How far two metric values may lie apart: `|a - b| <= max(rel * max(|a|, |b|), abs)`."""
+
+    rel: float = Field(default=1e-9, ge=0, allow_inf_nan=False)
+    abs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+
+class CaseSettings(_Strict):
+    """One `[[case]]`."""
+
+    id: str | None = Field(default=None, pattern=r"^[\w][\w .+=-]*$")
+    entry_point: str | None = None
+    params: dict[str, Text] = Field(default_factory=dict)
+    fluent: str | None = None
+    env: dict[str, Text] = Field(default_factory=dict)
+
+
+class AllowSettings(_Strict):
+    """One `[[allow]]`: a difference the user accepts, with the reason."""
+
+    rule: str
+    match: str = "*"
+    reason: str
+
+    @field_validator("reason")
+    @classmethod
+    def _not_blank(cls, reason: str) -> str:
+        if not reason.strip():
+            raise ValueError("an allowance needs a reason")
+        return reason
+
+
+class ProjectSettings(_Strict):
+    """Everything that may stand in the project's settings file."""
+
+    entry_point: str = "main"
+    params: dict[str, Text] = Field(default_factory=dict)
+    launch: Literal["both", "fluent", "mlflow-run"] = "both"
+    store: Literal["file", "sqlite"] = "file"
+    timeout: float = Field(default=600.0, gt=0, allow_inf_nan=False)
+    strict: bool = False
+    ignore: Ignore = Ignore()
+    artifact_contents: tuple[str, ...] = ()
+    metric_tolerance: Tolerance = Tolerance()
+    pass_env: tuple[str, ...] = ()
+    rules: dict[str, Literal["error", "warning", "off"]] = Field(default_factory=dict)
+    case: tuple[CaseSettings, ...] = ()
+    allow: tuple[AllowSettings, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for one project, from all sources together.
+
+    Attributes:
+        project: absolute path of the project's directory.
+        values: the settings themselves.
+        file: the settings file that was read, or None.
+        origins: for each key that was set, where: `command line`, `pytest ini` or the file's name.
+        entry_point: an entry point named on the command line, which then decides over the cases.
+        params: parameter values from the command line, which win over those of every case.
+    """
+
+    project: Path
+    values: ProjectSettings
+    file: Path | None
+    origins: Mapping[str, str]
+    entry_point: str | None
+    params: Mapping[str, str]
+
+    def origin(self, key: str) -> str:
+        """Where the value of a key came from; `default` where nobody set it."""
+        return self.origins.get(key, "default")
+
+
+def load_settings(
+    project: Path,
+    *,
+    command_line: Mapping[str, Any] | None = None,
+    ini: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings in force for a project.
+
+    Args:
+        project: the project's directory.
+        command_line: what was given on the command line (or by a fixture), by the keys of the file.
+        ini: what pytest's own ini file gives, by the same keys.
+
+    Raises:
+        UserError: for a file that can't be read, an unknown key, or a value that doesn't fit.
+    """
+    command_line, ini = dict(command_line or {}), dict(ini or {})
+    file, name, in_file = _read_file(project)
+    sources = [("pytest ini", ini), (name, in_file), ("command line", command_line)]
+    for origin, values in sources:
+        # The header needs the short name; a message has to say which of several projects is meant.
+        place = origin.replace(file.name, shown_path(file)) if file and values is in_file else origin
+        validate_settings(values, place)
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, values in sources:
+        # Parameters add up, value by value; everything else is replaced as a whole.
+        merged |= {**values, "params": {**merged.get("params", {}), **values.get("params", {})}}
+        origins |= dict.fromkeys(values, origin)
+    return Settings(
+        project=project,
+        values=validate_settings(merged, name),
+        file=file,
+        origins=origins,
+        entry_point=command_line.get("entry_point"),
+        params=command_line.get("params", {}),
+    )
+
+
+def validate_settings(values: Mapping[str, Any], origin: str) -> ProjectSettings:
+    """Values checked against the schema.
+
+    Args:
+        values: by the keys of the settings file.
+        origin: where they came from, for the message.
+
+    Raises:
+        UserError: for an unknown key or a value that doesn't fit.
+    """
+    try:
+        return ProjectSettings.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(problem["loc"], problem) for problem in error.errors()]
+        raise UserError("\n".join(f"{origin}: {line}" for line in lines)) from error
+
+
+def _read_file(project: Path) -> tuple[Path | None, str, dict[str, Any]]:
+    own, shared = project / FILE_NAME, project / "pyproject.toml"
+    table = _table(shared) if shared.is_file() else None
+    if own.is_file():
+        if table is not None:
+            raise UserError(
+                f"{shown_path(own)}: there are settings in {shown_path(shared)} too, under "
+                "[tool.mlflow-check]: keep one of the two"
+            )
+        return own, FILE_NAME, _parse(own)
+    if table is not None:
+        return shared, "pyproject.toml [tool.mlflow-check]", table
+    return None, FILE_NAME, {}
+
+
+def _table(pyproject: Path) -> dict[str, Any] | None:
+    tools = _parse(pyproject).get("tool")
+    table = tools.get("mlflow-check") if isinstance(tools, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise UserError(
+            f"{shown_path(pyproject)}: tool.mlflow-check must be a table: write [tool.mlflow-check]"
+        )
+    return table
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{shown_path(path)}: not UTF-8 text ({error.reason} at byte {error.start})"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{shown_path(path)}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise UserError(f"{shown_path(path)}: {error.strerror}") from error
+    return values
+
+
+# Where pydantic names Python's types, the words of TOML.
+_MESSAGES = {
+    "tuple_type": "Input should be a list",
+    "dict_type": "Input should be a table",
+    "model_type": "Input should be a table",
+}
+
+
+def _explain(loc: tuple[int | str, ...], problem: Any) -> str:
+    key = _key(loc)
+    if problem["type"] == "extra_forbidden":
+        return f'unknown key "{key}": {did_you_mean(str(loc[-1]), _known_keys(loc[:-1]))}'
+    if problem["type"] == "missing" and loc[-1] == "reason":
+        return f'"{key}" is missing: an allowance says why, as in  reason = "…"'
+    if problem["type"] == "missing":
+        return f'"{key}" is missing'
+    message = _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "tuple_type" and key in ("case", "allow"):
+        message = f"Input should be a list of tables: write [[{key}]], with two brackets"
+    return f'"{key}": {message} (got {problem["input"]!r})'
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> Iterable[str]:
+    nested: dict[str, type[BaseModel]] = {
+        "ignore": Ignore,
+        "metric_tolerance": Tolerance,
+        "case": CaseSettings,
+        "allow": AllowSettings,
+    }
+    return (nested.get(str(loc[0]), ProjectSettings) if loc else ProjectSettings).model_fields

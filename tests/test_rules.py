@@ -1,0 +1,241 @@
+"""Every rule: its texts, and that it fires for what deserves it, alone, and not for normal practice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from builders import (
+    artifact,
+    case,
+    compare,
+    compare_runs,
+    launch,
+    model,
+    parameter,
+    proof,
+    run,
+    series,
+    slugs,
+    written,
+)
+
+from pytest_mlflow_check.checks import Comparison, Policy, judge
+from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.findings import CHECKS
+from pytest_mlflow_check.rules import RULES, Rule, check_slugs, explain, markdown_table
+
+NULL = parameter("model_dir", null_default=True)
+LOGGED = run(params={"a": "1"}, metrics=[series("m", [3, 2, 1])], artifacts=[artifact("a.txt")])
+PICKLE = run(artifacts=[artifact("weights", format="pickle")])
+
+
+def one_model(*, fluent: bool = True, loaded: bool = True, registered: bool = True) -> Comparison:
+    proven = [proof("m", registered=registered, loaded=loaded)]
+    return compare(
+        launch("fluent", run(params={"a": "1"}, models=[model("m")] if fluent else []), proofs=proven),
+        launch("mlflow-run", run(params={"a": "1"}, models=[model("m")]), proofs=proven),
+    )
+
+
+def other_content(directory: Path) -> Comparison:
+    sides = [run(artifacts=[written("a", directory / mode, mode.encode())]) for mode in ("one", "other")]
+    return compare_runs(*sides, artifact_contents=["a"])
+
+
+def params(fluent: dict[str, str], mlflow_run: dict[str, str]) -> Comparison:
+    return compare_runs(run(params={"same": "1"} | fluent), run(params={"same": "1"} | mlflow_run))
+
+
+def metrics(fluent: list[float], mlflow_run: list[float], *, steps: tuple[int, int] = (0, 0)) -> Comparison:
+    sides = [
+        run(metrics=[series("m", values, range(start, start + len(values)))])
+        for values, start in zip((fluent, mlflow_run), steps, strict=True)
+    ]
+    return compare_runs(*sides)
+
+
+STEPLESS = run(metrics=[series("m", [3, 2, 1], [0, 0, 0])])
+REWRITING = (
+    "Changing param values is not allowed. Param with key='a' was already logged with value='1' for run "
+    "ID='0123'. Attempted logging new value '1.0'."
+)
+
+MISTAKES: dict[str, Callable[[Path], Comparison]] = {
+    "mlproject-null-default": lambda _: compare(case=case(NULL), unset=[NULL]),
+    "launch-failed": lambda _: compare(launch("fluent", exit_code=3), launch("mlflow-run", LOGGED)),
+    "param-rewritten": lambda _: compare(
+        launch("fluent", LOGGED), launch("mlflow-run", exit_code=1, stderr=REWRITING)
+    ),
+    "no-run-logged": lambda _: compare(launch("fluent"), launch("mlflow-run", LOGGED)),
+    "run-count-differs": lambda _: compare(
+        launch("fluent", LOGGED), launch("mlflow-run", LOGGED, run("r2", params={"b": "1"}))
+    ),
+    "param-missing-in-fluent": lambda _: params({}, {"a": "1"}),
+    "param-missing-in-mlflow-run": lambda _: params({"a": "1"}, {}),
+    "param-differs": lambda _: params({"a": "1.0"}, {"a": "1"}),
+    "param-quoted": lambda _: params({"a": ""}, {"a": "''"}),
+    "metric-missing": lambda _: compare_runs(LOGGED, run(params={"a": "1"}, artifacts=[artifact("a.txt")])),
+    "metric-without-step": lambda _: compare_runs(STEPLESS, STEPLESS),
+    "metric-points-differ": lambda _: metrics([1, 2], [1, 2, 3]),
+    "metric-steps-differ": lambda _: metrics([1, 2], [1, 2], steps=(0, 1)),
+    "metric-values-differ": lambda _: metrics([1, 2], [1, 3]),
+    "artifact-missing": lambda _: compare_runs(
+        LOGGED, run(params={"a": "1"}, metrics=LOGGED.metrics.values())
+    ),
+    "artifact-content-differs": other_content,
+    "model-as-artifact": lambda _: compare_runs(PICKLE, PICKLE),
+    "model-missing": lambda _: one_model(fluent=False),
+    "model-differs": lambda _: compare_runs(
+        run(models=[model("m", flavors=["sklearn"])]), run(models=[model("m", flavors=["torch"])])
+    ),
+    "model-not-registrable": lambda _: one_model(registered=False, loaded=False),
+    "model-not-loadable": lambda _: one_model(loaded=False),
+}
+"""By rule the least that deserves it."""
+
+
+def test_every_rule_has_its_mistake_here() -> None:
+    assert MISTAKES.keys() == RULES.keys()
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_one_mistake_gives_one_finding_in_the_check_of_its_rule(slug: str, tmp_path: Path) -> None:
+    comparison = MISTAKES[slug](tmp_path)
+    results = [judge(check, comparison, Policy()) for check in CHECKS]
+    assert [(result.check, one.rule) for result in results for one in result.findings] == [
+        (RULES[slug].check, slug)
+    ]
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_a_rule_that_is_off_leaves_nothing(slug: str, tmp_path: Path) -> None:
+    policy = Policy({slug: "off", "launch-failed": "off"})
+    results = [judge(check, MISTAKES[slug](tmp_path), policy) for check in CHECKS]
+    assert slugs(one for result in results for one in result.findings) == []
+
+
+@pytest.mark.parametrize("modes", [("fluent",), ("mlflow-run",), ("fluent", "mlflow-run")])
+def test_what_projects_normally_log_gives_no_finding(modes: tuple[str, ...]) -> None:
+    record = run(
+        params={"index": "10", "empty": "", "max-depth": "3", "max_depth": "3"},
+        metrics=[series("score", [0.9]), series("loss", [3, 2], [5, 6]), series("nan", [float("nan")] * 2)],
+        artifacts=[artifact("optimizer.pkl", format="pickle"), artifact("log/a.txt")],
+        models=[model("m")],
+        tags={"mlflow.user": "me"},
+    )
+    nested = run("r2", parent="r1", params={"lr": "0.1"})
+    launches = [launch(mode, record, nested, proofs=[proof("m")]) for mode in modes]  # type: ignore[arg-type]
+    of = case(parameter("index"), parameter("max-depth"), parameter("empty", default=""))
+    comparison = compare(*launches, case=of)
+    results = [judge(check, comparison, Policy()) for check in CHECKS]
+    assert [result.findings for result in results] == [()] * len(CHECKS)
+    alone = "only one launch was made, so there is nothing to compare"
+    assert [result.skipped for result in results] == [
+        None,
+        alone if len(modes) == 1 else None,
+        None,
+        None,
+        None,
+    ]
+
+
+# Texts
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.slug)
+def test_texts_of_a_rule(rule: Rule) -> None:
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)+", rule.slug)
+    assert rule.check in CHECKS
+    assert rule.severity in ("error", "warning")
+    for text in (rule.title, rule.summary, rule.explanation, rule.example, rule.fix):
+        assert text
+        assert text == text.strip()
+        assert text.isprintable() or text.replace("\n", "").isprintable()
+    title = rule.title.format(n=3, subjects="a, b")
+    assert title != rule.title or rule.slug == "run-count-differs"
+    assert title.startswith("MLproject: " if rule.slug.startswith("mlproject") else f"{rule.check}: ")
+    assert "\n" not in rule.title + rule.summary + rule.explanation
+    # A row of a table, and a sentence of its own in `explain`.
+    assert "|" not in rule.summary
+    assert not rule.summary.endswith(".")
+    assert rule.explanation.endswith((".", "…"))
+
+
+def test_rules_are_kept_by_slug_check_by_check() -> None:
+    assert [rule.slug for rule in RULES.values()] == list(RULES)
+    order = [CHECKS.index(rule.check) for rule in RULES.values()]
+    assert order == sorted(order)
+
+
+def test_only_what_loses_nothing_is_a_warning() -> None:
+    assert [rule.slug for rule in RULES.values() if rule.severity == "warning"] == ["param-quoted"]
+
+
+MADE_UP = Rule(
+    slug="made-up",
+    check="params",
+    severity="warning",
+    title="params: {n} made up",
+    summary="a param of MLflow is made up, and this summary is so long it has to go on in a line of its own",
+    explanation="Nobody logs it. " * 8 + "Really.",
+    example='mlflow.log_param("x", 1)\n\nmlflow.log_param("y", 2)',
+    fix="Leave it out:\n\npass",
+)
+
+
+def test_explain_is_what_is_known_of_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, "made-up", MADE_UP)
+    assert explain("made-up") == "\n".join(
+        [
+            "made-up (warning, check: params)",
+            "",
+            "A param of MLflow is made up, and this summary is so long it has to go on in a",
+            "line of its own.",
+            "",
+            "Nobody logs it. Nobody logs it. Nobody logs it. Nobody logs it. Nobody logs it.",
+            "Nobody logs it. Nobody logs it. Nobody logs it. Really.",
+            "",
+            "example:",
+            '    mlflow.log_param("x", 1)',
+            "",
+            '    mlflow.log_param("y", 2)',
+            "",
+            "instead:",
+            "    Leave it out:",
+            "",
+            "    pass",
+        ]
+    )
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_every_rule_can_be_explained(slug: str) -> None:
+    lines = explain(slug).splitlines()
+    assert lines[0] == f"{slug} ({RULES[slug].severity}, check: {RULES[slug].check})"
+    assert lines[2][0] == lines[2][0].upper()
+    prose = lines[2 : lines.index("example:")]
+    assert max(map(len, prose)) <= 80
+    # Names of rules and options stay whole.
+    assert not any(line.endswith("-") for line in prose)
+
+
+def test_an_unknown_rule_is_a_mistake_with_a_suggestion() -> None:
+    with pytest.raises(UserError) as error:
+        explain("metric-without-steps")
+    assert str(error.value) == (
+        '--mlflow-explain: unknown rule "metric-without-steps": did you mean "metric-without-step"?'
+    )
+    with pytest.raises(UserError) as error:
+        check_slugs(["param-differs", "", "also wrong"], where="here, [rules]")
+    assert str(error.value) == f'here, [rules]: unknown rule "": known: {", ".join(sorted(RULES))}'
+
+
+def test_the_table_has_a_row_for_every_rule() -> None:
+    head, rule, *rows = markdown_table().splitlines()
+    assert (head, rule) == ("| rule | check | severity | what is wrong |", "| --- | --- | --- | --- |")
+    cells = [row.removeprefix("| ").removesuffix(" |").split(" | ") for row in rows]
+    assert cells == [[f"`{one.slug}`", one.check, one.severity, one.summary] for one in RULES.values()]
+    assert {row.count("|") for row in rows} == {5}
