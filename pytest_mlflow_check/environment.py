@@ -1,0 +1,77 @@
+"""The environment variables of everything we start: built, not inherited blindly."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pytest_mlflow_check.store import Store
+from pytest_mlflow_check.workspace import map_into
+
+_WITHHELD = ("MLFLOW_*", "_MLFLOW_*", "DATABRICKS_*", "PYTEST_*")
+"""Of the user's: they would send a launch to another server, into another run, or tell it that it is
+being tested (MLflow itself behaves differently where PYTEST_CURRENT_TEST is set)."""
+
+_RETRIES = "2"
+"""MLflow's own default retries an unreachable server for minutes (MLFLOW_HTTP_REQUEST_MAX_RETRIES)."""
+
+
+def interpreter_directory() -> Path:
+    """Where the running interpreter's `python` and `mlflow` lie; links are not followed, so that the
+    directory of a virtual environment is found, not that of the Python it was made from."""
+    return Path(sys.executable).parent
+
+
+def launch_environment(
+    store: Store,
+    *,
+    root: Path,
+    copy: Path,
+    base: Mapping[str, str] | None = None,
+    pass_env: Iterable[str] = (),
+    extra: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The variables for a process that logs to the given store.
+
+    Args:
+        store: the launch's own store.
+        root: the directory that was copied; PYTHONPATH entries below it lead into the copy instead.
+        copy: its copy.
+        base: what to start from; the environment of this process by default.
+        pass_env: patterns of variables to pass on although they'd be withheld.
+        extra: variables the case sets; they can't lead away from the store either.
+    """
+    base = os.environ if base is None else base
+    passed, withheld = tuple(pass_env), _WITHHELD
+    env = {
+        name: value for name, value in base.items() if _matches(name, passed) or not _matches(name, withheld)
+    }
+    path = env.get("PATH", os.defpath)
+    env["PATH"] = os.pathsep.join([str(interpreter_directory()), path])
+    if "PYTHONPATH" in env:
+        entries = env["PYTHONPATH"].split(os.pathsep)
+        mapped = [(entry, map_into(entry, root, copy)) for entry in entries]
+        # An environment below the root isn't copied.
+        env["PYTHONPATH"] = os.pathsep.join(new if Path(new).exists() else old for old, new in mapped)
+    env |= dict(extra or {})
+    env |= {
+        "MLFLOW_TRACKING_URI": store.uri,
+        "MLFLOW_REGISTRY_URI": store.uri,
+        # 3.13 and later refuse a file store without it; read in mlflow.store.tracking, 3.17.2.
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    env.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES)
+    if store.kind == "sqlite":
+        # MLflow 3's only way to say where the artifacts of experiments go that a project creates in a
+        # SQL store (mlflow.tracking._tracking_service.utils, 3.17.2). MLflow 2 puts them into ./mlruns
+        # of the current directory, which is the workspace.
+        env["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(store.artifact_root)
+    return env
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,137 @@
+"""Starting one case in one mode: a copy, a store, a process, and what it left behind."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_mlflow_check.cases import Case
+from pytest_mlflow_check.environment import interpreter_directory, launch_environment
+from pytest_mlflow_check.processes import Processes
+from pytest_mlflow_check.project import complete_params, render_command
+from pytest_mlflow_check.proof import prove_models
+from pytest_mlflow_check.reading import read_store
+from pytest_mlflow_check.records import Launch, Mode, ModelProof
+from pytest_mlflow_check.store import Store, StoreKind, prepare_store
+from pytest_mlflow_check.workspace import enclosing_root, make_workspace
+
+_TAIL = 64 * 1024
+"""Bytes of a launch's output that are kept in memory."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a launch needs besides its case.
+
+    Attributes:
+        store: kind of the store to log to.
+        template: the migrated database, for SQLite stores.
+        timeout: seconds.
+        pass_env: patterns of environment variables to pass on.
+    """
+
+    store: StoreKind = "file"
+    template: Path | None = None
+    timeout: float = 600.0
+    pass_env: tuple[str, ...] = ()
+
+
+def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, processes: Processes) -> None:
+    """Starts a case in one mode, waits for its end, and proves the models it logged.
+
+    Everything is kept below `area`, a directory that doesn't exist yet; `read_launch(area)` gives the
+    launch from there, in this process or another.
+
+    Raises:
+        UserError: where the parameters don't fit the entry point.
+    """
+    project = case.project.directory
+    root, copy = enclosing_root(project), area / "workspace"
+    directory = make_workspace(project, copy)
+    store = Store(conditions.store, area / "store")
+    prepare_store(store, conditions.template)
+    env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
+    command, shown = _command(case, mode, directory, area / "downloads")
+    ended = processes.run(
+        command,
+        cwd=directory,
+        env=env,
+        stdout=area / "stdout.txt",
+        stderr=area / "stderr.txt",
+        timeout=conditions.timeout,
+    )
+    models = [model for run in read_store(store).runs for model in run.models.values()]
+    proofs = prove_models(
+        models,
+        directory=area / "proof",
+        env=env,
+        outside=copy,
+        processes=processes,
+        timeout=conditions.timeout,
+    )
+    summary = {
+        "mode": mode,
+        "command": shown,
+        "exit_code": ended.exit_code,
+        "duration": ended.duration,
+        "directory": str(directory),
+        "workspace": str(copy),
+        "origin": str(root),
+        "store": store.kind,
+        "proofs": [vars(proof) for proof in proofs.values()],
+    }
+    (area / "launch.json").write_text(json.dumps(summary), encoding="utf-8")
+
+
+def read_launch(area: Path) -> Launch:
+    """The launch that `make_launch` made below a directory."""
+    summary: dict[str, Any] = json.loads((area / "launch.json").read_text(encoding="utf-8"))
+    store = Store(summary["store"], area / "store")
+    stdout, stderr = area / "stdout.txt", area / "stderr.txt"
+    return Launch(
+        mode=summary["mode"],
+        command=summary["command"],
+        exit_code=summary["exit_code"],
+        duration=summary["duration"],
+        directory=Path(summary["directory"]),
+        workspace=Path(summary["workspace"]),
+        origin=Path(summary["origin"]),
+        store_uri=store.uri,
+        stdout=_tail(stdout),
+        stderr=_tail(stderr),
+        stdout_path=stdout,
+        stderr_path=stderr,
+        record=read_store(store),
+        proofs={proof["uri"]: ModelProof(**proof) for proof in summary["proofs"]},
+    )
+
+
+def _command(case: Case, mode: Mode, directory: Path, downloads: Path) -> tuple[list[str], str]:
+    """What is started, and the same as a user would type it."""
+    if mode == "fluent":
+        command = render_command(case, directory, template=case.fluent)
+        # As MLflow starts an entry point's command (mlflow.projects.backend.local, 3.17.2).
+        return ["bash", "-c", command], command
+    # Values that aren't given are left to MLflow, so that its own handling of defaults is seen.
+    complete_params(case)
+    arguments = ["run", ".", "--env-manager=local"]
+    if case.entry_point.name != "main":
+        arguments += ["-e", case.entry_point.name]
+    for name, value in case.params.items():
+        arguments += ["-P", f"{name}={value}"]
+    # The command itself, not `python -m mlflow`, which would put the project's directory on sys.path.
+    mlflow = shutil.which("mlflow", path=str(interpreter_directory()))
+    start = [mlflow] if mlflow else [sys.executable, "-m", "mlflow"]
+    # Where the project doesn't see it, and where it goes away with the launch: what MLflow downloads.
+    return [*start, *arguments, "--storage-dir", str(downloads)], shlex.join(["mlflow", *arguments])
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as output:
+        output.seek(max(0, path.stat().st_size - _TAIL))
+        return output.read().decode("utf-8", errors="replace")

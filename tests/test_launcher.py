@@ -1,0 +1,107 @@
+"""Launches made once, whoever asks: threads, processes, a worker that died, a launch that can't be made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_mlflow_check.cases import Case
+from pytest_mlflow_check.engine import cases_of, check_project
+from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.launcher import Launcher
+from pytest_mlflow_check.settings import ProjectSettings, load_settings
+
+FLUENT = ProjectSettings(launch="fluent")
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    """A case that writes a line outside its copy each time it is launched."""
+    project = tmp_path / "project"
+    project.mkdir()
+    counter = tmp_path / "counter"
+    (project / "MLproject").write_text(
+        f'entry_points:\n  main:\n    command: "echo started >> {counter} && echo out && echo err >&2"\n'
+    )
+    return cases_of(load_settings(project))[0]
+
+
+def started(tmp_path: Path) -> int:
+    """How often it was launched."""
+    return len((tmp_path / "counter").read_text().splitlines())
+
+
+def test_a_case_is_launched_once_for_all_who_share_the_area(tmp_path: Path, case: Case) -> None:
+    def ask(_: int) -> str:
+        return Launcher(tmp_path / "area", cache=tmp_path).launches(case, FLUENT)["fluent"].stdout
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask, range(8))) == {"out\n"}
+    assert started(tmp_path) == 1
+
+
+def test_another_process_finds_what_was_made(tmp_path: Path, case: Case) -> None:
+    Launcher(tmp_path / "area", cache=tmp_path).launches(case, FLUENT)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from pytest_mlflow_check.engine import cases_of\n"
+        "from pytest_mlflow_check.launcher import Launcher\n"
+        "from pytest_mlflow_check.settings import ProjectSettings, load_settings\n"
+        "area, project = map(Path, sys.argv[1:])\n"
+        "case = cases_of(load_settings(project))[0]\n"
+        "launcher = Launcher(area, cache=area)\n"
+        "print(launcher.launches(case, ProjectSettings(launch='fluent'))['fluent'].stderr, end='')\n"
+    )
+    arguments = [str(tmp_path / "area"), str(case.project.directory)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "err\n"
+    assert started(tmp_path) == 1
+
+
+def test_what_differs_is_launched_by_itself(tmp_path: Path, case: Case) -> None:
+    launcher = Launcher(tmp_path / "area", cache=tmp_path)
+    launcher.launches(case, FLUENT)
+    launcher.launches(replace(case, env={"SEED": "1"}), FLUENT)
+    launcher.launches(case, ProjectSettings(launch="fluent", timeout=5))
+    launcher.launches(case, FLUENT)
+    assert started(tmp_path) == 3
+
+
+def test_an_attempt_that_died_is_not_used_again(tmp_path: Path, case: Case) -> None:
+    launcher = Launcher(tmp_path / "area", cache=tmp_path)
+    first = launcher.launches(case, FLUENT)["fluent"]
+    home = first.directory.parents[2]
+    (home / "result.json").unlink()
+    second = Launcher(tmp_path / "area", cache=tmp_path).launches(case, FLUENT)["fluent"]
+    assert second.directory != first.directory
+    assert second.directory.parents[2] == home
+    assert started(tmp_path) == 2
+
+
+def test_a_launch_that_cannot_be_made_is_not_tried_again(tmp_path: Path, case: Case) -> None:
+    area = tmp_path / "area"
+    gone = replace(case, project=replace(case.project, directory=tmp_path / "gone"))
+    messages = []
+    for launcher in (Launcher(area, cache=tmp_path), Launcher(area, cache=tmp_path)):
+        with pytest.raises(UserError) as failure:
+            launcher.launches(gone, FLUENT)
+        messages.append(str(failure.value))
+    assert messages[0] == messages[1]
+    assert "No such file or directory" in messages[0]
+    assert len(list(area.glob("*/attempt-*"))) == 1
+
+
+def test_check_project_needs_no_pytest(tmp_path: Path, case: Case) -> None:
+    settings = load_settings(case.project.directory, command_line={"launch": "fluent"})
+    report = check_project(settings, area=tmp_path / "area")
+    assert report.failed
+    checks = {result.check: result for result in report.cases[0].results}
+    assert [finding.rule for finding in checks["launches"].findings] == ["no-run-logged"]
+    assert checks["params"].skipped == "the fluent launch logged nothing (see launches)"
