@@ -16,6 +16,20 @@ FILES = {
     "train.py": 'print("trained")\n',
 }
 
+LOGGING = """
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+store = Path(urlsplit(os.environ["MLFLOW_TRACKING_URI"]).path)
+run = store / "0" / "f00d"
+(run / "metrics").mkdir(parents=True)
+(store / "0" / "meta.yaml").write_text("{experiment_id: '0', name: Default}")
+(run / "meta.yaml").write_text("{run_id: f00d, run_name: r, status: 3, start_time: 1, end_time: 2}")
+(run / "metrics" / "loss").write_text("1 0.5 0\\n2 0.25 0\\n")
+"""
+"""Logs a metric without step, by hand: MLflow takes seconds for it."""
+
 
 class MakeProject(Protocol):
     """What the fixture `make_project` gives."""
@@ -33,8 +47,16 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
 
 
+@pytest.fixture(scope="session")
+def gate_loaded() -> None:
+    """What a test with `pytester` imports goes away with it, and NumPy can't be loaded twice."""
+    import pytest_mlflow_check.gate  # noqa: F401
+
+
 @pytest.fixture
-def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+def pytester(
+    gate_loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> pytest.Pytester:
     """Without what else is installed here: Hypothesis takes a second at the end of each inner session."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:anyio -p no:platformdirs")
     return pytester

@@ -1,0 +1,194 @@
+"""Fixtures for tests people write themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.options import project_settings
+from pytest_mlflow_check.xdist import lasting_cache, shared_area
+
+if TYPE_CHECKING:
+    from pytest_mlflow_check.cases import Case
+    from pytest_mlflow_check.launcher import Launcher
+    from pytest_mlflow_check.records import Launch, Mode, RunRecord, StoreRecord
+    from pytest_mlflow_check.settings import Settings
+
+
+class ActiveStore:
+    """A test's own store, active in this process.
+
+    Attributes:
+        uri: the tracking and registry URI.
+        path: the store's directory.
+    """
+
+    def __init__(self, uri: str, path: Path) -> None:
+        """Takes where the store is."""
+        self.uri, self.path = uri, path
+
+    def read(self) -> StoreRecord:
+        """Everything logged so far."""
+        from pytest_mlflow_check.reading import read_store
+        from pytest_mlflow_check.store import Store
+
+        return read_store(Store("file", self.path))
+
+    @property
+    def runs(self) -> tuple[RunRecord, ...]:
+        """Every run logged so far, oldest first."""
+        return self.read().runs
+
+    @property
+    def run(self) -> RunRecord:
+        """The one top-level run logged so far.
+
+        Raises:
+            UserError: where there is none, or more than one.
+        """
+        return self.read().only_run("the test")
+
+
+@dataclass(frozen=True)
+class Launches:
+    """Both launches of a case."""
+
+    fluent: Launch
+    mlflow_run: Launch
+
+
+class LaunchFunction(Protocol):
+    """What the fixture `mlflow_launch` gives."""
+
+    def __call__(
+        self,
+        project: str | os.PathLike[str],
+        mode: Mode = "fluent",
+        params: Mapping[str, object] | None = None,
+        *,
+        entry_point: str | None = None,
+        case: str | None = None,
+        store: str | None = None,
+        timeout: float | None = None,
+    ) -> Launch:
+        """Launches a project once and gives what it logged.
+
+        Args:
+            project: its directory, relative to pytest's rootdir.
+            mode: `fluent` for the plain command, `mlflow-run` for MLflow's own.
+            params: parameter values; they win over those of the project's settings.
+            entry_point: `main` by default, as in the settings.
+            case: id of a case of the settings, where there is more than one.
+            store: `file` or `sqlite`.
+            timeout: seconds.
+
+        Raises:
+            UserError: where project, settings or parameters are wrong.
+        """
+
+
+class LaunchesFunction(Protocol):
+    """What the fixture `mlflow_launches` gives."""
+
+    def __call__(
+        self,
+        project: str | os.PathLike[str],
+        params: Mapping[str, object] | None = None,
+        *,
+        entry_point: str | None = None,
+        case: str | None = None,
+        store: str | None = None,
+        timeout: float | None = None,
+    ) -> Launches:
+        """Both launches of a case; arguments as for `mlflow_launch`."""
+
+
+@pytest.fixture
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ActiveStore]:
+    """This test's own empty store, active in this process.
+
+    Afterwards everything MLflow keeps globally is as before. A run left open fails the test.
+    """
+    from pytest_mlflow_check.isolation import isolated_mlflow
+    from pytest_mlflow_check.store import Store
+
+    # MLflow itself must make the directory, so the one made here is around it.
+    store = Store("file", tmp_path_factory.mktemp("mlflow_store") / "store")
+    with isolated_mlflow(store):
+        yield ActiveStore(store.uri, store.root)
+
+
+@pytest.fixture
+def mlflow_launch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LaunchFunction:
+    """Starts a project: `mlflow_launch(project, mode="fluent", params={…})` gives the launch.
+
+    Each call is a launch of its own, in a new copy with a new store.
+    """
+    launcher = _launcher(request.config, tmp_path_factory)
+
+    def launch(
+        project: str | os.PathLike[str],
+        mode: Mode = "fluent",
+        params: Mapping[str, object] | None = None,
+        **given: Any,
+    ) -> Launch:
+        __tracebackhide__ = True
+        settings, case = _one_case(request.config, project, params, **given)
+        return launcher.launch(case, mode, settings.values)
+
+    return launch
+
+
+@pytest.fixture
+def mlflow_launches(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> LaunchesFunction:
+    """Both launches of a case: `mlflow_launches(project, params={…})` gives `.fluent` and `.mlflow_run`.
+
+    They are made once a session, and shared by all tests and workers that ask for the same.
+    """
+    launcher = _launcher(request.config, tmp_path_factory)
+
+    def launches(
+        project: str | os.PathLike[str], params: Mapping[str, object] | None = None, **given: Any
+    ) -> Launches:
+        __tracebackhide__ = True
+        settings, case = _one_case(request.config, project, params, launch="both", **given)
+        made = launcher.launches(case, settings.values)
+        return Launches(made["fluent"], made["mlflow-run"])
+
+    return launches
+
+
+def _launcher(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Launcher:
+    from pytest_mlflow_check.launcher import Launcher
+
+    area = shared_area(config, tmp_path_factory)
+    return Launcher(area, cache=lasting_cache(config, area))
+
+
+def _one_case(
+    config: pytest.Config,
+    project: str | os.PathLike[str],
+    params: Mapping[str, object] | None,
+    *,
+    case: str | None = None,
+    **given: Any,
+) -> tuple[Settings, Case]:
+    __tracebackhide__ = True
+    from pytest_mlflow_check.engine import cases_of
+
+    directory = Path(os.path.abspath(config.rootpath / project))
+    texts = {name: str(value) for name, value in (params or {}).items()}
+    settings = project_settings(config, directory, params=texts, **given)
+    cases = [one for one in cases_of(settings) if case in (None, one.id)]
+    if len(cases) != 1:
+        known = ", ".join(one.id for one in cases_of(settings))
+        raise UserError(f'{project}: name one case, as in  case="…"  (there are: {known})')
+    return settings, cases[0]

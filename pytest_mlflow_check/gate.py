@@ -1,0 +1,224 @@
+"""What happens in a session that was asked to check projects; registered only then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from pytest_mlflow_check import engine, terminal
+from pytest_mlflow_check.cases import Case
+from pytest_mlflow_check.checks import Comparison, Policy, judge
+from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.findings import CheckResult
+from pytest_mlflow_check.items import CheckItem, ProjectFile
+from pytest_mlflow_check.launcher import Launcher
+from pytest_mlflow_check.options import named_on_command_line, project_directories, project_settings
+from pytest_mlflow_check.project import read_project
+from pytest_mlflow_check.settings import Settings
+from pytest_mlflow_check.xdist import is_worker, lasting_cache, shared_area
+
+
+@dataclass
+class GatedProject:
+    """A project that is to be checked: its settings, its cases, and the launches made so far.
+
+    Attributes:
+        settings: what holds for it.
+        path: the file its nodes hang on: the MLproject, or the script of a bare directory.
+        cases: in the order of the settings.
+        policy: severities and allowances.
+        launcher: gives what makes the launches, once a session.
+    """
+
+    settings: Settings
+    path: Path
+    cases: list[Case]
+    policy: Policy
+    launcher: Callable[[], Launcher]
+    _compared: dict[str, Comparison] = field(default_factory=dict)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether the command line asks for less than, or something else than, the settings of the project.
+
+        Then nobody can say of an allowance that nothing needs it.
+        """
+        settings = self.settings
+        one_mode = settings.values.launch != "both" and settings.origin("launch") == "command line"
+        return one_mode or settings.entry_point is not None or bool(settings.params)
+
+    def judge(self, case: Case, check: str) -> CheckResult:
+        """Makes a check, and first the launches if they haven't been made.
+
+        Raises:
+            UserError: where a launch can't be made.
+        """
+        if case.id not in self._compared:
+            self._compared[case.id] = self.launcher().compare(case, self.settings.values)
+        return judge(check, self._compared[case.id], self.policy)
+
+
+class Gate:
+    """The hooks of such a session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Reads every project and its settings.
+
+        Raises:
+            UserError: where one of them is wrong.
+        """
+        self._config = config
+        self.projects = [self._gated(directory) for directory in project_directories(config)]
+        self._nodes: dict[Path, Path] = {}
+        self._opened: set[Path] = set()
+        self._summary = terminal.Summary(
+            {one.path: one.policy for one in self.projects if not one.narrowed},
+            [(project.path, case.id) for project in self.projects for case in project.cases],
+        )
+
+    @cached_property
+    def _launcher(self) -> Launcher:
+        # pytest-xdist reads the same attribute; there is no public way to it outside a fixture.
+        factory: pytest.TempPathFactory = self._config._tmp_path_factory  # type: ignore[attr-defined]
+        area = shared_area(self._config, factory)
+        return Launcher(area, cache=lasting_cache(self._config, area))
+
+    def _gated(self, directory: Path) -> GatedProject:
+        project = read_project(directory)
+        settings = project_settings(self._config, directory)
+        cases = engine.cases_of(settings, project)
+        path = project.mlproject or directory / cases[0].entry_point.name
+        return GatedProject(settings, path, cases, engine.policy_of(settings), lambda: self._launcher)
+
+    def add_arguments(self) -> None:
+        """Lets pytest collect the projects.
+
+        A project named on the command line counts as an argument: the `testpaths` are searched only if
+        nothing is named at all. One that an ini file names comes with the tests, and is left out where
+        the arguments name something else. Where an argument names some of a project's checks, these
+        are all that is wanted of it.
+        """
+        config = self._config
+        given = config.args_source == config.ArgsSource.ARGS
+        named = named_on_command_line(config)
+        if given and not named:
+            return
+        kept = [] if named and not given else config.args
+        # With `.` and a file below it as arguments, pytest 8 loses all other tests.
+        new = [one.path for one in self.projects if not any(self._leads_to(arg, one.path) for arg in kept)]
+        config.args = [*kept, *map(str, new)]
+        if named:
+            config.args_source = config.ArgsSource.ARGS
+
+    def _leads_to(self, argument: str, path: Path) -> bool:
+        file, _, node = argument.partition("::")
+        place = Path(os.path.abspath(self._config.invocation_params.dir / file))
+        return _same_file(place, path) if node else place in (path, *path.parents)
+
+    @pytest.hookimpl
+    def pytest_report_header(self) -> list[str]:
+        """Versions, and where each setting came from."""
+        return terminal.header([project.settings for project in self.projects])
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
+        """Finds a project, and nothing else, in a directory that pytest passes over (`build`, `--ignore`).
+
+        Named alone it would be found; beside an argument such as `.`, pytest forgets that it was named.
+        """
+        ignored = yield
+        inside = collection_path.parent in self._opened
+        if not any(collection_path in (one.path, *one.path.parents) for one in self.projects):
+            return inside or ignored
+        if inside or ignored:
+            self._opened.add(collection_path)
+        return False if ignored else ignored
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+        """The node of a project that is to be checked, whatever else its file could be.
+
+        The script of a bare directory is launched; imported as a test module or for its doctests, it
+        would train in this very process.
+        """
+        found = yield
+        for project in self.projects:
+            if _same_file(file_path, project.path):
+                # The first of several paths to it, through a link, is the project's place in this session.
+                if self._nodes.setdefault(project.path, file_path) != file_path:
+                    return []
+                return [ProjectFile.from_gate(parent, file_path, project)]
+        return found
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leaves each check once, however many arguments and directories led to it."""
+        seen: set[object] = set()
+        kept = []
+        for item in items:
+            key: object = item.key if isinstance(item, CheckItem) else item
+            if key not in seen:
+                seen.add(key)
+                kept.append(item)
+        items[:] = kept
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Puts what the summary needs on the report, as plain data that crosses process borders."""
+        report = yield
+        if isinstance(item, CheckItem) and report.when == "call":
+            report.mlflow_check = terminal.line_of(item, report)  # type: ignore[attr-defined]
+            if report.skipped and item.result is not None and item.result.skipped:
+                _, line, _ = item.reportinfo()
+                where = os.path.relpath(item.path, item.config.rootpath)
+                report.longrepr = (where, (line or 0) + 1, f"Skipped: {item.result.skipped}")
+        return report
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collects the lines of the summary, in the controller also those of the workers."""
+        line = getattr(report, "mlflow_check", None)
+        if line is not None:
+            self._summary.add(line)
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Makes an allowance that nothing needed fail a strict session."""
+        strict = any(project.settings.values.strict for project in self.projects)
+        if strict and not is_worker(self._config) and self._summary.unused_allowances():
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The table: a row per case, a column per check."""
+        self._summary.write(terminalreporter)
+
+
+def register(config: pytest.Config) -> None:
+    """Makes this session check the projects it was given.
+
+    Raises:
+        pytest.UsageError: where a project or its settings are wrong.
+    """
+    try:
+        gate = Gate(config)
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from error
+    gate.add_arguments()
+    config.pluginmanager.register(gate, "mlflow-check-gate")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether both are one entry of one directory; a file linked into two directories is in two projects."""
+    if one.name != other.name:
+        return False
+    return one == other or (one.parent.exists() and one.parent.samefile(other.parent))

@@ -1,0 +1,109 @@
+"""The command line and its ini twins, and the settings that come of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mlflow_check.errors import UserError
+
+if TYPE_CHECKING:
+    from pytest_mlflow_check.settings import Settings
+
+_SCALARS = ("entry_point", "launch", "store", "timeout", "strict")
+"""Keys that have an option `--mlflow-KEY`, an ini twin `mlflow_KEY` and a twin in the settings file."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declares the options, in the group `mlflow-check`, and their ini twins."""
+    group = parser.getgroup("mlflow-check", "what a project logs to MLflow")
+    group.addoption(
+        "--mlflow-project",
+        action="append",
+        metavar="DIR",
+        help="check this MLflow project (repeatable). Nothing else happens without it.",
+    )
+    group.addoption(
+        "--mlflow-param",
+        "-P",
+        action="append",
+        metavar="NAME=VALUE",
+        help="a parameter value for the entry point (repeatable)",
+    )
+    group.addoption(
+        "--mlflow-entry-point",
+        metavar="NAME",
+        help="entry point to launch, or a script such as train.py, as with `mlflow run -e`. Default: main",
+    )
+    group.addoption(
+        "--mlflow-launch",
+        choices=("both", "fluent", "mlflow-run"),
+        help="launch as a plain command, with `mlflow run`, or both. Default: both",
+    )
+    group.addoption(
+        "--mlflow-store", choices=("file", "sqlite"), help="what the launches log to. Default: file"
+    )
+    group.addoption("--mlflow-timeout", type=float, metavar="SECONDS", help="for each launch. Default: 600")
+    group.addoption("--mlflow-strict", action="store_const", const=True, help="warnings fail too")
+    group.addoption(
+        "--mlflow-explain", metavar="RULE", help="print what a rule means, with example and fix; run nothing"
+    )
+    parser.addini("mlflow_project", "twin of --mlflow-project, relative to this file", "paths", [])
+    parser.addini("mlflow_param", "twin of --mlflow-param, one NAME=VALUE a line", "linelist", [])
+    for key in _SCALARS:
+        parser.addini(f"mlflow_{key}", f"twin of --mlflow-{key.replace('_', '-')}", "string", "")
+
+
+def project_directories(config: pytest.Config) -> list[Path]:
+    """The projects to check, as absolute paths, each once: from the command line, else from the ini."""
+    given: Iterable[str | Path] = config.getoption("mlflow_project") or config.getini("mlflow_project")
+    projects: dict[str, Path] = {}
+    for path in given:
+        project = Path(os.path.abspath(config.invocation_params.dir / path))
+        projects.setdefault(os.path.realpath(project), project)
+    return list(projects.values())
+
+
+def named_on_command_line(config: pytest.Config) -> bool:
+    """Whether a project was named in this very call: not by an ini file, and not in its `addopts`."""
+    return any(str(arg).startswith("--mlflow-project") for arg in config.invocation_params.args)
+
+
+def project_settings(config: pytest.Config, project: Path, **given: Any) -> Settings:
+    """The settings in force for a project.
+
+    Args:
+        config: where options and ini are looked up.
+        project: absolute path.
+        given: by the keys of the settings file; wins over everything. None counts as not given.
+
+    Raises:
+        UserError: where a value doesn't fit.
+    """
+    from pytest_mlflow_check.settings import load_settings
+
+    options = {key: config.getoption(f"mlflow_{key}") for key in _SCALARS}
+    options["params"] = _pairs(config.getoption("mlflow_param") or (), "-P")
+    ini = {key: config.getini(f"mlflow_{key}") for key in _SCALARS}
+    ini["params"] = _pairs(config.getini("mlflow_param"), "mlflow_param")
+    return load_settings(project, command_line=_set(options) | _set(given), ini=_set(ini))
+
+
+def _set(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value not in (None, "", {})}
+
+
+def _pairs(texts: Iterable[str], where: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise UserError(f'{where} "{text}": a parameter is given as NAME=VALUE, as in  {where} index=10')
+        if name in pairs:
+            raise UserError(f'{where} "{text}": the parameter "{name}" is given twice')
+        pairs[name] = value
+    return pairs

@@ -1,0 +1,40 @@
+"""The hooks pytest sees. What they do lies elsewhere, and is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_mlflow_check.fixtures import mlflow_launch, mlflow_launches, mlflow_store
+from pytest_mlflow_check.options import add_options, project_directories
+
+__all__ = ["mlflow_launch", "mlflow_launches", "mlflow_store"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declares the options and their ini twins."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Answers `--mlflow-explain` and runs nothing then."""
+    slug = config.getoption("mlflow_explain")
+    if slug is None:
+        return None
+    from pytest_mlflow_check.errors import UserError
+    from pytest_mlflow_check.rules import explain
+
+    try:
+        print(explain(slug))
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from error
+    return 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declares the marker; gets everything else going only where a project is to be checked."""
+    config.addinivalue_line("markers", "mlflow_check: a check of what an MLflow project logs")
+    if project_directories(config):
+        from pytest_mlflow_check.gate import register
+
+        register(config)

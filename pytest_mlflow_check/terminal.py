@@ -1,0 +1,156 @@
+"""The header and the summary table."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import pytest
+
+from pytest_mlflow_check.engine import unused_allowances
+from pytest_mlflow_check.findings import CHECKS, Allowance, CheckResult
+from pytest_mlflow_check.report.text import printable, render_title
+
+if TYPE_CHECKING:
+    from pytest_mlflow_check.checks import Policy
+    from pytest_mlflow_check.items import CheckItem
+    from pytest_mlflow_check.settings import Settings
+
+_SHOWN = ("store", "launch", "timeout", "strict")
+
+
+class Line(TypedDict):
+    """One check's part of the summary, in plain data."""
+
+    path: str
+    name: str
+    case: str
+    check: str
+    verdict: str
+    warnings: list[str]
+    skipped: str | None
+    used_allowances: list[int] | None
+
+
+def header(settings: Sequence[Settings]) -> list[str]:
+    """A line for the versions, and one a project with the settings in force and where they came from."""
+    ours, theirs = (importlib.metadata.version(name) for name in ("pytest-mlflow-check", "mlflow"))
+    lines = [f"mlflow-check: {ours}, mlflow {theirs}"]
+    for one in settings:
+        by_origin: dict[str, list[str]] = {}
+        for key in _SHOWN:
+            by_origin.setdefault(one.origin(key), []).append(f"{key} {_shown(one, key)}")
+        values = "; ".join(f"{', '.join(shown)} ({origin})" for origin, shown in by_origin.items())
+        lines.append(f"mlflow-check: {os.path.relpath(one.project)}: {values}")
+    return lines
+
+
+def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
+    """What the summary says of an item that ran."""
+    result = item.result or CheckResult(item.check)
+    warnings: dict[str, list[Any]] = {}
+    for finding in result.findings:
+        if finding.severity == "warning":
+            warnings.setdefault(finding.rule, []).append(finding)
+    return {
+        "path": str(item.gated.path),
+        "name": os.path.relpath(item.gated.settings.project, item.config.rootpath),
+        "case": item.case.id,
+        "check": item.check,
+        "verdict": "FAILED" if report.failed else "skipped" if report.skipped else "passed",
+        "warnings": [
+            printable(f"{render_title(rule, found)}: {', '.join(f.subject for f in found)} [{rule}]")
+            for rule, found in warnings.items()
+        ],
+        "skipped": result.skipped,
+        "used_allowances": list(result.used_allowances) if item.result else None,
+    }
+
+
+class Summary:
+    """Collects lines from this process and from workers, and writes the table."""
+
+    def __init__(self, policies: Mapping[Path, Policy], order: Sequence[tuple[Path, str]]) -> None:
+        """Takes the policies by the path a project's nodes hang on, and all cases in order.
+
+        Of projects without a policy here the allowances aren't judged.
+        """
+        self._policies = {str(path): policy for path, policy in policies.items()}
+        self._order = [(str(path), case) for path, case in order]
+        self._lines: dict[tuple[str, str, str], Line] = {}
+
+    def add(self, line: Line) -> None:
+        """Takes one check's line; a later one for the same check replaces it."""
+        self._lines[line["path"], line["case"], line["check"]] = line
+
+    def unused_allowances(self) -> list[tuple[str, Allowance]]:
+        """Allowances no finding needed, with the project's name; only where every check was made."""
+        unused = []
+        for path, policy in self._policies.items():
+            lines = [line for line in self._lines.values() if line["path"] == path]
+            results = [
+                CheckResult(line["check"], skipped=line["skipped"], used_allowances=tuple(used))
+                for line in lines
+                if (used := line["used_allowances"]) is not None
+            ]
+            cases = [case for one, case in self._order if one == path]
+            if len(results) == len(cases) * len(CHECKS):
+                unused += [(lines[0]["name"], one) for one in unused_allowances(policy, results)]
+        return unused
+
+    def write(self, reporter: pytest.TerminalReporter) -> None:
+        """Writes the table, and below it warnings and allowances that nothing needed."""
+        if not self._lines:
+            return
+        reporter.write_sep("=", "mlflow-check")
+        rows = [["case", *CHECKS]]
+        for (path, case), name in self._cases().items():
+            verdicts = [self._verdict(path, case, check) for check in CHECKS]
+            rows.append([f"{name}::{case}", *verdicts])
+        *widths, _ = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+        for row in rows:
+            for cell, width in zip(row, [*widths, 0], strict=True):
+                reporter.write(cell.ljust(width), **_MARKUP.get(cell.split(" ")[0], {}))
+            reporter.write("\n")
+        for line in self._in_order():
+            for warning in line["warnings"]:
+                if line["verdict"] != "FAILED":
+                    where = f"{line['name']}::{line['case']}"
+                    reporter.write_line(f"warning: {where}: {warning}", yellow=True)
+        for name, allowance in self.unused_allowances():
+            text = f'[[allow]] rule = "{allowance.rule}", match = "{allowance.match}"'
+            reporter.write_line(f"warning: {name}: {text}: nothing needed it; take it out", yellow=True)
+
+    def _in_order(self) -> list[Line]:
+        keys = [(path, case, check) for path, case in self._order for check in CHECKS]
+        return [self._lines[key] for key in keys if key in self._lines]
+
+    def _cases(self) -> dict[tuple[str, str], str]:
+        """The name of the project for each case that has a line, in the order of the settings."""
+        names = {(path, case): line["name"] for (path, case, _), line in self._lines.items()}
+        # Workers report in any order.
+        return {case: names[case] for case in self._order if case in names}
+
+    def _verdict(self, path: str, case: str, check: str) -> str:
+        line = self._lines.get((path, case, check))
+        if line is None:
+            return "-"
+        warned = len(line["warnings"])
+        return f"{line['verdict']} ({warned}w)" if warned and line["verdict"] == "passed" else line["verdict"]
+
+
+_MARKUP = {
+    "FAILED": {"red": True, "bold": True},
+    "passed": {"green": True},
+    "skipped": {"yellow": True},
+}
+
+
+def _shown(settings: Settings, key: str) -> str:
+    value = getattr(settings.values, key)
+    if key == "timeout":
+        return f"{value:g} s"
+    return str(value).lower() if isinstance(value, bool) else str(value)

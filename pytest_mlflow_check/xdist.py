@@ -1,0 +1,35 @@
+"""What all workers of one session share: a directory for launches, and one for what lasts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_mlflow_check.workspace import mark_area
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
+def shared_area(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The session's directory for launches, the same in every worker.
+
+    pytest keeps the directories of its last three sessions, so what failed can be looked at.
+    """
+    base = tmp_path_factory.getbasetemp()
+    # A worker's base lies in that of the whole session (pytest-xdist, docs/how-to.rst).
+    area = (base.parent if is_worker(config) else base) / "mlflow-check"
+    mark_area(area)
+    return area
+
+
+def lasting_cache(config: pytest.Config, area: Path) -> Path:
+    """A directory that outlives the session: pytest's own cache, or, without one, the session's area."""
+    cache: pytest.Cache | None = getattr(config, "cache", None)
+    try:
+        return cache.mkdir("mlflow-check") if cache is not None else area / "cache"
+    except OSError:
+        return area / "cache"
