@@ -1,0 +1,133 @@
+"""The reference project and every stage it grew through: real launches, exactly the findings named."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+STAGES: dict[str, dict[str, dict[str, set[str]]]] = {
+    "tests/projects/stage0": {"launches": {"no-run-logged": {"fluent and mlflow run"}}},
+    "tests/projects/stage1": {"params": {"param-missing-in-fluent": {"index", "log_dir", "model_dir"}}},
+    "tests/projects/stage1b": {
+        "params": {"param-missing-in-fluent": {"index", "log_dir", "model_dir"}},
+        "metrics": {"metric-without-step": {"current_iter"}},
+    },
+    "tests/projects/stage2": {},
+    "tests/projects/stage3": {"launches": {"mlproject-null-default": {"model_dir"}}},
+    "tests/projects/stage4": {"launches": {"param-rewritten": {"model_dir"}}},
+    "tests/projects/stage5": {},
+    "tests/projects/stage6": {"artifacts": {"model-as-artifact": {"model_dir/model_pickle"}}},
+    "example_project": {},
+}
+"""The findings of each project: by check and rule, what they are about."""
+
+MISTAKES: dict[str, dict[str, set[str]]] = {
+    "params": {
+        "param-differs": {"alpha"},
+        "param-missing-in-mlflow-run": {"only_fluent"},
+        "param-missing-in-fluent": {"only_under_mlflow_run"},
+        "param-quoted": {"text"},
+    },
+    "metrics": {
+        "metric-missing": {"missing_fluent", "missing_under_mlflow_run"},
+        "metric-points-differ": {"points"},
+        "metric-without-step": {"stepless"},
+        "metric-steps-differ": {"steps"},
+        "metric-values-differ": {"values"},
+    },
+    "artifacts": {
+        "artifact-missing": {"folder/one.txt", "folder/other.txt"},
+        "artifact-content-differs": {"same-name.txt"},
+        "model-as-artifact": {"weights"},
+    },
+    "models": {
+        "model-differs": {"differs"},
+        "model-missing": {"missing"},
+        "model-not-registrable": {"half"},
+        "model-not-loadable": {"unloadable"},
+    },
+}
+
+
+def gate(tmp_path: Path, *arguments: str) -> tuple[str, ET.Element]:
+    """Runs the gate as a user does, from the repository; gives the output and the JUnit report."""
+    junit = tmp_path / "junit.xml"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "console_output_style=classic"]
+    options = [f"--basetemp={tmp_path / 'base'}", f"--junitxml={junit}", *arguments]
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.stdout, ET.parse(junit).getroot()
+
+
+def findings(text: str) -> dict[str, set[str]]:
+    """What a failure text is about, by rule: the first column of the table below each title."""
+    found: dict[str, set[str]] = {}
+    for block in re.finditer(r"^\S.* \[([a-z-]+)\]\n\n {4}\S.*\n((?: {4}\S.*\n)+)", text, re.MULTILINE):
+        rows = block[2].splitlines()
+        found[block[1]] = {re.split(r" {4,}", row.strip())[0] for row in rows}
+    return found
+
+
+def outcome(report: ET.Element) -> dict[str, dict[str, dict[str, set[str]]]]:
+    """The findings of a session: by project and check, as in `STAGES`; checks without any left out."""
+    found: dict[str, dict[str, dict[str, set[str]]]] = {}
+    for item in report.iter("testcase"):
+        project = item.attrib["classname"].removesuffix(".main").removesuffix(".MLproject").replace(".", "/")
+        checks = found.setdefault(project, {})
+        for failure in item.iter("failure"):
+            checks[item.attrib["name"]] = findings((failure.text or "") + "\n")
+    return found
+
+
+@pytest.mark.launch
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("store", ["file", "sqlite"])
+def test_every_stage_gives_exactly_its_findings(tmp_path: Path, store: str, workers: str) -> None:
+    projects = [f"--mlflow-project={project}" for project in STAGES]
+    output, report = gate(tmp_path, "-n", workers, f"--mlflow-store={store}", *projects)
+    assert outcome(report) == STAGES, output
+    # Clean means clean: no warning either, and no allowance that nothing needed.
+    assert "warning:" not in output
+    # The README's example is what is printed.
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"^launches: died of.*?more: [^\n]*\n", readme, re.MULTILINE | re.DOTALL)
+    assert example is not None
+    assert example[0] in output
+
+
+@pytest.mark.launch
+def test_every_mistake_of_a_real_project_is_found_once(tmp_path: Path) -> None:
+    output, report = gate(tmp_path, "--mlflow-project=tests/projects/mistakes")
+    found = {
+        item.attrib["name"]: findings((failure.text or "") + "\n")
+        for item in report.iter("testcase")
+        if item.attrib["classname"].endswith(".main")
+        for failure in item.iter("failure")
+    }
+    assert found == MISTAKES, output
+    assert "[run-count-differs]" in output
+
+
+@pytest.mark.launch
+def test_autologging_passes_with_values_that_survive_as_text(tmp_path: Path) -> None:
+    """`C=0.5` is `0.5` in the shell and in Python; what autologging logs again is the same."""
+    output, report = gate(tmp_path, "--mlflow-project=tests/projects/sklearn_autolog")
+    assert outcome(report) == {"tests/projects/sklearn_autolog": {}}, output
+
+
+@pytest.mark.launch
+def test_autologging_loses_every_param_when_one_is_written_another_way(tmp_path: Path) -> None:
+    """`C=1` is `1` in the shell and `1.0` in Python: MLflow refuses the whole batch, and autologging only
+    warns. Twelve hyper-parameters are gone, with exit code 0."""
+    output, report = gate(tmp_path, "--mlflow-project=tests/projects/sklearn_autolog", "-P", "C=1")
+    found = outcome(report)["tests/projects/sklearn_autolog"]
+    assert found.keys() == {"params"}, output
+    assert found["params"]["param-differs"] == {"C"}
+    assert {"solver", "tol", "fit_intercept"} <= found["params"]["param-missing-in-mlflow-run"]
