@@ -193,14 +193,17 @@ class Gate:
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Makes an allowance that nothing needed fail a strict session."""
-        strict = any(project.settings.values.strict for project in self.projects)
-        if strict and not is_worker(self._config) and self._summary.unused_allowances():
+        if self._strict and not is_worker(self._config) and self._summary.unused_allowances():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The table: a row per case, a column per check."""
-        self._summary.write(terminalreporter)
+        self._summary.write(terminalreporter, strict=self._strict)
+
+    @property
+    def _strict(self) -> bool:
+        return any(project.settings.values.strict for project in self.projects)
 
 
 def register(config: pytest.Config) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from filelock import FileLock
@@ -22,6 +22,7 @@ from pytest_mlflow_check.project import unset_null_defaults
 from pytest_mlflow_check.records import Launch, Mode
 from pytest_mlflow_check.settings import ProjectSettings
 from pytest_mlflow_check.store import Store, sqlite_template
+from pytest_mlflow_check.workspace import mark_area
 
 
 class Launcher:
@@ -53,7 +54,8 @@ class Launcher:
         modes: tuple[Mode, ...] = ("fluent", "mlflow-run") if values.launch == "both" else (values.launch,)
         home = self._area / _directory_name(case, values)
         if home not in self._read:
-            home.mkdir(parents=True, exist_ok=True)
+            mark_area(self._area)
+            home.mkdir(exist_ok=True)
             with FileLock(home / "lock"):
                 areas = self._once(home, case, modes, values)
             self._read[home] = {mode: read_launch(area) for mode, area in areas.items()}
@@ -61,7 +63,7 @@ class Launcher:
 
     def launch(self, case: Case, mode: Mode, values: ProjectSettings) -> Launch:
         """A launch of its own, shared with nobody."""
-        self._area.mkdir(parents=True, exist_ok=True)
+        mark_area(self._area)
         home = Path(tempfile.mkdtemp(prefix=f"{_slug(case.id)}-", dir=self._area))
         return read_launch(self._start(home, case, (mode,), values)[mode])
 
@@ -100,7 +102,7 @@ class Launcher:
                     pool.submit(make_launch, case, mode, conditions, area=area, processes=processes)
                     for mode, area in areas.items()
                 ]
-                for launch in started:
+                for launch in wait(started, return_when=FIRST_EXCEPTION).done:
                     launch.result()
             except BaseException:
                 processes.stop()

@@ -34,7 +34,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declares the marker; gets everything else going only where a project is to be checked."""
     config.addinivalue_line("markers", "mlflow_check: a check of what an MLflow project logs")
-    if project_directories(config):
+    # `--help` configures too, and has to work whatever the ini file names.
+    if project_directories(config) and not config.option.help:
         from pytest_mlflow_check.gate import register
 
         register(config)

@@ -6,6 +6,7 @@ Command line over project file over pytest ini over default.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -55,11 +56,18 @@ class Tolerance(_Strict):
 class CaseSettings(_Strict):
     """One `[[case]]`."""
 
-    id: str | None = Field(default=None, pattern=r"^[\w][\w .+=-]*$")
+    id: str | None = None
     entry_point: str | None = None
     params: dict[str, Text] = Field(default_factory=dict)
     fluent: str | None = None
     env: dict[str, Text] = Field(default_factory=dict)
+
+    @field_validator("id")
+    @classmethod
+    def _fits_a_node_id(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"\w[\w .+=-]*", value):
+            raise ValueError("an id stands in pytest's node ids: use letters, digits, spaces and  _ . + = -")
+        return value
 
 
 class AllowSettings(_Strict):

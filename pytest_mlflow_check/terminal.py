@@ -12,7 +12,7 @@ import pytest
 
 from pytest_mlflow_check.engine import unused_allowances
 from pytest_mlflow_check.findings import CHECKS, Allowance, CheckResult
-from pytest_mlflow_check.report.text import printable, render_title
+from pytest_mlflow_check.report.text import padded, printable, render_title, width
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.checks import Policy
@@ -101,8 +101,11 @@ class Summary:
                 unused += [(lines[0]["name"], one) for one in unused_allowances(policy, results)]
         return unused
 
-    def write(self, reporter: pytest.TerminalReporter) -> None:
-        """Writes the table, and below it warnings and allowances that nothing needed."""
+    def write(self, reporter: pytest.TerminalReporter, *, strict: bool) -> None:
+        """Writes the table, and below it warnings and allowances that nothing needed.
+
+        The latter are no item's, so when strict they say that they fail the session.
+        """
         if not self._lines:
             return
         reporter.write_sep("=", "mlflow-check")
@@ -110,10 +113,10 @@ class Summary:
         for (path, case), name in self._cases().items():
             verdicts = [self._verdict(path, case, check) for check in CHECKS]
             rows.append([f"{name}::{case}", *verdicts])
-        *widths, _ = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+        *widths, _ = [max(map(width, column)) + 2 for column in zip(*rows, strict=True)]
         for row in rows:
-            for cell, width in zip(row, [*widths, 0], strict=True):
-                reporter.write(cell.ljust(width), **_MARKUP.get(cell.split(" ")[0], {}))
+            for cell, columns in zip(row, [*widths, 0], strict=True):
+                reporter.write(padded(cell, columns), **_MARKUP.get(cell.split(" ")[0], {}))
             reporter.write("\n")
         for line in self._in_order():
             for warning in line["warnings"]:
@@ -122,7 +125,10 @@ class Summary:
                     reporter.write_line(f"warning: {where}: {warning}", yellow=True)
         for name, allowance in self.unused_allowances():
             text = f'[[allow]] rule = "{allowance.rule}", match = "{allowance.match}"'
-            reporter.write_line(f"warning: {name}: {text}: nothing needed it; take it out", yellow=True)
+            kind = "error (strict)" if strict else "warning"
+            reporter.write_line(
+                f"{kind}: {name}: {text}: nothing needed it; take it out", yellow=not strict, red=strict
+            )
 
     def _in_order(self) -> list[Line]:
         keys = [(path, case, check) for path, case in self._order for check in CHECKS]

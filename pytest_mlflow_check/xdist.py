@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlflow_check.workspace import mark_area
-
 
 def is_worker(config: pytest.Config) -> bool:
     """Whether this process is a worker of pytest-xdist."""
@@ -21,9 +19,7 @@ def shared_area(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
     """
     base = tmp_path_factory.getbasetemp()
     # A worker's base lies in that of the whole session (pytest-xdist, docs/how-to.rst).
-    area = (base.parent if is_worker(config) else base) / "mlflow-check"
-    mark_area(area)
-    return area
+    return (base.parent if is_worker(config) else base) / "mlflow-check"
 
 
 def lasting_cache(config: pytest.Config, area: Path) -> Path:

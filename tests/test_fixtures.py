@@ -163,4 +163,12 @@ def test_a_run_left_open_fails_the_test_and_not_the_next(pytester: pytest.Pytest
     )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_open*", "*forgotten*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_open*",
+            "a run was left open:",
+            "    'forgotten' (id *), ended as KILLED now",
+            "Start a run with `with mlflow.start_run():`, or end it with `mlflow.end_run()`.*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")

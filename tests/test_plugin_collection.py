@@ -131,6 +131,13 @@ def test_what_an_ini_file_collects(
     assert collected(pytester, *arguments.split()) == expected
 
 
+def test_a_check_is_never_made_twice(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    make_project()
+    given = ("--keep-duplicates", "--mlflow-project=proj", "proj", "proj/MLproject")
+    result = pytester.runpytest("--collect-only", "-q", *given)
+    assert result.outlines[: result.outlines.index("")] == P
+
+
 def test_a_project_that_is_the_rootdir(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     make_project(".", {**FILES, "pytest.ini": "[pytest]\n", "test_a.py": "def test_a(): pass\n"})
     assert collected(pytester, "--mlflow-project=.") == ids("MLproject::main")

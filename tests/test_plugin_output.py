@@ -19,12 +19,13 @@ ALLOWANCE = '[[allow]]\nrule = "param-differs"\nmatch = "x*"\nreason = "none"\n'
 WARNS = {**FILES, "train.py": LOGGING, "mlflow-check.toml": FLUENT + WARNING + ALLOWANCE}
 
 UNUSED = 'warning: proj: [[allow]] rule = "param-differs", match = "x*": nothing needed it; take it out'
+UNUSED_STRICT = UNUSED.replace("warning", "error (strict)")
 SKIPPED = "the fluent launch logged nothing (see launches)"
 NOTHING_LOGGED = """\
 launches: fluent logged nothing                                  [no-run-logged]
 
     launch    fluent    mlflow run
-    fluent    no run    —
+    fluent    no run    not launched
 
     `python train.py` ended with exit code 0, and its code logged nothing to
     MLflow.
@@ -34,7 +35,7 @@ WITHOUT_STEP = """\
 warning: metrics: 1 with every point at step 0             [metric-without-step]
 
     metric    fluent                mlflow run
-    loss      2 points at step 0    —
+    loss      2 points at step 0    not launched
 
     Without `step` every point lands on step 0: MLflow doesn't count.
     fix: mlflow.log_metric("loss", …, step=…)
@@ -88,7 +89,7 @@ def test_a_script_that_fails(pytester: pytest.Pytester, make_project: MakeProjec
         "__ main::launches __\n"
         "launches: fluent failed                                          [launch-failed]\n\n"
         "    launch    fluent         mlflow run\n"
-        "    fluent    exit code 1    —\n\n"
+        "    fluent    exit code 1    not launched\n\n"
         "    `python train.py` didn't end with exit code 0.\n\n"
         "    python train.py\n"
         "    the end of AREA/fluent/stderr.txt:\n"
@@ -125,7 +126,7 @@ def test_strict_fails_by_warnings(pytester: pytest.Pytester, make_project: MakeP
         "== mlflow-check ==\n"
         f"{HEAD}\n"
         "proj::main  passed    skipped  FAILED   passed     skipped\n"
-        f"{UNUSED}\n"
+        f"{UNUSED_STRICT}\n"
         "== short test summary info ==\n"
         "FAILED proj/MLproject::main::metrics\n"
         "== 1 failed, 2 passed, 2 skipped =="
@@ -140,7 +141,7 @@ def test_strict_fails_by_an_unused_allowance_alone(
     make_project("proj", {**WARNS, "mlflow-check.toml": f"{FLUENT}strict = true\n{off}{ALLOWANCE}"})
     result = pytester.runpytest(PROJECT, "-n", workers)
     result.assert_outcomes(passed=3, skipped=2)
-    assert table(result)[-1] == UNUSED
+    assert table(result)[-1] == UNUSED_STRICT
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
@@ -172,7 +173,7 @@ def test_what_is_left_out_cannot_tell_of_an_allowance(
         "proj", {**WARNS, "other.py": LOGGING, "mlflow-check.toml": launch + WARNING + ALLOWANCE + cases}
     )
     result = pytester.runpytest(PROJECT, "--mlflow-strict", *arguments.split())
-    assert UNUSED not in result.outlines
+    assert "nothing needed it" not in str(result.stdout)
 
 
 @pytest.mark.parametrize("selection", ["params", "params or models", "not launches"])
@@ -225,7 +226,7 @@ def test_a_fault_of_ours_is_told_from_the_user_s(
     assert all("ZeroDivisionError: ours" in part and "def judge(self" in part for part in parts[1:])
     assert "pluggy" not in output(result)
     assert table(result)[1].split() == ["proj::main", *["FAILED"] * 5]
-    assert UNUSED not in result.outlines
+    assert "nothing needed it" not in str(result.stdout)
 
 
 def test_junit_xml(pytester: pytest.Pytester, make_project: MakeProject) -> None:
@@ -258,10 +259,10 @@ def test_workers_share_launches_and_print_the_same(
     make_project("z", {**FILES, "train.py": COUNTING, "mlflow-check.toml": FLUENT + case("z1") + case("a2")})
     make_project("b", {**FILES, "train.py": COUNTING + LOGGING, "mlflow-check.toml": FLUENT + case("b1")})
     pytester.makepyfile(test_more="def test_it(): pass")
-    given = ("--mlflow-project=z", "--mlflow-project=b", "test_more.py")
+    pytester.makeini("[pytest]\ntestpaths = test_more.py\nmlflow_project = z\n    b\n")
     tables = []
     for workers in ("0", "2"):
-        result = pytester.runpytest(*given, "-n", workers)
+        result = pytester.runpytest("-n", workers)
         result.assert_outcomes(passed=3, failed=3, skipped=10)
         assert sorted(counter.read_text().split()) == ["a2", "b1", "z1"]
         counter.unlink()
@@ -273,6 +274,30 @@ def test_workers_share_launches_and_print_the_same(
         "z::a2  FAILED    skipped  skipped  skipped    skipped",
         "b::b1  passed    skipped  FAILED   passed     skipped",
     ]
+
+
+def test_another_order_of_items_changes_nothing(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    pytester.makeconftest("def pytest_collection_modifyitems(items): items.reverse()")
+    make_project("proj", {**FILES, "mlflow-check.toml": FLUENT + '[[case]]\nid = "b"\n[[case]]\nid = "a"\n'})
+    result = pytester.runpytest(PROJECT)
+    result.assert_outcomes(failed=2, skipped=8)
+    assert table(result)[:3] == [
+        "case     launches  params   metrics  artifacts  models",
+        "proj::b  FAILED    skipped  skipped  skipped    skipped",
+        "proj::a  FAILED    skipped  skipped  skipped    skipped",
+    ]
+
+
+def test_launches_kept_inside_the_repository_are_not_copied_into_each_other(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = FLUENT + '[[case]]\nid = "one"\n[[case]]\nid = "two"\nenv = { SEED = "2" }\n'
+    make_project("repository/proj", {**FILES, "mlflow-check.toml": cases})
+    make_project("repository", {".git/HEAD": "", "pytest.ini": "[pytest]\n"})
+    monkeypatch.chdir("repository")
+    result = pytester.runpytest(PROJECT, "--basetemp=base")
+    result.assert_outcomes(failed=2, skipped=8)
+    assert len(list(pytester.path.rglob("base/**/train.py"))) == 2
 
 
 @pytest.mark.skipif(pytest.version_tuple < (8, 1), reason="pytest 8.0 has no --xfail-tb")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from pytest_mlflow_check.checks.artifacts import check_artifacts
 from pytest_mlflow_check.checks.comparison import Comparison, compare_launches
@@ -33,14 +34,23 @@ def judge(check: str, comparison: Comparison, policy: Policy) -> CheckResult:
     """Makes one check and applies the policy to what it finds."""
     if check != "launches" and (reason := _reason_to_skip(check, comparison)):
         return CheckResult(check, skipped=reason)
-    result = policy.apply(check, _CHECKS[check](comparison))
+    result = policy.apply(check, _one_sided(comparison, _CHECKS[check](comparison)))
     failed = failed_launches(comparison.launches)
     if check == "launches" and failed and not _explains_failure(result):
         # A failed launch stays a failed launch when the rule that explains it is off or allowed.
-        plain = policy.apply(check, [launch_failed(failed)])
+        plain = policy.apply(check, _one_sided(comparison, [launch_failed(failed)]))
         used = {*result.used_allowances, *plain.used_allowances}
         return CheckResult(check, result.findings + plain.findings, None, tuple(sorted(used)))
     return result
+
+
+def _one_sided(comparison: Comparison, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings; where one launch was made, the other one's side says so instead of seeming empty."""
+    if set(comparison.launches) == {"fluent"}:
+        return [replace(finding, mlflow_run="not launched") for finding in findings]
+    if set(comparison.launches) == {"mlflow-run"}:
+        return [replace(finding, fluent="not launched") for finding in findings]
+    return list(findings)
 
 
 def _explains_failure(result: CheckResult) -> bool:

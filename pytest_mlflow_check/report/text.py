@@ -38,7 +38,7 @@ def _render_group(slug: str, findings: Sequence[Finding]) -> str:
     warning = "" if findings[0].severity == "error" else "warning: "
     name = f"[{slug}]"
     head = warning + title
-    lines = [head + name.rjust(max(WIDTH - _width(head), len(name) + 2)), ""]
+    lines = [head + name.rjust(max(WIDTH - width(head), len(name) + 2)), ""]
     lines += [_INDENT + row for row in _table(findings)]
     whys = _distinct(finding.why for finding in findings)
     for why in whys[:_MOST_TEXTS]:
@@ -75,8 +75,8 @@ def _table(findings: Sequence[Finding]) -> list[str]:
         for title, column in zip(header, zip(*rows, strict=True), strict=True)
         if title not in ("run", "place") or any(column)
     ]
-    widths = [max(map(_width, column)) for column in columns]
-    return ["    ".join(map(_padded, row, widths)).rstrip() for row in zip(*columns, strict=True)]
+    widths = [max(map(width, column)) for column in columns]
+    return ["    ".join(map(padded, row, widths)).rstrip() for row in zip(*columns, strict=True)]
 
 
 def _sides(fluent: str | None, mlflow_run: str | None) -> tuple[str, str]:
@@ -110,11 +110,12 @@ def _cut(text: str) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
+def padded(text: str, columns: int) -> str:
+    """The text with blanks behind it, so that it takes that many columns of a terminal."""
+    return text + " " * (columns - width(text))
 
 
-def _width(text: str) -> int:
+def width(text: str) -> int:
     """How many columns of a terminal a text takes."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1

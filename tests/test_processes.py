@@ -1,0 +1,141 @@
+"""Started processes: what they get, what they leave, and that nothing of them is left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+import pytest
+
+from pytest_mlflow_check.processes import Ended, Processes
+
+SHELL = shutil.which("sh") or "/bin/sh"
+PATIENCE = 30.0
+"""Seconds after which a test fails instead of waiting for ever; none takes them."""
+
+
+def run(
+    directory: Path, script: str, *, timeout: float = PATIENCE, processes: Processes | None = None
+) -> Ended:
+    """Runs a shell script in a directory, with `out` and `err` beside it."""
+    return (processes or Processes()).run(
+        [SHELL, "-c", script],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"]},
+        stdout=directory / "out",
+        stderr=directory / "err",
+        timeout=timeout,
+    )
+
+
+@pytest.fixture
+def alive(tmp_path: Path) -> Queue[str]:
+    """Gets what scripts write to the pipe `alive`, once every process that holds it is gone."""
+    pipe, written = tmp_path / "alive", Queue[str]()
+    os.mkfifo(pipe)
+    # A daemon: should a process outlive its test, the session ends all the same.
+    Thread(target=lambda: written.put(pipe.read_text()), daemon=True).start()
+    return written
+
+
+@pytest.mark.parametrize(
+    ("script", "exit_code"), [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", -15), ("kill -KILL $$", -9)]
+)
+def test_how_it_ended(tmp_path: Path, script: str, exit_code: int) -> None:
+    ended = run(tmp_path, script)
+    assert ended.exit_code == exit_code
+    assert 0 < ended.duration < PATIENCE
+
+
+def test_output_and_directory(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("of another launch, much longer than what comes now")
+    run(tmp_path, "pwd; printf 'a\\377\\n'; echo err >&2")
+    assert (tmp_path / "out").read_bytes() == os.fsencode(tmp_path) + b"\na\xff\n"
+    assert (tmp_path / "err").read_text() == "err\n"
+
+
+def test_input_is_empty(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"typed by the user")
+    os.close(writing)
+    before = os.dup(0)
+    os.dup2(reading, 0)
+    try:
+        run(tmp_path, "cat")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reading)
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_no_variables_but_those_given(tmp_path: Path) -> None:
+    Processes().run(
+        [shutil.which("env") or "env"],
+        cwd=tmp_path,
+        env={"ONE": "1", "TWO": "a=b\nc"},
+        stdout=tmp_path / "out",
+        stderr=tmp_path / "err",
+        timeout=PATIENCE,
+    )
+    assert (tmp_path / "out").read_text() == "ONE=1\nTWO=a=b\nc\n"
+
+
+def test_what_it_leaves_behind_is_ended(tmp_path: Path, alive: Queue[str]) -> None:
+    ended = run(tmp_path, "exec 3>alive; echo started >&3; sleep 1000 & echo done")
+    assert ended.exit_code == 0
+    assert (tmp_path / "out").read_text() == "done\n"
+    assert alive.get(timeout=PATIENCE) == "started\n"
+
+
+STUBBORN = "trap '' TERM; exec 3>alive; echo parent >&3; (echo child >&3; sleep 1000); sleep 1000"
+
+
+def test_a_timeout_ends_all_even_what_ignores_it(
+    tmp_path: Path, alive: Queue[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_mlflow_check.processes._GRACE", 0.1)
+    ended = run(tmp_path, STUBBORN, timeout=1.0)
+    assert ended.exit_code is None
+    assert ended.duration < PATIENCE
+    assert alive.get(timeout=PATIENCE) == "parent\nchild\n"
+
+
+def test_a_timeout_asks_first(tmp_path: Path, alive: Queue[str]) -> None:
+    script = "trap 'echo asked >&3; exit 0' TERM; exec 3>alive; echo started >&3; sleep 1000 & wait"
+    assert run(tmp_path, script, timeout=1.0).exit_code is None
+    assert alive.get(timeout=PATIENCE) == "started\nasked\n"
+
+
+def test_another_thread_ends_all(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+    processes = Processes()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, tmp_path, STUBBORN, processes=processes)
+        with (tmp_path / "alive").open() as alive:
+            assert alive.readline() == "parent\n"
+            assert alive.readline() == "child\n"
+            processes.stop()
+            assert alive.read() == ""
+    assert running.result().exit_code == -9
+    # Nothing is started any more.
+    assert run(tmp_path, "touch started", processes=processes) == Ended(None, 0.0)
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    processes = Processes()
+    with pytest.raises(FileNotFoundError):
+        processes.run(
+            [str(tmp_path / "gone")],
+            cwd=tmp_path,
+            env={},
+            stdout=tmp_path / "out",
+            stderr=tmp_path / "err",
+            timeout=PATIENCE,
+        )
+    assert run(tmp_path, "exit 0", processes=processes).exit_code == 0
