@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -111,7 +112,11 @@ def test_every_mistake_of_a_real_project_is_found_once(tmp_path: Path) -> None:
         if item.attrib["classname"].endswith(".main")
         for failure in item.iter("failure")
     }
-    assert found == MISTAKES, output
+    expected = {check: dict(rules) for check, rules in MISTAKES.items()}
+    if importlib.metadata.version("mlflow").startswith("2."):
+        # MLflow 2 leaves nothing behind of a model that it couldn't log.
+        del expected["models"]["model-not-registrable"]
+    assert found == expected, output
     assert "[run-count-differs]" in output
 
 
