@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pytest_mlflow_check.errors import UserError
 
 Mode = Literal["fluent", "mlflow-run"]
+Caller = Literal["code", "autologging", "mlflow-run", "exit", "mlflow"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +194,43 @@ class StoreRecord:
 
 
 @dataclass(frozen=True)
+class Observation:
+    """One logging call as it happened, seen from inside the user's process.
+
+    Attributes:
+        what: the kind of call: `log_param`, `log_metric`, `set_tag`, `log_artifact`, `log_artifacts`,
+            `log_input`, `log_model`, `register_model`, `create_run`, `start_run`, `enter_run` (a `with`),
+            `end_run`, `set_experiment`, `autolog`, `run_project`, or `redirect`: an attempt to lead MLflow to
+            another store than the launch's own.
+        key: what it was about: the key, artifact path, name of a model, run or experiment, or the URI, with
+            passwords masked.
+        value: the value as text (both ends of a long one), the local path of an artifact, the flavor of a
+            model, the final status of a run, the environment manager of an inner project (None where it was
+            left out), or how a redirect was tried, such as `mlflow.set_tracking_uri`.
+        length: characters of the whole value.
+        run_id: the run, where the call names or makes one.
+        step: as given; None where it was left out.
+        by: `code`; `autologging`; `mlflow-run` for what MLflow's `run` command logs by itself; `exit` for what
+            MLflow does when the interpreter ends; `mlflow` for other calls without a line of the user's.
+        place: the nearest line outside MLflow and installed packages, such as `train.py:12`, relative to the
+            project; None where there is none.
+        process: process id.
+        time: seconds since the epoch.
+    """
+
+    what: str
+    key: str = ""
+    value: str | None = None
+    length: int = 0
+    run_id: str | None = None
+    step: int | None = None
+    by: Caller = "code"
+    place: str | None = None
+    process: int = 0
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
 class Launch:
     """One case started in one mode.
 
@@ -208,6 +246,12 @@ class Launch:
         stdout_path, stderr_path: the whole of it.
         record: what the store held when the launch had ended.
         proofs: by `Model.uri`.
+        observations: the logging calls in the order in which they happened; empty where nothing was observed.
+        observed: whether the observer was switched on. Python started with `-S`, `-E` or `-I`, or another
+            language, goes unobserved all the same.
+        changed: files of the project that the launch changed or deleted, relative to the project.
+        stale: by directory logged whole, the files in it that the launch didn't write while it wrote others;
+            all relative to the project.
     """
 
     mode: Mode
@@ -224,6 +268,10 @@ class Launch:
     origin: Path | None = None
     record: StoreRecord = field(default_factory=StoreRecord, repr=False)
     proofs: Mapping[str, ModelProof] = field(default_factory=dict, repr=False)
+    observations: tuple[Observation, ...] = field(default=(), repr=False)
+    observed: bool = False
+    changed: tuple[str, ...] = ()
+    stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def as_original(self, text: str) -> str:
         """A text with the places of the copy in it turned into those of the user's own files."""

@@ -1,0 +1,63 @@
+"""Every kind of finding: its name, what it means, and what to do about it.
+
+The README's table and `--mlflow-explain` are made from this registry, and a finding's title too.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from pytest_mlflow_check.errors import UserError, did_you_mean
+from pytest_mlflow_check.rules import artifacts, launches, metrics, models, params
+from pytest_mlflow_check.rules.rule import Rule
+
+__all__ = ["RULES", "Rule", "check_slugs", "explain", "markdown_table"]
+
+RULES: dict[str, Rule] = {
+    rule.slug: rule for module in (launches, params, metrics, artifacts, models) for rule in module.RULES
+}
+"""The rules by slug, in the order in which they are documented."""
+
+
+def check_slugs(slugs: Iterable[str], *, where: str) -> None:
+    """Makes sure that settings name rules that exist.
+
+    Raises:
+        UserError: naming the first that doesn't, and what may be meant.
+    """
+    for slug in slugs:
+        if slug not in RULES:
+            raise UserError(f'{where}: unknown rule "{slug}": {did_you_mean(slug, RULES)}')
+
+
+def explain(slug: str) -> str:
+    """What a rule means, as `--mlflow-explain` prints it.
+
+    Raises:
+        UserError: for a rule that doesn't exist.
+    """
+    check_slugs([slug], where="--mlflow-explain")
+    rule = RULES[slug]
+    return "\n".join(
+        [
+            f"{rule.slug} ({rule.severity}, check: {rule.check})",
+            "",
+            *textwrap.wrap(rule.summary[0].upper() + rule.summary[1:] + ".", 80),
+            "",
+            *textwrap.wrap(rule.explanation, 80),
+            "",
+            "example:",
+            textwrap.indent(rule.example, "    "),
+            "",
+            "instead:",
+            textwrap.indent(rule.fix, "    "),
+        ]
+    )
+
+
+def markdown_table() -> str:
+    """The rules as a Markdown table; the README holds it, and a test holds the README to it."""
+    rows = ["| rule | check | severity | what is wrong |", "| --- | --- | --- | --- |"]
+    rows += [f"| `{r.slug}` | {r.check} | {r.severity} | {r.summary} |" for r in RULES.values()]
+    return "\n".join(rows)

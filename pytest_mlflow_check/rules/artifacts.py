@@ -1,0 +1,55 @@
+"""The rules of the check `artifacts`."""
+
+from __future__ import annotations
+
+from pytest_mlflow_check.rules.rule import Rule
+
+RULES = (
+    Rule(
+        slug="artifact-missing",
+        check="artifacts",
+        severity="error",
+        title="artifacts: {n} logged by one launch only",
+        summary="an artifact is logged by only one of the two launches",
+        explanation=(
+            "Artifacts are compared by path. Names with dates, run ids or random parts differ each time."
+        ),
+        example='mlflow.log_artifact(f"plot-{time.time()}.png")',
+        fix='Give it a fixed name, or exclude it: ignore = { artifacts = ["plot-*.png"] }',
+    ),
+    Rule(
+        slug="artifact-content-differs",
+        check="artifacts",
+        severity="error",
+        title="artifacts: {n} with different content",
+        summary="an artifact listed under `artifact_contents` differs byte by byte",
+        explanation=(
+            "Only artifacts that match a pattern of the setting `artifact_contents` are compared by content."
+        ),
+        example='artifact_contents = ["log_dir/*.txt"]   # and the file holds a date',
+        fix="Make the content depend on the parameters alone, or take the pattern out of the setting.",
+    ),
+    Rule(
+        slug="model-as-artifact",
+        check="artifacts",
+        severity="error",
+        title="artifacts: {n} that should be a model",
+        summary="a serialised object is logged as a plain artifact, in a run that logs no model",
+        explanation=(
+            "A pickle among the artifacts can be downloaded and nothing more: it has no flavor, no signature "
+            "and no requirements, and the registry doesn't take it. Recognised by content, not by name; a "
+            "pickle beside a logged model is fine."
+        ),
+        example='pickle.dump(model, open("out/model.pkl", "wb"))\nmlflow.log_artifacts("out")',
+        fix=(
+            "Log it with its flavor, or wrap it:\n\n"
+            "class Wrapper(mlflow.pyfunc.PythonModel):\n"
+            "    def load_context(self, context):\n"
+            '        self.model = pickle.load(open(context.artifacts["model"], "rb"))\n'
+            "    def predict(self, context, model_input, params=None):\n"
+            "        return self.model.predict(model_input)\n\n"
+            'mlflow.pyfunc.log_model(name="model", python_model=Wrapper(), '
+            'artifacts={"model": "out/model.pkl"})'
+        ),
+    ),
+)
