@@ -210,7 +210,7 @@ class Observation:
         length: characters of the whole value.
         run_id: the run, where the call names or makes one.
         step: as given; None where it was left out.
-        by: `code`; `autologging`; `mlflow-run` for what MLflow's `run` command logs by itself; `exit` for what
+        by: `code`; `autologging`; `mlflow-run` for what `mlflow run` logs by itself; `exit` for what
             MLflow does when the interpreter ends; `mlflow` for other calls without a line of the user's.
         place: the nearest line outside MLflow and installed packages, such as `train.py:12`, relative to the
             project; None where there is none.
