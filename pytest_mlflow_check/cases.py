@@ -6,9 +6,11 @@ and the checks look things up in them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Formatter
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,15 @@ class Project:
         mlproject: absolute path of the MLproject file, or None for a bare directory.
         name: the project's own name, if it gives one.
         entry_points: the declared entry points by name.
+        docker_image, docker_line: what `docker_env` names, and its line; None where there is none.
     """
 
     directory: Path
     mlproject: Path | None = None
     name: str | None = None
     entry_points: Mapping[str, EntryPoint] = field(default_factory=dict)
+    docker_image: str | None = None
+    docker_line: int | None = None
 
     def place(self, line: int | None) -> str | None:
         """`MLproject:6` for line 6 of this project's file; None where there is no such line."""
@@ -82,6 +87,8 @@ class Case:
         params: the values given by the user, as text; parameters left out keep their default.
         fluent: the plain command, with `{placeholders}`, or None for the entry point's own command.
         env: environment variables that both launches get.
+        probe: what a derived case changes, such as `alpha=1`; None for a case of the user's.
+        probe_of: the id of the case that it comes from.
     """
 
     id: str
@@ -90,3 +97,23 @@ class Case:
     params: Mapping[str, str] = field(default_factory=dict)
     fluent: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    probe: str | None = None
+    probe_of: str | None = None
+
+
+def placeholders(text: str) -> Iterator[tuple[str, str, str]]:
+    """The text before each placeholder, its field (`alpha` in `{alpha!r:>9}`), and the whole placeholder.
+
+    Raises:
+        ValueError: unbalanced braces.
+    """
+    for before, name, spec, conversion in Formatter().parse(text):
+        if name is not None:
+            whole = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            yield before, name, f"{{{whole}}}"
+            yield from placeholders(spec or "")
+
+
+def looked_up(field: str) -> str:
+    """The name that `str.format` looks up for a field: all before an attribute or an index."""
+    return re.split(r"[.\[]", field, maxsplit=1)[0]

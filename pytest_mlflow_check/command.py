@@ -11,14 +11,13 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from string import Formatter
 from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from pytest_mlflow_check.cases import Case, EntryPoint, Parameter, Project
+from pytest_mlflow_check.cases import Case, EntryPoint, Parameter, Project, looked_up, placeholders
 from pytest_mlflow_check.errors import UserError, shown_path
 
 # What a TOML file could say for a parameter of that type; everything else is text.
@@ -127,7 +126,8 @@ def render_command(case: Case, directory: Path, *, template: str | None = None) 
         return _fill(_fluent_subject(case), template, {**extra, **values})
     check_command(case.project, case.entry_point)
     _refuse_unset_placeholders(case, case.entry_point.command)
-    command = _fill(_command_subject(case.project, case.entry_point), case.entry_point.command, values)
+    subject = _command_subject(case.project, case.entry_point)
+    command = _fill(subject, case.entry_point.command, values, "mlproject-invalid")
     return " ".join([command, *(f"--{shlex.quote(name)} {value}" for name, value in extra.items())])
 
 
@@ -303,52 +303,38 @@ def _fluent_names(case: Case) -> list[str]:
     return [*case.entry_point.parameters, *extra_params(case)]
 
 
-def _fields(text: str) -> Iterator[tuple[str, str, str]]:
-    """The text before each placeholder, its field (`alpha` in `{alpha!r:>9}`), and the whole placeholder.
-
-    Raises:
-        ValueError: unbalanced braces.
-    """
-    for before, field, spec, conversion in Formatter().parse(text):
-        if field is not None:
-            whole = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            yield before, field, f"{{{whole}}}"
-            yield from _fields(spec or "")
-
-
-def _field_name(field: str) -> str:
-    """The name that `str.format` looks up for a field: all before an attribute or an index."""
-    return re.split(r"[.\[]", field, maxsplit=1)[0]
-
-
 def _check_format(subject: str, text: str, names: list[str], entry_point: EntryPoint | None) -> None:
     """Raise a UserError unless `text` can be filled in with these names.
 
     `entry_point` is the one in whose MLproject a name could be declared; None for a `fluent` text.
     """
+    rule = "mlproject-undeclared-placeholder" if entry_point and entry_point.line else None
     try:
-        fields = list(_fields(text))
+        fields = list(placeholders(text))
     except ValueError as error:
         raise UserError(
             f"{subject} can't be filled in: {error}\n"
-            f"  braces around a parameter's name make a placeholder; double all others:  {{{{ and }}}}"
+            f"  braces around a parameter's name make a placeholder; double all others:  {{{{ and }}}}",
+            rule=rule,
         ) from None
     for before, field, whole in fields:
-        name = _field_name(field)
+        name = looked_up(field)
         if not name or name.isdecimal():
             raise UserError(
                 f"{subject} has the positional placeholder {whole}, and MLflow fills in by name only\n"
                 f"  write a parameter's name:  {{{names[0] if names else 'name'}}}\n"
-                f"  or, where the braces are meant as they are, double them:  {{{whole}}}"
+                f"  or, where the braces are meant as they are, double them:  {{{whole}}}",
+                rule=rule,
             )
         if name not in names:
             hints = _unknown_name_hints(before, field, whole, names, entry_point)
             raise UserError(
-                "\n  ".join([f"{subject} has the placeholder {whole}, which is no parameter", *hints])
+                "\n  ".join([f"{subject} has the placeholder {whole}, which is no parameter", *hints]),
+                rule=rule,
             )
     # `{alpha[1]}` and `{alpha:{width}}` depend on the values, which only render_command has.
     if not any("[" in whole or "{" in whole[1:] for _, _, whole in fields):
-        _fill(subject, text, dict.fromkeys(names, "1"))
+        _fill(subject, text, dict.fromkeys(names, "1"), rule and "mlproject-invalid")
 
 
 def _unknown_name_hints(
@@ -380,7 +366,7 @@ def _yaml_key(text: str) -> str:
 
 
 def _refuse_unset_placeholders(case: Case, text: str) -> None:
-    used = {_field_name(field) for _, field, _ in _fields(text)}
+    used = {looked_up(field) for _, field, _ in placeholders(text)}
     unset = [parameter for parameter in unset_null_defaults(case) if parameter.name in used]
     if unset:
         names = ", ".join(f'"{p.name}"' for p in unset)
@@ -393,11 +379,12 @@ def _refuse_unset_placeholders(case: Case, text: str) -> None:
         )
 
 
-def _fill(subject: str, text: str, values: Mapping[str, str]) -> str:
+def _fill(subject: str, text: str, values: Mapping[str, str], rule: str | None = None) -> str:
     try:
         return text.format(**values)
     except (ValueError, AttributeError, LookupError, TypeError) as error:
         raise UserError(
             f"{subject} can't be filled in: {error}\n"
-            f"  MLflow passes every value on as text: write plain placeholders such as {{name}}"
+            f"  MLflow passes every value on as text: write plain placeholders such as {{name}}",
+            rule=rule,
         ) from None

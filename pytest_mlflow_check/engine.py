@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_mlflow_check.cases import Case, Project
-from pytest_mlflow_check.checks import Policy, judge
+from pytest_mlflow_check.checks import Policy, beside_its_case, judge
 from pytest_mlflow_check.errors import UserError, shown_path
 from pytest_mlflow_check.findings import CHECKS, Allowance, CaseReport, CheckResult, Report
 from pytest_mlflow_check.launcher import Launcher
+from pytest_mlflow_check.probes import identity, probes_of
 from pytest_mlflow_check.project import (
     check_fluent,
     complete_params,
@@ -40,18 +42,31 @@ def check_project(settings: Settings, *, area: Path | None = None) -> Report:
     area = area or Path(tempfile.mkdtemp(prefix="mlflow-check-"))
     launcher = Launcher(area, cache=area / "cache")
     policy = policy_of(settings)
-    cases = []
-    for case in cases_of(settings):
+    reports: dict[str, CaseReport] = {}
+    cases = {case.id: case for case in cases_of(settings)}
+    for case in cases.values():
         comparison = launcher.compare(case, settings.values)
         results = tuple(judge(check, comparison, policy) for check in CHECKS)
-        cases.append(CaseReport(case.id, results))
-    results = tuple(result for case_report in cases for result in case_report.results)
+        if case.probe_of is not None:
+            # `cases_of` gives a case before its probes.
+            origin, of_origin = cases[case.probe_of], reports[case.probe_of].results
+            results = tuple(
+                beside_its_case(result, case, other, origin)
+                for result, other in zip(results, of_origin, strict=True)
+            )
+        reports[case.id] = CaseReport(case.id, results)
+    results = tuple(result for case_report in reports.values() for result in case_report.results)
     unused = unused_allowances(policy, results)
-    return Report(settings.project, tuple(cases), unused, settings.values.strict)
+    return Report(settings.project, tuple(reports.values()), unused, settings.values.strict)
 
 
-def cases_of(settings: Settings, project: Project | None = None) -> list[Case]:
-    """The cases of a project, each of them ready to launch.
+def cases_of(settings: Settings, project: Project | None = None, *, probes: bool = True) -> list[Case]:
+    """The cases of a project, each of them ready to launch, and behind it its probes where asked for.
+
+    Args:
+        settings: from `load_settings`.
+        project: from `read_project`, where it was read before.
+        probes: False for none, whatever the settings say.
 
     Raises:
         UserError: where the project can't be read, a case names an entry point or a parameter that
@@ -66,7 +81,29 @@ def cases_of(settings: Settings, project: Project | None = None) -> list[Case]:
                 f'{_file(settings)}: two cases have the id "{case.id}": give each an id of its own'
             )
         seen.add(case.id)
-    return cases
+    return _with_probes(cases) if probes and settings.values.probes else cases
+
+
+def _with_probes(cases: Sequence[Case]) -> list[Case]:
+    """The cases with their probes; those that would launch what another case does are left out."""
+    found: list[Case] = []
+    ids, launched = {case.id for case in cases}, [identity(case) for case in cases]
+    for case in cases:
+        found.append(case)
+        for probe in probes_of(case):
+            if identity(probe) in launched:
+                continue
+            try:
+                _refuse_unfit(probe)
+            except UserError:
+                # A default of the MLproject that doesn't fit, and that the case doesn't use.
+                continue
+            while probe.id in ids:
+                probe = replace(probe, id=f"{probe.id} again")
+            ids.add(probe.id)
+            launched.append(identity(probe))
+            found.append(probe)
+    return found
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -111,14 +148,19 @@ def _case(settings: Settings, project: Project, chosen: CaseSettings) -> Case:
         fluent=chosen.fluent,
         env=chosen.env,
     )
-    # What can't be filled in is a user's mistake, to be told before anything is launched.
+    _refuse_unfit(case)
+    return case
+
+
+def _refuse_unfit(case: Case) -> None:
+    """What can't be filled in is a user's mistake, to be told before anything is launched."""
+    directory = case.project.directory
     complete_params(case)
     check_fluent(case)
     if not unset_null_defaults(case):
-        render_command(case, project.directory)
+        render_command(case, directory)
         if case.fluent is not None:
-            render_command(case, project.directory, template=case.fluent)
-    return case
+            render_command(case, directory, template=case.fluent)
 
 
 def _file(settings: Settings) -> str:

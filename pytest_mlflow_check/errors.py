@@ -12,7 +12,15 @@ class UserError(Exception):
 
     The message is complete: it names the file and the key, and says what to write instead. It is shown
     as it is, without a traceback. Every other exception is a fault of this package and is shown as one.
+
+    Attributes:
+        rule: the rule that explains more, or None.
     """
+
+    def __init__(self, message: str, *, rule: str | None = None) -> None:
+        """Takes the message; of a rule it says at the end how to read it."""
+        super().__init__(f"{message}\n  more: pytest --mlflow-explain={rule}" if rule else message)
+        self.rule = rule
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

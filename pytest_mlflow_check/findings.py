@@ -64,12 +64,14 @@ class CheckResult:
         findings: what remains after rules were switched off and allowances applied.
         skipped: why the check could not be made, else None.
         used_allowances: positions, in the settings, of the allowances that covered a finding.
+        note: of a probe that found something: what it changed, and how the case it comes from fared.
     """
 
     check: str
     findings: tuple[Finding, ...] = ()
     skipped: str | None = None
     used_allowances: tuple[int, ...] = ()
+    note: str = ""
 
     def failed(self, *, strict: bool) -> bool:
         """Whether an error was found, or, when strict, anything at all."""

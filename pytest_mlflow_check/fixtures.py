@@ -191,8 +191,8 @@ def _one_case(
     directory = Path(os.path.abspath(config.rootpath / project))
     texts = {name: str(value) for name, value in (params or {}).items()}
     settings = project_settings(config, directory, params=texts, **given)
-    cases = [one for one in cases_of(settings) if case in (None, one.id)]
+    cases = [one for one in cases_of(settings, probes=False) if case in (None, one.id)]
     if len(cases) != 1:
-        known = ", ".join(one.id for one in cases_of(settings))
+        known = ", ".join(one.id for one in cases_of(settings, probes=False))
         raise UserError(f'{project}: name one case, as in  case="…"  (there are: {known})')
     return settings, cases[0]

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_mlflow_check import engine, terminal
 from pytest_mlflow_check.cases import Case
-from pytest_mlflow_check.checks import Comparison, Policy, judge
+from pytest_mlflow_check.checks import Comparison, Policy, beside_its_case, judge
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CheckResult
 from pytest_mlflow_check.items import CheckItem, ProjectFile
@@ -55,9 +55,18 @@ class GatedProject:
     def judge(self, case: Case, check: str) -> CheckResult:
         """Makes a check, and first the launches if they haven't been made.
 
+        Of a probe that finds something, the case it comes from is checked too, to tell what the value broke.
+
         Raises:
             UserError: where a launch can't be made.
         """
+        result = self._judge(case, check)
+        if case.probe_of is None or not result.findings:
+            return result
+        origin = next(one for one in self.cases if one.id == case.probe_of)
+        return beside_its_case(result, case, self._judge(origin, check), origin)
+
+    def _judge(self, case: Case, check: str) -> CheckResult:
         if case.id not in self._compared:
             self._compared[case.id] = self.launcher().compare(case, self.settings.values)
         return judge(check, self._compared[case.id], self.policy)

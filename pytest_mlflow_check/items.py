@@ -115,7 +115,8 @@ class CheckItem(pytest.Item):
         if self.result.skipped:
             pytest.skip(self.result.skipped)
         if self.result.failed(strict=strict):
-            raise CheckFailed(render(self.result.findings))
+            note = f"{self.result.note}\n\n" if self.result.note else ""
+            raise CheckFailed(note + render(self.result.findings))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The findings, or a user's mistake, as they are; for a fault of ours, that and the traceback."""

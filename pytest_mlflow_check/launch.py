@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.environment import interpreter_directory, launch_environment
+from pytest_mlflow_check.footprint import Inventory, changed_files, stale_files, take_inventory
+from pytest_mlflow_check.observer import observed
 from pytest_mlflow_check.processes import Processes
 from pytest_mlflow_check.project import complete_params, render_command
 from pytest_mlflow_check.proof import prove_models
 from pytest_mlflow_check.reading import read_store
-from pytest_mlflow_check.records import Launch, Mode, ModelProof
+from pytest_mlflow_check.reading.observations import read_observations
+from pytest_mlflow_check.records import Launch, Mode, ModelProof, Observation
 from pytest_mlflow_check.store import Store, StoreKind, prepare_store
 from pytest_mlflow_check.workspace import enclosing_root, make_workspace
 
 _TAIL = 64 * 1024
 """Bytes of a launch's output that are kept in memory."""
+
+_OBSERVATIONS = "observations.jsonl"
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,16 @@ class Conditions:
         template: the migrated database, for SQLite stores.
         timeout: seconds.
         pass_env: patterns of environment variables to pass on.
+        observer: whether the calls of the code are observed, and kept from other stores.
+        block: whether an attempt to reach another store ends the launch, instead of being led back.
     """
 
     store: StoreKind = "file"
     template: Path | None = None
     timeout: float = 600.0
     pass_env: tuple[str, ...] = ()
+    observer: bool = True
+    block: bool = False
 
 
 def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, processes: Processes) -> None:
@@ -57,10 +68,14 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     prepare_store(store, conditions.template)
     env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
     command, shown = _command(case, mode, directory, area / "downloads")
+    inventory = take_inventory(copy)
+    calls = area / _OBSERVATIONS
     ended = processes.run(
         command,
         cwd=directory,
-        env=env,
+        env=observed(env, file=calls, directory=directory, root=copy, uri=store.uri, block=conditions.block)
+        if conditions.observer
+        else env,
         stdout=area / "stdout.txt",
         stderr=area / "stderr.txt",
         timeout=conditions.timeout,
@@ -83,6 +98,8 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         "workspace": str(copy),
         "origin": str(root),
         "store": store.kind,
+        "observed": conditions.observer,
+        **_footprint(inventory, copy, root, directory, read_observations(calls)),
         "proofs": [vars(proof) for proof in proofs.values()],
     }
     (area / "launch.json").write_text(json.dumps(summary), encoding="utf-8")
@@ -107,8 +124,28 @@ def read_launch(area: Path) -> Launch:
         stdout_path=stdout,
         stderr_path=stderr,
         record=read_store(store),
+        observations=read_observations(area / _OBSERVATIONS),
+        observed=summary["observed"],
+        changed=tuple(summary["changed"]),
+        stale={directory: tuple(files) for directory, files in summary["stale"].items()},
         proofs={proof["uri"]: ModelProof(**proof) for proof in summary["proofs"]},
     )
+
+
+def _footprint(
+    inventory: Inventory, copy: Path, root: Path, directory: Path, calls: Sequence[Observation]
+) -> dict[str, Any]:
+    """What the launch did to its files, with paths relative to the project."""
+
+    def from_project(path: str) -> str:
+        return os.path.relpath(copy / path, directory)
+
+    logged = [call.value for call in calls if call.what == "log_artifacts" and call.value]
+    stale = stale_files(inventory, copy, (os.path.join(directory, path) for path in logged))
+    return {
+        "changed": [from_project(path) for path in changed_files(inventory, copy, root)],
+        "stale": {from_project(path): [*map(from_project, files)] for path, files in stale.items()},
+    }
 
 
 def _command(case: Case, mode: Mode, directory: Path, downloads: Path) -> tuple[list[str], str]:

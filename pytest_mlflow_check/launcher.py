@@ -8,12 +8,14 @@ import re
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.checks import Comparison, compare_launches
+from pytest_mlflow_check.docker import docker_reachable
 from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.launch import Conditions, make_launch, read_launch
@@ -46,8 +48,18 @@ class Launcher:
             UserError: where a launch can't be made.
         """
         unset = unset_null_defaults(case)
-        launches = {} if unset else self.launches(case, values)
-        return compare_launches(launches, settings=values, case=case, unset=unset)
+        docker_missing = values.launch != "fluent" and self._lacks_docker(case)
+        launches = {} if unset or docker_missing else self.launches(case, values)
+        return compare_launches(
+            launches, settings=values, case=case, unset=unset, docker_missing=docker_missing
+        )
+
+    def _lacks_docker(self, case: Case) -> bool:
+        return case.project.docker_image is not None and not self._docker_reachable
+
+    @cached_property
+    def _docker_reachable(self) -> bool:
+        return docker_reachable()
 
     def launches(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
         """The launches of a case in the modes that the settings ask for, made once and shared."""
@@ -93,7 +105,14 @@ class Launcher:
         self, home: Path, case: Case, modes: Sequence[Mode], values: ProjectSettings
     ) -> dict[Mode, Path]:
         """Makes the launches side by side; when one can't be made, or on Ctrl-C, all are ended."""
-        conditions = Conditions(values.store, self._template(values), values.timeout, values.pass_env)
+        conditions = Conditions(
+            values.store,
+            self._template(values),
+            values.timeout,
+            values.pass_env,
+            values.observer,
+            values.tracking_uri == "block",
+        )
         areas = {mode: home / mode for mode in modes}
         processes = Processes()
         with ThreadPoolExecutor(len(areas)) as pool:
@@ -131,6 +150,8 @@ def _directory_name(case: Case, values: ProjectSettings) -> str:
             values.store,
             values.timeout,
             values.pass_env,
+            values.observer,
+            values.tracking_uri,
         ]
     )
     digest = hashlib.sha256(identity.encode()).hexdigest()[:12]

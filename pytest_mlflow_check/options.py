@@ -14,8 +14,15 @@ from pytest_mlflow_check.errors import UserError
 if TYPE_CHECKING:
     from pytest_mlflow_check.settings import Settings
 
-_SCALARS = ("entry_point", "launch", "store", "timeout", "strict")
-"""Keys that have an option `--mlflow-KEY`, an ini twin `mlflow_KEY` and a twin in the settings file."""
+_SCALARS = {
+    "entry_point": "mlflow_entry_point",
+    "launch": "mlflow_launch",
+    "store": "mlflow_store",
+    "timeout": "mlflow_timeout",
+    "strict": "mlflow_strict",
+    "probes": "mlflow_probe",
+}
+"""Keys of the settings file, and what their ini twins are called, and their options with dashes."""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -50,12 +57,18 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--mlflow-timeout", type=float, metavar="SECONDS", help="for each launch. Default: 600")
     group.addoption("--mlflow-strict", action="store_const", const=True, help="warnings fail too")
     group.addoption(
+        "--mlflow-probe",
+        action="store_const",
+        const=True,
+        help="also check with values derived from the MLproject: 1 for a float, a text with a space, …",
+    )
+    group.addoption(
         "--mlflow-explain", metavar="RULE", help="print what a rule means, with example and fix; run nothing"
     )
     parser.addini("mlflow_project", "twin of --mlflow-project, relative to this file", "paths", [])
     parser.addini("mlflow_param", "twin of --mlflow-param, one NAME=VALUE a line", "linelist", [])
-    for key in _SCALARS:
-        parser.addini(f"mlflow_{key}", f"twin of --mlflow-{key.replace('_', '-')}", "string", "")
+    for name in _SCALARS.values():
+        parser.addini(name, f"twin of --{name.replace('_', '-')}", "string", "")
 
 
 def project_directories(config: pytest.Config) -> list[Path]:
@@ -86,9 +99,9 @@ def project_settings(config: pytest.Config, project: Path, **given: Any) -> Sett
     """
     from pytest_mlflow_check.settings import load_settings
 
-    options = {key: config.getoption(f"mlflow_{key}") for key in _SCALARS}
+    options = {key: config.getoption(name) for key, name in _SCALARS.items()}
     options["params"] = _pairs(config.getoption("mlflow_param") or (), "-P")
-    ini = {key: config.getini(f"mlflow_{key}") for key in _SCALARS}
+    ini = {key: config.getini(name) for key, name in _SCALARS.items()}
     ini["params"] = _pairs(config.getini("mlflow_param"), "mlflow_param")
     return load_settings(project, command_line=_set(options) | _set(given), ini=_set(ini))
 

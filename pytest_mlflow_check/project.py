@@ -71,7 +71,16 @@ def read_project(directory: Path) -> Project:
     document = _load(file)
     _check_environment(file, document)
     name = document.get("name")
-    return Project(directory, file, None if name is None else str(name), _entry_points(file, document))
+    docker = document.get("docker_env")
+    image = docker.get("image") if isinstance(docker, dict) else None
+    return Project(
+        directory,
+        file,
+        None if name is None else str(name),
+        _entry_points(file, document),
+        docker_image=None if image is None else str(image),
+        docker_line=None if image is None else document.lines["docker_env"],
+    )
 
 
 def resolve_entry_point(project: Project, name: str) -> EntryPoint:
@@ -125,7 +134,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_lined_mapping
 
 def _fail(file: Path, line: int | None, *message: str) -> NoReturn:
     place = shown_path(file) if line is None else f"{shown_path(file)}:{line}"
-    raise UserError(f"{place}: " + "\n  ".join(message)) from None
+    raise UserError(f"{place}: " + "\n  ".join(message), rule="mlproject-invalid") from None
 
 
 def _find_mlproject(directory: Path) -> Path | None:
@@ -160,7 +169,7 @@ def _load(file: Path) -> _Mapping:
     try:
         document = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
-        raise UserError(_yaml_message(file, error)) from None
+        raise UserError(_yaml_message(file, error), rule="mlproject-invalid") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         code = f"{error.character:04X}"
@@ -183,9 +192,15 @@ def _read_text(file: Path) -> str:
             file, line, f"the byte 0x{error.object[error.start]:02x} is not UTF-8", "save the file as UTF-8"
         )
     except IsADirectoryError:
-        _fail(file, None, "this is a directory, and MLflow reads a file of that name", "rename the directory")
+        raise UserError(
+            f"{shown_path(file)}: this is a directory, and MLflow reads a file of that name\n"
+            "  rename the directory"
+        ) from None
     except OSError as error:
-        _fail(file, None, f"can't read the file: {error.strerror}", "let this user read it, or remove it")
+        raise UserError(
+            f"{shown_path(file)}: can't read the file: {error.strerror}\n"
+            "  let this user read it, or remove it"
+        ) from None
 
 
 def _yaml_message(file: Path, error: yaml.MarkedYAMLError) -> str:

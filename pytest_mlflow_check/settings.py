@@ -94,6 +94,9 @@ class ProjectSettings(_Strict):
     store: Literal["file", "sqlite"] = "file"
     timeout: float = Field(default=600.0, gt=0, allow_inf_nan=False)
     strict: bool = False
+    observer: bool = True
+    tracking_uri: Literal["redirect", "block"] = "redirect"
+    probes: bool = False
     ignore: Ignore = Ignore()
     artifact_contents: tuple[str, ...] = ()
     metric_tolerance: Tolerance = Tolerance()

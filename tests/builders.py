@@ -59,7 +59,7 @@ def model(
     name: str,
     *,
     flavors: Sequence[str] = ("python_function",),
-    signature: str | None = None,
+    signature: str | None = "{}",
     status: str = "READY",
     uri: str | None = None,
 ) -> Model:
@@ -129,20 +129,37 @@ def parameter(name: str, *, line: int | None = 5, **fields: Any) -> Parameter:
     return Parameter(name, line=line, **fields)
 
 
-def case(*parameters: Parameter, params: Mapping[str, str] | None = None) -> Case:
-    """A case of the entry point `main` with these parameters, and these values given with `-P`."""
-    entry_point = EntryPoint("main", "python train.py", {one.name: one for one in parameters}, line=3)
-    project = Project(HOME, HOME / "MLproject", "sample", {"main": entry_point})
-    return Case("main", project, entry_point, params or {})
+def case(
+    *parameters: Parameter,
+    params: Mapping[str, str] | None = None,
+    command: str | None = None,
+    fluent: str | None = None,
+    **project: Any,
+) -> Case:
+    """A case of the entry point `main` with these parameters, and these values given with `-P`.
+
+    Its command uses all of the parameters unless said otherwise.
+    """
+    if command is None:
+        command = " ".join(["python train.py", *(f"{{{one.name}}}" for one in parameters)])
+    entry_point = EntryPoint("main", command, {one.name: one for one in parameters}, line=3)
+    home = Project(HOME, HOME / "MLproject", "sample", {"main": entry_point}, **project)
+    return Case("main", home, entry_point, params or {}, fluent)
 
 
 def compare(
-    *launches: Launch, case: Case | None = None, unset: Sequence[Parameter] = (), **settings: Any
+    *launches: Launch,
+    case: Case | None = None,
+    unset: Sequence[Parameter] = (),
+    docker_missing: bool = False,
+    **settings: Any,
 ) -> Comparison:
     """The launches side by side; the settings are given by the keys of the file."""
     values = ProjectSettings.model_validate(settings)
     by_mode: dict[Mode, Launch] = {one.mode: one for one in launches}
-    return compare_launches(by_mode, settings=values, case=case, unset=tuple(unset))
+    return compare_launches(
+        by_mode, settings=values, case=case, unset=tuple(unset), docker_missing=docker_missing
+    )
 
 
 def compare_runs(

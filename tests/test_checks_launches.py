@@ -597,7 +597,7 @@ def test_another_number_of_runs() -> None:
 
 def test_no_run_under_mlflow_run_where_fluent_logged_some() -> None:
     finding = only(launch("fluent", *tree(None)), launch("mlflow-run"))
-    assert (finding.rule, finding.fluent, finding.mlflow_run) == ("run-count-differs", "1 run", "0 runs")
+    assert (finding.rule, finding.fluent, finding.mlflow_run) == ("no-run-logged", "1 run", "no run")
 
 
 def test_another_number_of_nested_runs_leaves_their_parents_to_compare() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_mlflow_check.checks import Comparison
 from pytest_mlflow_check.checks.metrics import check_metrics
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Launch, MetricSeries, Mode
+from pytest_mlflow_check.records import Launch, MetricSeries, Mode, Observation
 
 INF, NAN = math.inf, math.nan
 LARGEST = float(np.finfo(np.float64).max)
@@ -35,8 +37,8 @@ def rules(fluent: MetricSeries | None, mlflow_run: MetricSeries | None, **settin
 
 def values_match(one: float, other: float, **tolerance: float) -> bool:
     said = rules(series("m", [one]), series("m", [other]), metric_tolerance=tolerance)
-    assert said in ([], ["metric-values-differ"])
-    return not said
+    assert said in ([], ["metric-not-finite"], ["metric-values-differ"])
+    return said != ["metric-values-differ"]
 
 
 @pytest.mark.parametrize(
@@ -47,12 +49,14 @@ def values_match(one: float, other: float, **tolerance: float) -> bool:
         series("m", [1, 2, 3]),
         series("m", [1, 2, 3], [5, 6, 7]),
         series("m", [1, 2], [0, 10]),
-        series("m", [1, 2, 3], [1, 1, 1]),  # a step repeated, but given
-        series("m", [1, 2, 3], [0, 0, 1]),
+        series("m", [1, 1, 3], [1, 1, 2]),  # the same value once more
+        series("m", [NAN, NAN, 3], [1, 1, 2]),
         series("m", [1, 2, 3], [2, 1, 0]),
         series("m", [1, 2], [-1, 0]),
         series("m", []),
-        series("m", [NAN, INF, -INF]),
+        series("m", [NAN]),
+        series("m", [NAN, NAN, NAN]),  # undefined all the time
+        series("m", [NAN, 1, NAN, 2]),
     ],
 )
 def test_normal_series_have_no_findings(one: MetricSeries) -> None:
@@ -253,11 +257,81 @@ def all_series(draw: st.DrawFn) -> list[MetricSeries]:
 
 @quick
 @given(all_series())
-def test_a_run_compared_with_itself_can_only_lack_steps(metrics: list[MetricSeries]) -> None:
+def test_a_run_compared_with_itself_differs_in_nothing(metrics: list[MetricSeries]) -> None:
     record = run(metrics=metrics)
     said = check_metrics(compare_runs(record, record))
     stepless = sorted(one.key for one in metrics if len(one) > 1 and set(one.steps.tolist()) == {0})
-    assert slugs(said) == [("metric-without-step", key) for key in stepless]
+    assert [one.subject for one in said if one.rule == "metric-without-step"] == stepless
+    assert {one.rule for one in said} <= {"metric-without-step", "metric-step-repeated", "metric-not-finite"}
+
+
+@pytest.mark.parametrize(
+    ("values", "steps", "said"),
+    [
+        ([1, 2, 3], [1, 1, 1], "3 values at step 1"),
+        ([1, 2, 3, 4], [0, 5, 3, 5], "2 values at step 5"),
+        ([1, 2, 3], [0, 0, 1], "2 values at step 0"),
+        ([1, NAN, 3], [2, 2, 3], "2 values at step 2"),
+        ([INF, INF, 1, INF], [1, 1, 2, 2], "2 values at step 2"),
+    ],
+)
+def test_two_values_at_one_step(values: list[float], steps: list[int], said: str) -> None:
+    one = series("m", values, steps)
+    finding = found(one, one)[0]
+    assert (finding.rule, finding.fluent, finding.mlflow_run) == ("metric-step-repeated", said, said)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1, INF, 2], "inf at step 1"),
+        ([1, 2, -INF], "-inf at step 2"),
+        ([1, LARGEST], "inf at step 1"),  # what SQLite makes of it
+        ([2, 1, NAN], "nan from step 2 to the end"),
+        ([2, NAN, NAN, NAN], "nan from step 1 to the end"),
+        ([NAN, 1, NAN], "nan from step 2 to the end"),
+    ],
+)
+def test_values_that_end_a_training(values: list[float], said: str) -> None:
+    one = series("m", values)
+    finding = found(one, one)[0]
+    assert (finding.rule, finding.fluent, finding.mlflow_run) == ("metric-not-finite", said, said)
+
+
+def timed(times: Sequence[int]) -> MetricSeries:
+    return replace(series("loss", range(len(times))), timestamps=np.array(times, dtype=np.int64))
+
+
+def late(*times: int, started: int = 1_000) -> list[str]:
+    sides = [run(metrics=[timed(times)], start_time=started)] * 2
+    return [finding.rule for finding in check_metrics(compare_runs(*sides))]
+
+
+def test_a_long_series_logged_back_to_back_long_after_the_start() -> None:
+    assert late(*range(4_000, 4_020)) == ["metric-all-at-end"]
+    assert late(*range(3_000, 3_286, 15)) == ["metric-all-at-end"]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [4_000 + i for i in range(19)],  # too short to be called a series
+        [2_999 + i for i in range(20)],  # at once
+        [4_000 + 16 * i for i in range(20)],  # something happens in between
+    ],
+)
+def test_a_series_logged_while_it_trains(times: list[int]) -> None:
+    assert late(*times) == []
+
+
+def test_the_first_call_that_logged_it_is_the_place() -> None:
+    one = run(metrics=[series("loss", [2, 1], [0, 0])])
+    calls = [
+        Observation("log_metric", "loss", place="train.py:4"),
+        Observation("log_metric", "loss", place="train.py:9"),
+    ]
+    finding = check_metrics(compare(launch("fluent", one, observations=calls), launch("mlflow-run", one)))[0]
+    assert finding.place == "train.py:4"
 
 
 @quick

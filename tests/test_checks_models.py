@@ -94,7 +94,9 @@ TENSOR: dict[str, object] = {"type": "tensor", "tensor-spec": {"dtype": "int64",
     ],
 )
 def test_another_signature_is_said_in_short(here: str, there: str | None, shown: tuple[str, str]) -> None:
-    (finding,) = check_models(compared([model("m", signature=here)], [model("m", signature=there)]))
+    (finding,) = judge(
+        "models", compared([model("m", signature=here)], [model("m", signature=there)]), Policy()
+    ).findings
     assert (finding.rule, finding.why) == ("model-differs", "The signatures of the two models differ.")
     assert (finding.fluent, finding.mlflow_run) == shown
 
@@ -113,14 +115,16 @@ def test_another_signature_is_said_in_short(here: str, there: str | None, shown:
     ],
 )
 def test_signatures_that_cant_be_told_apart_in_short_are_shown_as_they_are(here: str, there: str) -> None:
-    (finding,) = check_models(compared([model("m", signature=here)], [model("m", signature=there)]))
+    (finding,) = judge(
+        "models", compared([model("m", signature=here)], [model("m", signature=there)]), Policy()
+    ).findings
     assert (finding.rule, finding.fluent, finding.mlflow_run) == ("model-differs", here, there)
 
 
 def test_a_model_the_registry_refuses() -> None:
     refused = proof("m", registered=False, loaded=False, error="log_model left it FAILED")
     models = [model("m", flavors=[], status="FAILED")]
-    (finding,) = check_models(compared(models, models, ([refused], [refused])))
+    (finding,) = judge("models", compared(models, models, ([refused], [refused])), Policy()).findings
     assert finding == Finding(
         rule="model-not-registrable",
         subject="m",
@@ -135,7 +139,7 @@ def test_a_model_the_registry_refuses() -> None:
 def test_a_model_left_half_written_in_one_launch_is_reported_once() -> None:
     refused = proof("m", registered=False, loaded=False, error="log_model left it FAILED")
     half = model("m", flavors=[], status="FAILED")
-    (finding,) = check_models(compared([model("m")], [half], ([proof("m")], [refused])))
+    (finding,) = judge("models", compared([model("m")], [half], ([proof("m")], [refused])), Policy()).findings
     assert (finding.rule, finding.fluent, finding.mlflow_run) == (
         "model-not-registrable",
         "loads",

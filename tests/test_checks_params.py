@@ -11,10 +11,10 @@ from builders import case, compare, compare_runs, launch, parameter, quick, run,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlflow_check.checks import Comparison, compare_launches
+from pytest_mlflow_check.checks import Comparison, Policy, compare_launches, without_symptoms
 from pytest_mlflow_check.checks.params import check_params
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Launch, Mode
+from pytest_mlflow_check.records import Launch, Mode, Observation
 from pytest_mlflow_check.settings import ProjectSettings
 
 TEXTS = st.text(max_size=20)
@@ -26,7 +26,7 @@ def compared(fluent: dict[str, str], mlflow_run: dict[str, str], **more: Any) ->
 
 
 def only(comparison: Comparison) -> Finding:
-    (finding,) = check_params(comparison)
+    (finding,) = without_symptoms(check_params(comparison), comparison, Policy())
     return finding
 
 
@@ -39,7 +39,7 @@ def test_a_declared_param_missing_in_fluent_is_explained_by_mlflow_run_logging_i
     assert finding == Finding(
         rule="param-missing-in-fluent",
         subject="index",
-        why="`mlflow run` logs the entry point's parameters by itself. `python train.py` doesn't, and the "
+        why="`mlflow run` logs the parameters of MLproject:3 by itself. `python train.py` doesn't, and the "
         "code never calls mlflow.log_param for them.",
         fix='log it after start_run():  mlflow.log_param("index", …)',
         fluent=None,
@@ -51,7 +51,7 @@ def test_a_declared_param_missing_in_fluent_is_explained_by_mlflow_run_logging_i
 def test_a_param_given_with_p_and_not_declared_is_logged_by_mlflow_run_too() -> None:
     finding = only(compared({}, {"extra": "10"}, case=case(params={"extra": "10"})))
     assert finding.rule == "param-missing-in-fluent"
-    assert finding.why.startswith("`mlflow run` logs the entry point's parameters by itself.")
+    assert finding.why.startswith("`mlflow run` logs the parameters of MLproject:3 by itself.")
     assert finding.place is None
 
 
@@ -125,11 +125,103 @@ def test_a_param_of_the_code_that_differs_isnt_blamed_on_mlflow_run() -> None:
     assert finding.why == "The code logged different values in the two launches."
 
 
-def test_a_name_with_dashes_is_another_name() -> None:
+def test_one_param_under_two_names_isnt_missing_as_well() -> None:
     comparison = compared(
         {"max_depth": "3"}, {"max_depth": "3", "max-depth": "3"}, case=case(parameter("max-depth"))
     )
-    assert slugs(check_params(comparison)) == [("param-missing-in-fluent", "max-depth")]
+    assert only(comparison) == Finding(
+        rule="param-duplicated",
+        subject="max-depth",
+        why="`mlflow run` logs max-depth, as MLproject:5 spells it; the code logs max_depth.",
+        fix="write max_depth in the MLproject too, or log max-depth in the code",
+        fluent="max_depth",
+        mlflow_run="max-depth, max_depth",
+        place="MLproject:5",
+    )
+
+
+def test_two_names_of_the_codes_own_are_two_params() -> None:
+    both = {"max-depth": "3", "max_depth": "3"}
+    assert check_params(compared(both, both)) == []
+    assert check_params(compared(both, both, case=case(parameter("index"), params={"index": "1"}))) == []
+
+
+@pytest.mark.parametrize(("length", "said"), [(5999, []), (6000, [("param-too-long", "a")])])
+def test_a_value_as_long_as_mlflow_keeps(length: int, said: list[tuple[str, str]]) -> None:
+    assert slugs(check_params(compared({"a": "x" * length}, {"a": "x" * length}))) == said
+
+
+def observed(mode: Mode, *calls: Observation, params: dict[str, str]) -> Launch:
+    return launch(mode, run(params=params), observations=calls)
+
+
+def logged(key: str, place: str | None = "train.py:3", what: str = "log_param") -> Observation:
+    return Observation(what, key, place=place)
+
+
+def test_a_param_with_a_counter_logged_while_it_trains() -> None:
+    params = {"lr_0": "3", "lr_1": "2", "lr_2": "1"}
+    loss = logged("loss", "train.py:4", "log_metric")
+    calls = [call for key in params for call in (logged(key), loss)]
+    sides = [observed(mode, *calls, params=params) for mode in ("fluent", "mlflow-run")]
+    assert only(compare(*sides)) == Finding(
+        rule="param-changes-per-step",
+        subject="lr_*",
+        why="train.py:3 logs a param with a new name each time it comes by, while metrics are logged. Params "
+        "are constants of a run.",
+        fix='mlflow.log_metric("lr", …, step=…)',
+        fluent="3 params",
+        mlflow_run="3 params",
+        place="train.py:3",
+    )
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        # Of layers, before the training.
+        [logged("units_0"), logged("units_1"), logged("units_2"), logged("loss", what="log_metric")],
+        # Each from a line of its own.
+        [
+            call
+            for i in range(3)
+            for call in (logged(f"lr_{i}", f"a.py:{i}"), logged("loss", what="log_metric"))
+        ],
+        # By a call whose line isn't known.
+        [call for i in range(3) for call in (logged(f"lr_{i}", None), logged("loss", what="log_metric"))],
+        # Twice, as in a warm-up and a training.
+        [call for i in range(2) for call in (logged(f"lr_{i}"), logged("loss", what="log_metric"))],
+    ],
+)
+def test_numbered_params_that_are_constants(calls: list[Observation]) -> None:
+    params = {call.key: "1" for call in calls if call.what == "log_param"}
+    assert (
+        check_params(
+            compare(observed("fluent", *calls, params=params), observed("mlflow-run", params=params))
+        )
+        == []
+    )
+
+
+def test_the_line_that_logs_it_is_the_place() -> None:
+    comparison = compare(
+        observed("fluent", logged("seed", "train.py:9"), params={"seed": "1"}),
+        observed("mlflow-run", params={"seed": "2"}),
+    )
+    assert only(comparison).place == "train.py:9"
+
+
+def test_what_is_never_logged_belongs_behind_the_start_of_the_run() -> None:
+    start = Observation("start_run", run_id="r1", place="train.py:7")
+    finding = only(
+        compare(
+            observed("fluent", start, params={"a": "1"}),
+            launch("mlflow-run", run(params={"a": "1", "index": "10"})),
+            case=case(parameter("index", line=6)),
+        )
+    )
+    assert finding.place == "train.py:7"
+    assert finding.fix == 'log it after start_run() in train.py:7:  mlflow.log_param("index", …)'
 
 
 def test_ignored_params_are_never_compared() -> None:

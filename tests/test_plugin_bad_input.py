@@ -41,7 +41,8 @@ MESSAGES: list[tuple[Mapping[str, str], str, str]] = [
         "",
         "proj/MLproject:2:1: not valid YAML: while scanning for the next token, "
         "found character '\\t' that cannot start any token\n"
-        "      \tmain: x\n      ^\n  indent with spaces: YAML takes no tabs",
+        "      \tmain: x\n      ^\n  indent with spaces: YAML takes no tabs\n"
+        "  more: pytest --mlflow-explain=mlproject-invalid",
     ),
     (
         FILES,
@@ -101,7 +102,8 @@ MESSAGES: list[tuple[Mapping[str, str], str, str]] = [
         "which is no parameter\n"
         "  did you mean {alpha}?\n"
         '  declare it under "parameters:" of "main":  alpah: string\n'
-        "  or, where the braces are meant as they are, double them:  {{alpah}}",
+        "  or, where the braces are meant as they are, double them:  {{alpah}}\n"
+        "  more: pytest --mlflow-explain=mlproject-undeclared-placeholder",
     ),
     (FILES, "-P novalue", '-P "novalue": a parameter is given as NAME=VALUE, as in  -P index=10'),
     (FILES, "-P =1", '-P "=1": a parameter is given as NAME=VALUE, as in  -P index=10'),

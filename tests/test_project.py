@@ -79,6 +79,10 @@ def mlflow_command(spec: ModuleType, name: str, params: dict[str, str]) -> str:
     return command
 
 
+MORE = "  more: pytest --mlflow-explain="
+"""How a message ends that names its rule."""
+
+
 def message_of(name: str = "main", fluent: str | None = None, /, **params: str) -> str:
     """What the user is told when the case can't be launched."""
     with pytest.raises(UserError) as refusal:
@@ -409,7 +413,8 @@ def test_refuses_a_file_that_mlflow_dies_of(spec: ModuleType, text: str, message
     (HERE / "MLproject").write_text(text)
     with pytest.raises(UserError) as refusal:
         read_project(HERE)
-    assert str(refusal.value) == message
+    assert str(refusal.value) == f"{message}\n{MORE}mlproject-invalid"
+    assert refusal.value.rule == "mlproject-invalid"
     with pytest.raises(Exception):  # noqa: B017, PT011  (MLflow raises all sorts)
         spec.load_project(str(HERE))
 
@@ -452,7 +457,8 @@ def test_refuses_a_file_that_can_never_be_launched(text: str, message: str) -> N
     write(text)
     with pytest.raises(UserError) as refusal:
         read_project(HERE)
-    assert str(refusal.value) == message
+    assert str(refusal.value) == f"{message}\n{MORE}mlproject-invalid"
+    assert refusal.value.rule == "mlproject-invalid"
 
 
 def refusal_of_directory(directory: Path) -> str:
@@ -475,7 +481,7 @@ def test_refuses_several_files() -> None:
 def test_refuses_text_that_isnt_utf8() -> None:
     (HERE / "MLproject").write_bytes(b"name: a\n# caf\xe9\n")
     assert refusal_of_directory(HERE) == (
-        "example/MLproject:2: the byte 0xe9 is not UTF-8\n  save the file as UTF-8"
+        f"example/MLproject:2: the byte 0xe9 is not UTF-8\n  save the file as UTF-8\n{MORE}mlproject-invalid"
     )
 
 
@@ -725,7 +731,8 @@ def test_refuses_a_command_that_cant_be_filled_in(spec: ModuleType, command: str
         }
     }
     write(yaml.safe_dump(content, sort_keys=False))
-    assert message_of() == f'example/MLproject:2: entry point "main": {message}'
+    rule = "mlproject-invalid" if "as text" in message else "mlproject-undeclared-placeholder"
+    assert message_of() == f'example/MLproject:2: entry point "main": {message}\n{MORE}{rule}'
     with pytest.raises((KeyError, IndexError, ValueError, AttributeError)):
         mlflow_command(spec, "main", {})
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import inspect
-import io
 import json
 import math
 import os
@@ -16,8 +14,6 @@ import subprocess
 import sys
 import time
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +28,6 @@ from hypothesis import strategies as st
 
 from pytest_mlflow_check.reading import read_store
 from pytest_mlflow_check.reading.artifacts import list_artifacts, local_directory
-from pytest_mlflow_check.reading.formats import sniff
 from pytest_mlflow_check.reading.metrics import POINT, metric_series, parse_metric_lines, read_metric_file
 from pytest_mlflow_check.reading.models import logged_model_status, run_models
 from pytest_mlflow_check.reading.sqlite import _connect
@@ -642,65 +637,6 @@ def test_a_long_series_in_a_database_is_read_quickly(logged: Logged, tmp_path: P
     series = next(run for run in record.runs if run.run_id == logged.ids["parent"]).metrics["long"]
     assert np.array_equal(series.steps, -np.arange(200_000))
     assert np.array_equal(series.values, np.arange(200_000) / 7)
-
-
-def zipped(*names: str) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name in names:
-            archive.writestr(name, "content")
-    return content.getvalue()
-
-
-sample = {"weights": list(range(100)), "name": "model"}
-safetensors = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        *((pickle.dumps(sample, protocol), "pickle") for protocol in (2, 3, 4, 5)),
-        *((pickle.dumps(sample, protocol), None) for protocol in (0, 1)),
-        (pickle.dumps(sample, 4)[:-1], None),
-        (pickle.dumps(None, 4), "pickle"),
-        (b"\x80\x06 a later protocol.", None),
-        (b"", None),
-        (b".", None),
-        (b"\x80", None),
-        (b"plain text.", None),
-        *((zlib.compress(pickle.dumps(sample, protocol)), "joblib") for protocol in (2, 3, 4, 5)),
-        (gzip.compress(pickle.dumps(sample), mtime=0), "joblib"),
-        (gzip.compress(b"plain text.", mtime=0), None),
-        (b"x^ begins like zlib", None),
-        (zipped("archive/data.pkl", "archive/version"), "torch"),
-        (b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02 old torch", "torch"),
-        (zipped("metadata.json", "config.json", "model.weights.h5"), "keras"),
-        (zipped("notes/data.txt"), None),
-        (zipped("archive/data.pkl")[:-10], None),
-        (b"PK\x03\x04 and no more", None),
-        (b"\x89HDF\r\n\x1a\n\x00", "hdf5"),
-        (len(safetensors).to_bytes(8, "little") + safetensors + b"\0\0\0\0", "safetensors"),
-        (len(safetensors).to_bytes(8, "little") + safetensors[:-5], None),
-        (b'\0\0\0\0\0\0\0\0{"a": 1}', None),
-    ],
-)
-def test_formats_are_told_by_content(content: bytes, expected: str | None, tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(content)
-    assert sniff(file, len(content)) == expected
-
-
-def test_joblibs_own_files_are_known(tmp_path: Path) -> None:
-    joblib = pytest.importorskip("joblib")
-    values = {"array": np.arange(10_000), "name": "model"}
-    for compress, expected in ((0, "pickle"), (3, "joblib"), (("gzip", 3), "joblib")):
-        joblib.dump(values, tmp_path / "m", compress=compress)
-        assert sniff(tmp_path / "m", (tmp_path / "m").stat().st_size) == expected
-
-
-def test_what_cant_be_opened_has_no_format(tmp_path: Path) -> None:
-    assert sniff(tmp_path, 0) is None
-    assert sniff(tmp_path / "none", 10) is None
 
 
 def test_links_are_followed_within_the_artifacts_only(tmp_path: Path) -> None:

@@ -279,8 +279,8 @@ def test_ids_that_would_break_node_ids(id: str) -> None:
 # What doesn't fit
 
 PROJECT_KEYS = (
-    "allow, artifact_contents, case, entry_point, ignore, launch, metric_tolerance, params, pass_env, rules, "
-    "store, strict, timeout"
+    "allow, artifact_contents, case, entry_point, ignore, launch, metric_tolerance, observer, params, "
+    "pass_env, probes, rules, store, strict, timeout, tracking_uri"
 )
 
 MISTAKES = {

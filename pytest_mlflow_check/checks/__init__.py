@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_mlflow_check.checks.artifacts import check_artifacts
 from pytest_mlflow_check.checks.comparison import Comparison, compare_launches
+from pytest_mlflow_check.checks.emptiness import empty_launches
 from pytest_mlflow_check.checks.launches import (
     check_launches,
-    empty_launches,
     failed_launches,
     launch_failed,
 )
@@ -17,9 +17,12 @@ from pytest_mlflow_check.checks.metrics import check_metrics
 from pytest_mlflow_check.checks.models import check_models, logs_models
 from pytest_mlflow_check.checks.params import check_params
 from pytest_mlflow_check.checks.policy import Policy
+from pytest_mlflow_check.checks.probing import beside_its_case, refused
+from pytest_mlflow_check.checks.static import obstacle
 from pytest_mlflow_check.findings import CheckResult, Finding
+from pytest_mlflow_check.rules import RULES
 
-__all__ = ["Comparison", "Policy", "compare_launches", "judge"]
+__all__ = ["Comparison", "Policy", "beside_its_case", "compare_launches", "judge"]
 
 _CHECKS: Mapping[str, Callable[[Comparison], list[Finding]]] = {
     "launches": check_launches,
@@ -34,14 +37,44 @@ def judge(check: str, comparison: Comparison, policy: Policy) -> CheckResult:
     """Makes one check and applies the policy to what it finds."""
     if check != "launches" and (reason := _reason_to_skip(check, comparison)):
         return CheckResult(check, skipped=reason)
-    result = policy.apply(check, _one_sided(comparison, _CHECKS[check](comparison)))
+    if check == "launches" and (reason := refused(comparison)):
+        return CheckResult(check, skipped=reason)
+    found = _CHECKS[check](comparison)
+    findings = without_symptoms(found, comparison, policy)
+    if found and not findings:
+        # Nothing but symptoms is neither a failure of this check nor a pass.
+        causes = dict.fromkeys(one.rule for one in check_launches(comparison) if RULES[one.rule].in_front_of)
+        return CheckResult(check, skipped=f"{', '.join(causes)} (see launches)")
+    result = policy.apply(check, _one_sided(comparison, findings))
     failed = failed_launches(comparison.launches)
-    if check == "launches" and failed and not _explains_failure(result):
+    if check == "launches" and failed and not _explains_failure(result, comparison):
         # A failed launch stays a failed launch when the rule that explains it is off or allowed.
         plain = policy.apply(check, _one_sided(comparison, [launch_failed(failed)]))
         used = {*result.used_allowances, *plain.used_allowances}
         return CheckResult(check, result.findings + plain.findings, None, tuple(sorted(used)))
     return result
+
+
+def without_symptoms(findings: Sequence[Finding], comparison: Comparison, policy: Policy) -> list[Finding]:
+    """The findings whose cause isn't already told by a rule that stands in front of theirs.
+
+    Causes are looked for among the findings themselves and those of the launches, which come first. An
+    allowance accepts a cause with all it brings; a rule that is switched off hides nothing.
+    """
+    told = {
+        (finding.rule, finding.subject, finding.run)
+        for finding in [*findings, *check_launches(comparison)]
+        if policy.severities.get(finding.rule) != "off"
+    }
+    symptoms = {slug for cause, _, _ in told for slug in RULES[cause].in_front_of}
+    of_subject = {
+        (slug, subject, run) for cause, subject, run in told for slug in RULES[cause].in_front_of_subject
+    }
+    return [
+        finding
+        for finding in findings
+        if finding.rule not in symptoms and (finding.rule, finding.subject, finding.run) not in of_subject
+    ]
 
 
 def _one_sided(comparison: Comparison, findings: Iterable[Finding]) -> list[Finding]:
@@ -53,14 +86,25 @@ def _one_sided(comparison: Comparison, findings: Iterable[Finding]) -> list[Find
     return list(findings)
 
 
-def _explains_failure(result: CheckResult) -> bool:
-    # A default that is null is found by reading the MLproject, whether or not the launches fail.
-    return any(finding.rule != "mlproject-null-default" for finding in result.findings)
+_CAUSES = {
+    "launch-failed",
+    "param-rewritten",
+    "experiment-hardcoded",
+    "needs-run-id",
+    "inner-run-environment",
+    "file-outside-workspace",
+}
+"""The rules that say what a launch died of."""
+
+
+def _explains_failure(result: CheckResult, comparison: Comparison) -> bool:
+    blocking = {"tracking-uri-hardcoded"} if comparison.settings.tracking_uri == "block" else set()
+    return any(finding.rule in _CAUSES | blocking for finding in result.findings)
 
 
 def _reason_to_skip(check: str, comparison: Comparison) -> str | None:
-    if comparison.unset:
-        return "nothing was launched: mlproject-null-default (see launches)"
+    if rule := obstacle(comparison):
+        return f"nothing was launched: {rule} (see launches)"
     if failed := failed_launches(comparison.launches):
         return f"{_named(failed)} failed (see launches)"
     if empty := empty_launches(comparison):

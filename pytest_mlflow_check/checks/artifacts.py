@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept, matches_any
+from pytest_mlflow_check.checks.places import place_of_artifact
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Artifact, RunRecord
 
@@ -16,7 +18,39 @@ def check_artifacts(comparison: Comparison) -> list[Finding]:
         findings += _models_among(comparison, pair)
         if pair.both:
             findings += _compare(comparison, pair, *pair.both)
+    findings += _stale(comparison)
     return findings
+
+
+def _stale(comparison: Comparison) -> Iterator[Finding]:
+    found: dict[str, dict[str, str]] = {}
+    for mode, launch in comparison.launches.items():
+        for directory, files in launch.stale.items():
+            for file in files:
+                found.setdefault(file, {})[mode] = f"logged with {directory}"
+    for file in kept(found, comparison.settings.ignore.artifacts):
+        sides = found[file]
+        yield Finding(
+            rule="artifact-stale",
+            subject=file,
+            fluent=sides.get("fluent"),
+            mlflow_run=sides.get("mlflow-run"),
+            place=_place_of_directory(comparison, file),
+            why="It was there before the launch, which wrote other files beside it and logged the whole "
+            "directory: the run holds what it didn't make.",
+            fix="write to an empty directory, such as tempfile.TemporaryDirectory(), and log that",
+        )
+
+
+def _place_of_directory(comparison: Comparison, file: str) -> str | None:
+    """The line that logged the directory in which a file of the project lies."""
+    for launch in comparison.launches.values():
+        for call in launch.observations:
+            if call.what == "log_artifacts" and call.value and call.place:
+                directory = os.path.relpath(os.path.join(launch.directory, call.value), launch.directory)
+                if directory == "." or file.startswith(f"{directory}/"):
+                    return call.place
+    return None
 
 
 def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
@@ -35,6 +69,7 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             subject=path,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
+            place=place_of_artifact(comparison, pair, path),
             run=pair.label,
             why="The run logs no model, but this file holds a serialised object. An artifact has no flavor, "
             "no signature and no requirements, and can't be registered.",
@@ -55,6 +90,7 @@ def _compare(
                 subject=path,
                 fluent=_size(one) if one else None,
                 mlflow_run=_size(other) if other else None,
+                place=place_of_artifact(comparison, pair, path),
                 run=pair.label,
                 why="The same code with the same values logged it in one launch only.",
                 fix="give it a name that depends on the parameters alone, or exclude it with "
@@ -66,6 +102,7 @@ def _compare(
                 subject=path,
                 fluent=f"{_size(one)}, {one.digest()[:8]}…",
                 mlflow_run=f"{_size(other)}, {other.digest()[:8]}…",
+                place=place_of_artifact(comparison, pair, path),
                 run=pair.label,
                 why="It matches a pattern of artifact_contents, and its bytes differ (size, SHA-256).",
                 fix="make its content depend on the parameters alone, or take the pattern out of "

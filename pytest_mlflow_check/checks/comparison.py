@@ -50,6 +50,7 @@ class Comparison:
         settings: what is ignored, tolerated, compared by content.
         case: None where two runs from elsewhere are compared.
         unset: parameters with the default null that got no value, which stop `mlflow run`.
+        docker_missing: whether `mlflow run` is asked for, needs Docker, and can't reach it.
     """
 
     launches: Mapping[Mode, Launch]
@@ -57,6 +58,7 @@ class Comparison:
     settings: ProjectSettings = field(default_factory=ProjectSettings)
     case: Case | None = None
     unset: tuple[Parameter, ...] = ()
+    docker_missing: bool = False
 
     def declared(self, name: str) -> Parameter | None:
         """The entry point's parameter of that name, if it declares one."""
@@ -77,6 +79,7 @@ def compare_launches(
     settings: ProjectSettings,
     case: Case | None = None,
     unset: tuple[Parameter, ...] = (),
+    docker_missing: bool = False,
 ) -> Comparison:
     """The launches of a case with their runs matched: by order of start among the runs of one parent.
 
@@ -86,7 +89,12 @@ def compare_launches(
     pairs = tuple(_match(fluent.runs if fluent else None, mlflow_run.runs if mlflow_run else None))
     if len(pairs) == 1:
         pairs = (RunPair("", pairs[0].fluent, pairs[0].mlflow_run),)
-    return Comparison(launches, pairs, settings, case, unset)
+    return Comparison(launches, pairs, settings, case, unset, docker_missing)
+
+
+def spoken(mode: Mode) -> str:
+    """The mode as it stands in a sentence."""
+    return mode.replace("-", " ")
 
 
 def kept(names: Iterable[str], patterns: Sequence[str]) -> list[str]:

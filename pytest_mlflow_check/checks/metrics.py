@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.checks.places import place_of
+from pytest_mlflow_check.checks.series_habits import all_at_end, not_finite, step_repeated
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import MetricSeries
 from pytest_mlflow_check.settings import Tolerance
@@ -17,7 +19,7 @@ def check_metrics(comparison: Comparison) -> list[Finding]:
     """Findings for every series that lacks steps, or differs between the launches.
 
     One finding a series: what makes the rest of a comparison meaningless stands in front of it, in the
-    order missing, without step, number of points, steps, values.
+    order missing, without step, number of points, steps, values, repeated steps, not finite, all at the end.
     """
     return [finding for pair in comparison.pairs for finding in _compare(comparison, pair)]
 
@@ -27,7 +29,9 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     names = {name for metrics in sides.values() for name in metrics}
     for name in kept(names, comparison.settings.ignore.metrics):
         series = {mode: metrics[name] for mode, metrics in sides.items() if name in metrics}
-        judgement = _judge(name, series, alone=len(sides) == 1, comparison=comparison)
+        judgement = _judge(name, series, alone=len(sides) == 1, comparison=comparison) or _habit(
+            name, series, {mode: run.start_time for mode, run in pair.sides}
+        )
         if judgement is not None:
             rule, fluent, mlflow_run, why, fix = judgement
             yield Finding(
@@ -35,6 +39,7 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
                 subject=name,
                 fluent=fluent,
                 mlflow_run=mlflow_run,
+                place=place_of(comparison, pair, ["log_metric"], name),
                 run=pair.label,
                 why=why,
                 fix=fix,
@@ -67,6 +72,42 @@ def _judge(
     if fluent is None or mlflow_run is None:
         return None
     return _difference(fluent, mlflow_run, comparison.settings.metric_tolerance)
+
+
+def _habit(name: str, series: Mapping[str, MetricSeries], started: Mapping[str, int]) -> _Judgement | None:
+    """What is wrong with a series however alike the launches logged it."""
+    if said := _said(series, step_repeated):
+        return (
+            "metric-step-repeated",
+            *said,
+            "Two different values stand at one step; nobody can tell which counts.",
+            f'give each point a step of its own:  mlflow.log_metric("{name}", …, step=…)',
+        )
+    if said := _said(series, not_finite):
+        return (
+            "metric-not-finite",
+            *said,
+            "What is trained after such a value is usually lost, and a database keeps inf as 1.797e308.",
+            "end the training there:  if not math.isfinite(…): raise",
+        )
+    late = {mode: all_at_end(one, started[mode]) for mode, one in series.items()}
+    if any(late.values()):
+        return (
+            "metric-all-at-end",
+            late.get("fluent"),
+            late.get("mlflow-run"),
+            "The points were collected, and logged when the training was over: there is nothing to see while "
+            "it trains, and nothing left if it dies.",
+            f'log each when it is known:  mlflow.log_metric("{name}", …, step=…)',
+        )
+    return None
+
+
+def _said(
+    series: Mapping[str, MetricSeries], habit: Callable[[MetricSeries], str | None]
+) -> tuple[str | None, str | None] | None:
+    said = {mode: habit(one) for mode, one in series.items()}
+    return (said.get("fluent"), said.get("mlflow-run")) if any(said.values()) else None
 
 
 def _without_step(series: MetricSeries) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.checks.places import place_of
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Mode, Model, ModelProof, RunRecord
 
@@ -15,13 +16,29 @@ def check_models(comparison: Comparison) -> list[Finding]:
     """Findings for every model that is missing, differs, or fails its proof."""
     findings: list[Finding] = []
     for pair in comparison.pairs:
-        unproven = list(_unproven(comparison, pair))
         if pair.both:
-            # A model left half-written has no flavors to compare; that is said once.
-            refused = {finding.subject for finding in unproven if finding.rule == "model-not-registrable"}
-            findings += _compare(comparison, pair, *pair.both, refused)
-        findings += unproven
+            findings += _compare(comparison, pair, *pair.both)
+        findings += _unproven(comparison, pair)
+        findings += _unsigned(comparison, pair)
     return findings
+
+
+def _unsigned(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
+    sides = {mode: run.models for mode, run in pair.sides}
+    names = {name for models in sides.values() for name in models}
+    for name in kept(names, comparison.settings.ignore.models):
+        without = {mode for mode, models in sides.items() if name in models and not models[name].signature}
+        if without:
+            yield Finding(
+                rule="model-without-signature",
+                subject=name,
+                fluent="no signature" if "fluent" in without else None,
+                mlflow_run="no signature" if "mlflow-run" in without else None,
+                place=place_of(comparison, pair, ["log_model"], name),
+                run=pair.label,
+                why="Nothing checks what this model is given; Unity Catalog refuses to register it.",
+                fix="signature=infer_signature(X, model.predict(X)), or input_example=X[:3]",
+            )
 
 
 def logs_models(comparison: Comparison) -> bool:
@@ -31,11 +48,7 @@ def logs_models(comparison: Comparison) -> bool:
 
 
 def _compare(
-    comparison: Comparison,
-    pair: RunPair,
-    fluent: RunRecord,
-    mlflow_run: RunRecord,
-    refused: Collection[str],
+    comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
 ) -> Iterator[Finding]:
     for name in kept({*fluent.models, *mlflow_run.models}, comparison.settings.ignore.models):
         one, other = fluent.models.get(name), mlflow_run.models.get(name)
@@ -45,24 +58,26 @@ def _compare(
                 subject=name,
                 fluent=_flavors(one) if one else None,
                 mlflow_run=_flavors(other) if other else None,
+                place=place_of(comparison, pair, ["log_model"], name),
                 run=pair.label,
                 why="The same code with the same values logged it in one launch only.",
                 fix="log it whatever the launch mode, under a fixed name",
             )
-        elif name in refused:
-            continue
         elif one.flavors != other.flavors:
-            yield _differs(pair, name, "flavors", _flavors(one), _flavors(other))
+            yield _differs(comparison, pair, name, "flavors", _flavors(one), _flavors(other))
         elif one.signature != other.signature:
-            yield _differs(pair, name, "signatures", *_signatures(one, other))
+            yield _differs(comparison, pair, name, "signatures", *_signatures(one, other))
 
 
-def _differs(pair: RunPair, name: str, what: str, fluent: str, mlflow_run: str) -> Finding:
+def _differs(
+    comparison: Comparison, pair: RunPair, name: str, what: str, fluent: str, mlflow_run: str
+) -> Finding:
     return Finding(
         rule="model-differs",
         subject=name,
         fluent=fluent,
         mlflow_run=mlflow_run,
+        place=place_of(comparison, pair, ["log_model"], name),
         run=pair.label,
         why=f"The {what} of the two models differ.",
         fix="log it with the same flavor and signature in both modes",
@@ -90,6 +105,7 @@ def _unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
                 subject=name,
                 fluent=_verdict(sides.get("fluent")),
                 mlflow_run=_verdict(sides.get("mlflow-run")),
+                place=place_of(comparison, pair, ["log_model"], name),
                 run=pair.label,
                 why="It registers, but `models:/NAME/1` doesn't load outside the project's directory."
                 if loading

@@ -1,4 +1,4 @@
-"""The check `params`: do both launches log the same params with the same values?"""
+"""The check `params`: do both launches log the same params with the same values, and as params should be?"""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import shlex
 from collections.abc import Iterator
 
 from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.checks.param_habits import changing_params, duplicated_params, long_params
+from pytest_mlflow_check.checks.places import place_of, place_of_start
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Mode, RunRecord
 
 
 def check_params(comparison: Comparison) -> list[Finding]:
-    """Findings for every param that is missing on one side or has another value there."""
-    return [
-        finding
-        for pair in comparison.pairs
-        if pair.both
-        for finding in _compare(comparison, pair, *pair.both)
-    ]
+    """Findings for every param that is missing on one side, differs, or is no way to log a param."""
+    findings: list[Finding] = []
+    for pair in comparison.pairs:
+        if pair.both:
+            findings += _compare(comparison, pair, *pair.both)
+        findings += duplicated_params(comparison, pair)
+        findings += long_params(comparison, pair)
+        findings += changing_params(comparison, pair)
+    return findings
 
 
 def _compare(
@@ -29,14 +33,18 @@ def _compare(
         other = _value(comparison, "mlflow-run", mlflow_run, name)
         if one == other:
             continue
-        rule, why, fix = _reason(comparison, name, one, other)
         declared = comparison.declared(name)
+        line = comparison.place(declared.line) if declared else None
+        logged = place_of(comparison, pair, ["log_param"], name)
+        # What isn't logged is missing after the line that starts the run.
+        place = logged or (place_of_start(comparison, fluent) if one is None else None)
+        rule, why, fix = _reason(comparison, name, one, other, place)
         yield Finding(
             rule=rule,
             subject=name,
             fluent=one,
             mlflow_run=other,
-            place=comparison.place(declared.line) if declared else None,
+            place=line or place if rule == "param-quoted" else place or line,
             run=pair.label,
             why=why,
             fix=fix,
@@ -44,19 +52,26 @@ def _compare(
 
 
 def _reason(
-    comparison: Comparison, name: str, fluent: str | None, mlflow_run: str | None
+    comparison: Comparison,
+    name: str,
+    fluent: str | None,
+    mlflow_run: str | None,
+    place: str | None,
 ) -> tuple[str, str, str]:
     """The rule, why, and what to change."""
     log = f'mlflow.log_param("{name}", …)'
     by_mlflow = comparison.given_by_mlflow(name)
     if fluent is None:
         why = (
-            "`mlflow run` logs the entry point's parameters by itself. "
+            f"`mlflow run` logs the parameters of {_entry_point(comparison)} by itself. "
             f"{_plain_command(comparison)} doesn't, and the code never calls mlflow.log_param for them."
             if by_mlflow
             else "The code logged it under `mlflow run` and not when started by the plain command."
         )
-        return "param-missing-in-fluent", why, f"log it after start_run():  {log}"
+        if not by_mlflow:
+            return "param-missing-in-fluent", why, f"log it in both modes:  {log}"
+        where = f" in {place}" if place else ""
+        return "param-missing-in-fluent", why, f"log it after start_run(){where}:  {log}"
     if mlflow_run is None:
         why = "The code logged it when started by the plain command and not under `mlflow run`."
         return "param-missing-in-mlflow-run", why, f"log it in both modes:  {log}"
@@ -75,6 +90,11 @@ def _value(comparison: Comparison, mode: Mode, run: RunRecord, name: str) -> str
     """The value as it would be in the user's own directory: the copies of the two launches differ."""
     value, launch = run.params.get(name), comparison.launches.get(mode)
     return value if value is None or launch is None else launch.as_original(value)
+
+
+def _entry_point(comparison: Comparison) -> str:
+    line = comparison.place(comparison.case.entry_point.line) if comparison.case else None
+    return line or "the entry point"
 
 
 def _plain_command(comparison: Comparison) -> str:

@@ -1,7 +1,7 @@
 """What kind of serialised object a file holds, told by its content.
 
-Names don't tell: the reference project's pickle is called `model_pickle`. Only formats that show
-themselves beyond doubt in a few bytes are in the table; ONNX and pickles of protocol 0 and 1 don't.
+Names don't tell: the reference project's pickle is called `model_pickle`. Only what shows itself beyond doubt
+is in the table: pickles of protocol 0 and 1 don't, and of JSON only what has the whole shape of a model.
 """
 
 from __future__ import annotations
@@ -13,12 +13,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mlflow_check.reading.onnx import is_onnx
+
 _HEAD_SIZE = 1024
+_TAIL_SIZE = 4096
 # Protocols 4 and 5 open with a frame; what 2 and 3 open with in practice is a global, container or text.
 _PICKLE_START = re.compile(rb"\x80(?:[\x04\x05]\x95|[\x02\x03][c(}\]X])")
 # The magic number that `torch.save` pickled before it wrote zip files (up to PyTorch 1.5).
 _TORCH_LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 _KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+_LIGHTGBM_START = re.compile(rb"tree\n(version=v\d+\n)?num_class=\d+\n")
+# XGBoost writes keys in order. `Booster.save_config()` gives the same two keys, and no attributes.
+_XGBOOST_START = re.compile(rb'\s*\{\s*"learner"\s*:\s*\{\s*"attributes"\s*:\s*\{')
+_XGBOOST_END = re.compile(
+    rb'"objective"\s*:\s*\{.*\}\s*,\s*"version"\s*:\s*\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]\s*\}\s*\Z', re.DOTALL
+)
+_XGBOOST_UBJSON_START = b"{L\0\0\0\0\0\0\0\x07learner{L\0\0\0\0\0\0\0\x0aattributes{"
+# Up to XGBoost 3.0: 34 numbers, then the names of objective and booster with their lengths.
+_XGBOOST_BINARY = re.compile(
+    rb"(?:binf)?.{136}[\x01-\x7f]\0{7}(?:reg|binary|multi|rank|count|survival):[a-z_:0-9]+"
+    rb"(?:\x06\0{7}gbtree|\x08\0{7}gblinear|\x04\0{7}dart)",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +42,7 @@ class _Sample:
     file: Path
     size: int
     head: bytes
-    last: bytes
+    tail: bytes
 
 
 def sniff(file: Path, size: int) -> str | None:
@@ -34,11 +50,11 @@ def sniff(file: Path, size: int) -> str | None:
     try:
         with file.open("rb") as content:
             head = content.read(_HEAD_SIZE)
-            content.seek(max(size - 1, 0))
-            sample = _Sample(file, size, head, content.read(1))
+            content.seek(max(size - _TAIL_SIZE, 0))
+            sample = _Sample(file, size, head, content.read(_TAIL_SIZE))
+        return next((name for name, matches in _FORMATS if matches(sample)), None)
     except OSError:
         return None
-    return next((name for name, matches in _FORMATS if matches(sample)), None)
 
 
 def _is_torch(sample: _Sample) -> bool:
@@ -52,7 +68,7 @@ def _is_keras(sample: _Sample) -> bool:
 
 
 def _is_pickle(sample: _Sample) -> bool:
-    return re.match(rb"\x80[\x02-\x05]", sample.head) is not None and sample.last == b"."
+    return re.match(rb"\x80[\x02-\x05]", sample.head) is not None and sample.tail.endswith(b".")
 
 
 def _is_hdf5(sample: _Sample) -> bool:
@@ -73,6 +89,25 @@ def _is_joblib(sample: _Sample) -> bool:
     return _PICKLE_START.match(start) is not None
 
 
+def _is_onnx(sample: _Sample) -> bool:
+    return sample.head.startswith(b"\x08") and is_onnx(sample.file)
+
+
+def _is_lightgbm(sample: _Sample) -> bool:
+    return _LIGHTGBM_START.match(sample.head) is not None
+
+
+def _is_xgboost(sample: _Sample) -> bool:
+    if sample.head.startswith(_XGBOOST_UBJSON_START) or _XGBOOST_BINARY.match(sample.head):
+        return True
+    return _XGBOOST_START.match(sample.head) is not None and _XGBOOST_END.search(sample.tail) is not None
+
+
+def _is_catboost(sample: _Sample) -> bool:
+    length = int.from_bytes(sample.head[4:8], "little")
+    return sample.head.startswith(b"CBM1") and 0 < length <= sample.size - 8
+
+
 def _zip_members(sample: _Sample) -> set[str]:
     if not sample.head.startswith(b"PK\x03\x04"):
         return set()
@@ -91,4 +126,8 @@ _FORMATS: tuple[tuple[str, Callable[[_Sample], bool]], ...] = (
     ("hdf5", _is_hdf5),
     ("safetensors", _is_safetensors),
     ("joblib", _is_joblib),
+    ("lightgbm", _is_lightgbm),
+    ("catboost", _is_catboost),
+    ("xgboost", _is_xgboost),
+    ("onnx", _is_onnx),
 )

@@ -57,10 +57,9 @@ def _render_group(slug: str, findings: Sequence[Finding]) -> str:
 
 
 def _table(findings: Sequence[Finding]) -> list[str]:
-    singular = {"launches": "launch"}.get(check := RULES[findings[0].rule].check, check.removesuffix("s"))
-    if findings[0].rule in ("param-rewritten", "mlproject-null-default"):
-        singular = "param"
-    header = [singular, "fluent", "mlflow run", "run", "place"]
+    rule = RULES[findings[0].rule]
+    noun = rule.noun or {"launches": "launch"}.get(rule.check, rule.check.removesuffix("s"))
+    header = [noun, "fluent", "mlflow run", "run", "place"]
     rows = [
         [
             _cell(finding.subject),

@@ -9,13 +9,15 @@ import textwrap
 from collections.abc import Iterable
 
 from pytest_mlflow_check.errors import UserError, did_you_mean
-from pytest_mlflow_check.rules import artifacts, launches, metrics, models, params
+from pytest_mlflow_check.rules import artifacts, launches, metrics, models, params, runs
 from pytest_mlflow_check.rules.rule import Rule
 
 __all__ = ["RULES", "Rule", "check_slugs", "explain", "markdown_table"]
 
 RULES: dict[str, Rule] = {
-    rule.slug: rule for module in (launches, params, metrics, artifacts, models) for rule in module.RULES
+    rule.slug: rule
+    for module in (launches, runs, params, metrics, artifacts, models)
+    for rule in module.RULES
 }
 """The rules by slug, in the order in which they are documented."""
 
@@ -43,9 +45,10 @@ def explain(slug: str) -> str:
         [
             f"{rule.slug} ({rule.severity}, check: {rule.check})",
             "",
-            *textwrap.wrap(rule.summary[0].upper() + rule.summary[1:] + ".", 80),
+            *textwrap.wrap(rule.summary[0].upper() + rule.summary[1:] + ".", 80, break_on_hyphens=False),
             "",
-            *textwrap.wrap(rule.explanation, 80),
+            *textwrap.wrap(rule.explanation, 80, break_on_hyphens=False),
+            *_scope(rule),
             "",
             "example:",
             textwrap.indent(rule.example, "    "),
@@ -56,8 +59,24 @@ def explain(slug: str) -> str:
     )
 
 
+def _scope(rule: Rule) -> list[str]:
+    """What the rule needs, and what isn't reported beside it."""
+    sentences = []
+    if rule.needs_observer:
+        sentences.append("It is found by observing the calls, so not where observer = false.")
+    if rule.in_front_of:
+        sentences.append(f"Symptoms, not reported beside it: {', '.join(rule.in_front_of)}.")
+    if rule.in_front_of_subject:
+        same = ", ".join(rule.in_front_of_subject)
+        sentences.append(f"Not reported beside it of the same {rule.check.removesuffix('s')}: {same}.")
+    return [line for text in sentences for line in ("", *textwrap.wrap(text, 80, break_on_hyphens=False))]
+
+
 def markdown_table() -> str:
     """The rules as a Markdown table; the README holds it, and a test holds the README to it."""
     rows = ["| rule | check | severity | what is wrong |", "| --- | --- | --- | --- |"]
-    rows += [f"| `{r.slug}` | {r.check} | {r.severity} | {r.summary} |" for r in RULES.values()]
+    rows += [
+        f"| `{r.slug}`{' *' if r.needs_observer else ''} | {r.check} | {r.severity} | {r.summary} |"
+        for r in RULES.values()
+    ]
     return "\n".join(rows)

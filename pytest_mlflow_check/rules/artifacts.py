@@ -52,4 +52,20 @@ RULES = (
             'artifacts={"model": "out/model.pkl"})'
         ),
     ),
+    Rule(
+        slug="artifact-stale",
+        noun="file",
+        check="artifacts",
+        severity="warning",
+        title="artifacts: {n} not written by this launch",
+        summary="a directory is logged whole, and beside what the launch wrote lie files that it didn't",
+        explanation=(
+            "log_artifacts takes all that lies in a directory, also what an earlier run left there or what "
+            "is committed. The run then shows results that aren't its own. A directory without any new file, "
+            "such as one of configuration, is fine."
+        ),
+        example='mlflow.log_artifacts("out")   # out/ holds plots of last week too',
+        fix='with tempfile.TemporaryDirectory() as out:\n    …\n    mlflow.log_artifacts(out, "out")',
+        needs_observer=True,
+    ),
 )

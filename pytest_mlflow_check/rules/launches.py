@@ -6,7 +6,36 @@ from pytest_mlflow_check.rules.rule import Rule
 
 RULES = (
     Rule(
+        slug="mlproject-invalid",
+        check="launches",
+        severity="error",
+        title="MLproject: {subjects} can't be read",
+        summary="the MLproject file is broken YAML, or holds what MLflow can make nothing of",
+        explanation=(
+            "`mlflow run` reads the MLproject file before anything else and ends with whatever exception "
+            "comes of it. Found by reading the file: pytest ends with a usage error that names file and "
+            "line, and nothing is collected or launched. It can't be switched off."
+        ),
+        example="entry_points:\n  main:\n    command: [python, train.py]",
+        fix='entry_points:\n  main:\n    command: "python train.py"',
+    ),
+    Rule(
+        slug="mlproject-undeclared-placeholder",
+        check="launches",
+        severity="error",
+        title="MLproject: no parameter for {subjects}",
+        summary="the entry point's command has a placeholder that is no declared parameter",
+        explanation=(
+            "MLflow fills the command in with str.format and the declared parameters. Any other name in "
+            "braces ends `mlflow run` with a KeyError, also where the braces were meant for the shell, for "
+            "awk or for JSON. Found by reading the file, as mlproject-invalid is."
+        ),
+        example='parameters:\n  alpha: float\ncommand: "python train.py {alpah} && echo ${HOME}"',
+        fix='parameters:\n  alpha: float\ncommand: "python train.py {alpha} && echo ${{HOME}}"',
+    ),
+    Rule(
         slug="mlproject-null-default",
+        noun="param",
         check="launches",
         severity="error",
         title="MLproject: the default null of {subjects}",
@@ -22,6 +51,41 @@ RULES = (
             'Give it a text as default, and let the code treat the empty text as "not given":\n\n'
             'parameters:\n  model_dir: {type: string, default: ""}'
         ),
+    ),
+    Rule(
+        slug="mlproject-unused-parameter",
+        check="launches",
+        severity="warning",
+        title="MLproject: the command doesn't use {subjects}",
+        summary="a declared parameter that the entry point's command doesn't use",
+        explanation=(
+            "`mlflow run` takes a value for every declared parameter and logs it. Where the command has no "
+            "placeholder for it, the code never gets the value: the run says that it trained with it, and it "
+            "did not. Found by reading the MLproject file."
+        ),
+        example='parameters:\n  alpha: {type: float, default: 0.5}\ncommand: "python train.py"',
+        fix='parameters:\n  alpha: {type: float, default: 0.5}\ncommand: "python train.py --alpha {alpha}"',
+        # What `mlflow run` logs by itself and the code knows nothing of.
+        in_front_of_subject=("param-missing-in-fluent",),
+        noun="param",
+    ),
+    Rule(
+        slug="needs-docker",
+        check="launches",
+        severity="error",
+        title="launches: no Docker for {subjects}",
+        summary="the MLproject has a `docker_env`, and Docker can't be reached",
+        explanation=(
+            "`mlflow run` starts a project with docker_env in a container, whatever --env-manager says, and "
+            "fails where `docker info` does. The run that it made by then stays RUNNING for good. Found "
+            "before anything is launched, and nothing is."
+        ),
+        example="docker_env:\n  image: trainer",
+        fix=(
+            "Start Docker, or check the plain command alone:\n\n"
+            "pytest --mlflow-project=. --mlflow-launch=fluent"
+        ),
+        noun="image",
     ),
     Rule(
         slug="launch-failed",
@@ -42,6 +106,7 @@ RULES = (
     ),
     Rule(
         slug="param-rewritten",
+        noun="param",
         check="launches",
         severity="error",
         title="launches: died of rewriting {subjects}",
@@ -62,31 +127,88 @@ RULES = (
         ),
     ),
     Rule(
-        slug="no-run-logged",
+        slug="experiment-hardcoded",
         check="launches",
         severity="error",
-        title="launches: {subjects} logged nothing",
-        summary="a launch ended well and its code logged nothing at all",
+        title="launches: died of choosing {subjects}",
+        summary="the code chooses an experiment, which `mlflow run` has done already",
         explanation=(
-            "Exit code 0 proves nothing: code without MLflow, code that never reaches start_run(), or code "
-            "that catches its own exception ends well. `mlflow run` makes a run and logs the parameters by "
-            "itself, so its run is there even when the code has no MLflow in it."
+            "`mlflow run` makes the run before the code starts, in the experiment it was told, and "
+            "start_run() joins it. After a set_experiment() that chooses another one start_run() refuses: "
+            '"Cannot start run with ID … because active experiment ID does not match environment run ID".'
         ),
-        example="def main(): train()   # no mlflow call anywhere",
-        fix='with mlflow.start_run():\n    mlflow.log_param("index", index)\n    train()',
+        example='mlflow.set_experiment("mine")\nwith mlflow.start_run():   # dies under `mlflow run`',
+        fix="MLFLOW_EXPERIMENT_NAME=mine python train.py\nmlflow run . --experiment-name=mine",
+        noun="experiment",
     ),
     Rule(
-        slug="run-count-differs",
+        slug="needs-run-id",
         check="launches",
         severity="error",
-        title="launches: the number of runs differs",
-        summary="the two launches logged different numbers of runs",
+        title="launches: the plain command needs {subjects}",
+        summary="the command or the code needs MLFLOW_RUN_ID, which only `mlflow run` sets",
         explanation=(
-            "The same code under both launch modes should log the same runs. Under `mlflow run` the first "
-            "start_run() joins the run that MLFLOW_RUN_ID names; a plain command creates one. Code that "
-            "creates runs in another way (MlflowClient.create_run) has one more under `mlflow run`."
+            "`mlflow run` gives the run it made to the command as MLFLOW_RUN_ID. Started by hand, the "
+            "variable isn't there: the code dies of a KeyError, or the shell fills in nothing. Found in the "
+            "command's text, or in what the plain command died of."
         ),
-        example='client.create_run("0")   # does not join the run that `mlflow run` made',
-        fix="with mlflow.start_run():   # joins it",
+        example='run_id = os.environ["MLFLOW_RUN_ID"]',
+        fix="with mlflow.start_run() as run:   # joins that run, or makes one\n    run_id = run.info.run_id",
+        noun="variable",
+    ),
+    Rule(
+        slug="inner-run-environment",
+        check="launches",
+        severity="error",
+        title="launches: an inner run asks for {subjects}",
+        summary="the code calls `mlflow.run` without `env_manager`, and dies of a missing conda or pyenv",
+        explanation=(
+            "mlflow.run() makes an environment for the project it runs, with conda, virtualenv and pyenv, or "
+            "uv. That the outer `mlflow run` was given --env-manager=local doesn't hold for it."
+        ),
+        example='mlflow.run(".", entry_point="prepare")',
+        fix='mlflow.run(".", entry_point="prepare", env_manager="local")',
+        noun="manager",
+    ),
+    Rule(
+        slug="file-outside-workspace",
+        check="launches",
+        severity="error",
+        title="launches: not in the repository: {subjects}",
+        summary="the code wants a file by a relative path that leads out of the repository",
+        explanation=(
+            "A launch runs in a copy of the repository around the project, or of the project alone where it "
+            "lies in none, and so does whoever clones it. A relative path that leads out of it finds nothing "
+            "there."
+        ),
+        example='pd.read_csv("../../shared/data.csv")',
+        fix='parameters:\n  data: path\ncommand: "python train.py {data}"',
+        noun="file",
+    ),
+    Rule(
+        slug="autologging-failed",
+        check="launches",
+        severity="error",
+        title="launches: autologging failed: {subjects}",
+        summary="autologging gave up with a mere warning, and what it logs is missing",
+        explanation=(
+            'Autologging must not break the training, so it catches what goes wrong and warns: "Encountered '
+            'unexpected error during … autologging". The launch ends with exit code 0 and lacks params, '
+            "metrics or the model. Usually one param was logged before with another text, as `1` by `mlflow "
+            "run` and `1.0` by autologging, and MLflow refuses all of them together."
+        ),
+        example="mlflow.sklearn.autolog()\nmodel = LogisticRegression(C=C)   # `mlflow run -P C=1` logged it",
+        fix='parameters:\n  inverse_strength: float\ncommand: "python train.py {inverse_strength}"',
+        in_front_of=(
+            "no-run-logged",
+            "run-empty",
+            "param-missing-in-fluent",
+            "param-missing-in-mlflow-run",
+            "param-differs",
+            "metric-missing",
+            "artifact-missing",
+            "model-missing",
+        ),
+        noun="flavor",
     ),
 )

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from pytest_mlflow_check.rules.rule import Rule
 
+_ORDER = (
+    "metric-missing",
+    "metric-without-step",
+    "metric-points-differ",
+    "metric-steps-differ",
+    "metric-values-differ",
+    "metric-step-repeated",
+    "metric-not-finite",
+    "metric-all-at-end",
+)
+"""What is said of one series: the first of these that holds."""
+
 RULES = (
     Rule(
         slug="metric-missing",
+        in_front_of_subject=_ORDER[1:],
         check="metrics",
         severity="error",
         title="metrics: {n} logged by one launch only",
@@ -17,6 +30,7 @@ RULES = (
     ),
     Rule(
         slug="metric-without-step",
+        in_front_of_subject=_ORDER[2:],
         check="metrics",
         severity="error",
         title="metrics: {n} with every point at step 0",
@@ -31,6 +45,7 @@ RULES = (
     ),
     Rule(
         slug="metric-points-differ",
+        in_front_of_subject=_ORDER[3:],
         check="metrics",
         severity="error",
         title="metrics: {n} with different numbers of points",
@@ -44,6 +59,7 @@ RULES = (
     ),
     Rule(
         slug="metric-steps-differ",
+        in_front_of_subject=_ORDER[4:],
         check="metrics",
         severity="error",
         title="metrics: {n} with different steps",
@@ -57,6 +73,7 @@ RULES = (
     ),
     Rule(
         slug="metric-values-differ",
+        in_front_of_subject=_ORDER[5:],
         check="metrics",
         severity="error",
         title="metrics: {n} with different values",
@@ -70,5 +87,51 @@ RULES = (
             "Fix the seed, or say what may differ:\n\n"
             'metric_tolerance = { rel = 1e-3 }\nignore = { metrics = ["*_seconds"] }'
         ),
+    ),
+    Rule(
+        slug="metric-step-repeated",
+        in_front_of_subject=_ORDER[6:],
+        check="metrics",
+        severity="warning",
+        title="metrics: {n} with a step logged twice",
+        summary="a series has two values at one step",
+        explanation=(
+            "MLflow keeps both points and plots a vertical line; which of the two counts is anybody's guess. "
+            "Usually the step is the epoch where the loop counts batches, or starts again for each fold."
+        ),
+        example='for batch in batches:\n    mlflow.log_metric("loss", loss, step=epoch)',
+        fix='for i, batch in enumerate(batches):\n    mlflow.log_metric("loss", loss, step=epoch * n + i)',
+    ),
+    Rule(
+        slug="metric-not-finite",
+        in_front_of_subject=_ORDER[7:],
+        check="metrics",
+        severity="warning",
+        title="metrics: {n} not finite",
+        summary="a series holds an infinity, or ends in NaN after it had values",
+        explanation=(
+            "A loss that turns NaN doesn't come back: all that is trained after it is lost. An infinity "
+            "reads back as inf from a file store and as 1.797e308 from a database. A single NaN, one between "
+            "values, or a series of nothing else is an undefined value, and normal."
+        ),
+        example='mlflow.log_metric("loss", float("inf"), step=3)',
+        fix='if not math.isfinite(loss):\n    raise ValueError(f"the loss is {loss} at step {step}")',
+    ),
+    Rule(
+        slug="metric-all-at-end",
+        check="metrics",
+        severity="warning",
+        title="metrics: {n} logged all at the end",
+        summary="a long series was logged back to back, long after the run began",
+        explanation=(
+            "Twenty points or more came one after the other without a pause, the first of them seconds after "
+            "the run began: the values were collected and logged when training was over. There is nothing to "
+            "see while it trains, nothing is left when it dies, and the times are wrong."
+        ),
+        example=(
+            "history = train()\n"
+            'for epoch, loss in enumerate(history):\n    mlflow.log_metric("loss", loss, step=epoch)'
+        ),
+        fix='def on_epoch_end(epoch, loss):\n    mlflow.log_metric("loss", loss, step=epoch)',
     ),
 )

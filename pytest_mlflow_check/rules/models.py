@@ -7,6 +7,7 @@ from pytest_mlflow_check.rules.rule import Rule
 RULES = (
     Rule(
         slug="model-missing",
+        in_front_of_subject=("model-without-signature",),
         check="models",
         severity="error",
         title="models: {n} logged by one launch only",
@@ -17,6 +18,7 @@ RULES = (
     ),
     Rule(
         slug="model-differs",
+        in_front_of_subject=("model-without-signature",),
         check="models",
         severity="error",
         title="models: {n} that differ",
@@ -30,6 +32,7 @@ RULES = (
     ),
     Rule(
         slug="model-not-registrable",
+        in_front_of_subject=("model-differs", "model-without-signature"),
         check="models",
         severity="error",
         title="models: {n} can't be registered",
@@ -43,6 +46,7 @@ RULES = (
     ),
     Rule(
         slug="model-not-loadable",
+        in_front_of_subject=("model-without-signature",),
         check="models",
         severity="error",
         title="models: {n} can't be loaded back",
@@ -57,5 +61,18 @@ RULES = (
             'mlflow.pyfunc.log_model(name="m", python_model=Net())'
         ),
         fix='mlflow.pyfunc.log_model(name="m", python_model=Net(), code_paths=["mynet.py"])',
+    ),
+    Rule(
+        slug="model-without-signature",
+        check="models",
+        severity="warning",
+        title="models: {n} without a signature",
+        summary="a model is logged without a signature",
+        explanation=(
+            "Without a signature nothing checks what a model is given: wrong columns or types give wrong "
+            "predictions instead of an error. Unity Catalog refuses to register such a model."
+        ),
+        example='mlflow.sklearn.log_model(model, name="model")',
+        fix='mlflow.sklearn.log_model(model, name="model", signature=infer_signature(X, model.predict(X)))',
     ),
 )

@@ -66,4 +66,46 @@ RULES = (
             '[[allow]]\nrule = "param-quoted"\nmatch = "name"\nreason = "raw value; cfg_name is in use"'
         ),
     ),
+    Rule(
+        slug="param-duplicated",
+        in_front_of_subject=("param-missing-in-fluent",),
+        check="params",
+        severity="warning",
+        title="params: {n} logged under two names",
+        summary="a param is logged twice in one run, under names that differ only by `-` and `_`",
+        explanation=(
+            "An MLproject often says `max-depth`, as command lines do, and the code logs `max_depth`. Under "
+            "`mlflow run` the run has both, by the plain command one: a search finds half of the runs."
+        ),
+        example='parameters:\n  max-depth: int   # and in the code: mlflow.log_param("max_depth", …)',
+        fix="parameters:\n  max_depth: int",
+    ),
+    Rule(
+        slug="param-too-long",
+        check="params",
+        severity="error",
+        title="params: {n} longer than MLflow keeps",
+        summary="a value reaches MLflow's limit of 6,000 characters and was cut there",
+        explanation=(
+            "MLflow keeps 6,000 characters of a param (MAX_PARAM_VAL_LENGTH, 3.17 and 2.22; older servers "
+            "500 or 250) and cuts the rest away with a warning. With MLFLOW_TRUNCATE_LONG_VALUES=false it "
+            "raises."
+        ),
+        example='mlflow.log_param("config", json.dumps(everything))',
+        fix='mlflow.log_dict(everything, "config.json")',
+    ),
+    Rule(
+        slug="param-changes-per-step",
+        check="params",
+        severity="warning",
+        title="params: {n} logged once a step",
+        summary="one line logs a param again and again, with a counter in its name, while it trains",
+        explanation=(
+            "A param is a constant of a run. A value that changes while it trains is a metric, with a step, "
+            "or a param of a nested run: params named lr_0, lr_1, … can't be plotted, searched or compared."
+        ),
+        example='for epoch in range(10):\n    mlflow.log_param(f"lr_{epoch}", lr)',
+        fix='for epoch in range(10):\n    mlflow.log_metric("lr", lr, step=epoch)',
+        needs_observer=True,
+    ),
 )

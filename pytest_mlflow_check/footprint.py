@@ -1,0 +1,85 @@
+"""What a launch did to the files it was given: which it changed, and which it logged without writing them."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+Inventory = Mapping[str, tuple[int, int]]
+"""Size in bytes and modification time in nanoseconds of each file, by its path below the workspace."""
+
+
+def take_inventory(workspace: Path) -> Inventory:
+    """The files of a workspace as they are before the launch; links and what is no file are left out."""
+    return {str(file.relative_to(workspace)): _state(file) for file in _files(workspace)}
+
+
+def changed_files(inventory: Inventory, workspace: Path, origin: Path) -> tuple[str, ...]:
+    """The files that are gone, or whose content is no longer that of the original they were copied from.
+
+    Returns:
+        paths below the workspace, sorted.
+    """
+    return tuple(
+        path
+        for path, before in sorted(inventory.items())
+        if _state(workspace / path) != before and not _same(workspace / path, origin / path)
+    )
+
+
+def stale_files(
+    inventory: Inventory, workspace: Path, directories: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """For directories logged whole: the files that came with the copy, where others were written beside them.
+
+    A directory whose files all came along, or were all written, isn't mixed and isn't given. Hidden files
+    such as `.gitkeep` don't count.
+
+    Args:
+        inventory: from before the launch.
+        workspace: the copy.
+        directories: paths as the code logged them; those outside the workspace are passed over.
+
+    Returns:
+        paths below the workspace, by the directory's own.
+    """
+    stale: dict[str, tuple[str, ...]] = {}
+    for directory in dict.fromkeys(os.path.realpath(one) for one in directories):
+        if not Path(directory).is_relative_to(workspace):
+            continue
+        found = {
+            str(file.relative_to(workspace)): _state(file)
+            for file in _files(Path(directory))
+            if not file.name.startswith(".")
+        }
+        old = sorted(path for path, now in found.items() if inventory.get(path) == now)
+        if old and len(old) < len(found):
+            stale[str(Path(directory).relative_to(workspace))] = tuple(old)
+    return stale
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            file = Path(parent, name)
+            if not file.is_symlink() and file.is_file():
+                yield file
+
+
+def _state(file: Path) -> tuple[int, int]:
+    """Size and time of change; a file that is gone has a size below 0."""
+    try:
+        status = file.stat(follow_symlinks=False)
+    except OSError:
+        return -1, 0
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, 0)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False

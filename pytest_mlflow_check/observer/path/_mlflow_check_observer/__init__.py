@@ -1,0 +1,101 @@
+"""The part of pytest-mlflow-check that runs inside the user's processes.
+
+It has to do with nothing but the standard library, works with every Python that MLflow supports, never
+raises into the user's code (but for the guard, where it is told to block) and never changes what is logged.
+
+This module is loaded by every Python process of a launch, the others when MLflow is imported or led
+elsewhere: `os` and `sys` are there anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .guard import Guard
+    from .hooks import Patches
+
+VARIABLE = "PYTEST_MLFLOW_CHECK_OBSERVER"
+
+_STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+_KEYS = {key: name for name in _STORES for key in (name, os.fsencode(name))}
+
+
+def switch_on() -> None:
+    """Guards the environment of this process, and waits for MLflow to be imported."""
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return
+    observer = Observer(text)
+    for name in _STORES:
+        uri = os.environ.get(name)
+        # As it stands in the settings, the URI needs no closer look.
+        if uri and f'"uri": "{uri}"' not in text:
+            guard = observer.guard
+            if guard is not None:
+                os.environ[name] = guard.correct(name, uri)
+    for environ in (os.environ, getattr(os, "environb", None)):
+        if environ is not None:
+            environ.__class__ = _watching(type(environ), observer)
+    sys.meta_path.insert(0, observer)
+
+
+class Observer:
+    """Stands first on `sys.meta_path`, and gets the rest when it is needed."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._start = os.getcwd()
+        self._parts: tuple[Guard, Patches] | None = None
+        self._broken = False
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """As a finder must; None for all but some modules of MLflow's, which are wrapped when loaded."""
+        if name != "mlflow" and not name.startswith("mlflow."):
+            return None
+        parts = self._load()
+        return parts[1].find_spec(self, name, path, target) if parts is not None else None
+
+    @property
+    def guard(self) -> Guard | None:
+        """Knows the own store; None where the settings can't be read."""
+        parts = self._load()
+        return parts[0] if parts is not None else None
+
+    def _load(self) -> tuple[Guard, Patches] | None:
+        if self._parts is not None or self._broken:
+            return self._parts
+        self._broken = True
+        try:
+            import json
+
+            from .guard import Guard
+            from .hooks import Patches
+            from .recorder import Recorder
+
+            settings = json.loads(self._text)
+            recorder = Recorder(settings["file"], settings["directory"], settings["root"], self._start)
+            guard = Guard(recorder, settings["uri"], settings["block"])
+            self._parts = guard, Patches(recorder, guard)
+            self._broken = False
+        except Exception:
+            pass
+        return self._parts
+
+
+def _watching(kind: Any, observer: Observer) -> Any:
+    """The class of `os.environ`, with assignments looked at."""
+
+    def __setitem__(self: Any, key: Any, value: Any) -> None:
+        name = _KEYS.get(key) if isinstance(key, (str, bytes)) else None
+        if name is not None and value and isinstance(value, (str, bytes)):
+            guard = observer.guard
+            if guard is not None:
+                value = guard.assigned(name, value, sys._getframe(1))
+        kind.__setitem__(self, key, value)
+
+    return type(kind.__name__, (kind,), {"__setitem__": __setitem__, "__module__": kind.__module__})

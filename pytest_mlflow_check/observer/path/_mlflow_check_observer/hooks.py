@@ -1,0 +1,197 @@
+"""Wraps MLflow's functions as soon as the module that defines them has been loaded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial, wraps
+from types import ModuleType
+from typing import Any
+
+from . import describe, private
+from .calls import Describer, Function, ending_call, inner_call, logging_call, metric_call, starting_call
+from .guard import Guard, guard_client, guard_experiments, guard_registry, guard_setter
+from .recorder import Recorder
+
+_Patch = Callable[[ModuleType], None]
+
+
+class _Loader:
+    """Stands for a module's loader until the module is executed."""
+
+    def __init__(self, loader: Any, load: Callable[[ModuleType, Callable[[], None]], None]) -> None:
+        self._loader = loader
+        self._load = load
+
+    def create_module(self, spec: Any) -> Any:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The module never sees this one; it asks its loader for sources and resources.
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._load(module, lambda: self._loader.exec_module(module))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+
+class Patches:
+    """What to do with which module of MLflow's, when it is loaded."""
+
+    def __init__(self, recorder: Recorder, guard: Guard) -> None:
+        self._recorder = recorder
+        self._guard = guard
+        self._artifacts = describe.artifacts(recorder.directory)
+        self._active_run: Function = lambda: None
+        self._by_name: dict[str, _Patch] = {
+            "mlflow": self._package,
+            private.CLIENT: self._client,
+            private.FLUENT: self._fluent,
+            private.MODEL: self._model,
+            private.PROJECTS: self._projects,
+            private.REGISTRY_FLUENT: self._registering,
+            private.TRACKING_UTILS: self._tracking_utils,
+            private.REGISTRY_UTILS: self._registry_utils,
+            private.QUEUE: self._queue,
+            **dict.fromkeys(private.STORE_REGISTRIES, self._store_registry),
+        }
+
+    def find_spec(self, asked: Any, name: str, path: Any, target: Any) -> Any:
+        """The spec of a module of MLflow's, as the other finders give it, with the patch built in.
+
+        Args:
+            asked: the finder on `sys.meta_path` that asks.
+            name, path, target: what it was asked.
+        """
+        patch = self._by_name.get(name)
+        if patch is None:
+            if name.count(".") != 1 and name not in private.DEEPER_FLAVORS:
+                return None
+            patch = self._flavor
+        for finder in list(sys.meta_path):
+            find = None if finder is asked else getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find is not None else None
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader, partial(self._load, name, patch))
+                return spec
+        return None
+
+    def _load(self, name: str, patch: _Patch, module: ModuleType, execute: Callable[[], None]) -> None:
+        if name == "mlflow":
+            self._guard.refuse()
+            for directory in getattr(module, "__path__", ()):
+                self._recorder.mlflow_found(directory)
+                break
+        execute()
+        # A version of MLflow that looks otherwise is observed as far as it looks the same.
+        with suppress(Exception):
+            patch(module)
+
+    def _log(self, holder: Any, name: str, describer: Describer) -> None:
+        original = vars(holder).get(name)
+        if callable(original):
+            setattr(holder, name, logging_call(original, self._recorder, describer, self._run))
+
+    def _run(self) -> Any:
+        return self._active_run()
+
+    def _start(self, holder: Any, name: str) -> None:
+        setattr(holder, name, starting_call(getattr(holder, name), self._recorder, name))
+
+    def _end(self, holder: Any, name: str) -> None:
+        wrapped = ending_call(getattr(holder, name), self._recorder, self._run, private.EXIT)
+        setattr(holder, name, wrapped)
+
+    def _package(self, module: ModuleType) -> None:
+        """Nothing is defined there; `_load` looks at it before it is executed."""
+
+    def _client(self, module: ModuleType) -> None:
+        kind = module.MlflowClient
+        with suppress(Exception):
+            guard_client(kind, self._guard)
+        with suppress(Exception):
+            guard_experiments(kind, self._guard)
+        for name, describer in {**describe.CLIENT, **self._artifacts}.items():
+            with suppress(Exception):
+                self._log(kind, name, describer)
+        for name in ("set_terminated", "update_run"):
+            with suppress(Exception):
+                self._end(kind, name)
+        with suppress(Exception):
+            # The run is always given.
+            kind.log_metric = metric_call(kind.log_metric, self._recorder, lambda: None)
+        self._start(kind, "create_run")
+
+    def _fluent(self, module: ModuleType) -> None:
+        self._active_run = module.active_run
+        for name, describer in {**describe.FLUENT, **self._artifacts}.items():
+            with suppress(Exception):
+                self._log(module, name, describer)
+        with suppress(Exception):
+            metric = metric_call(module.log_metric, self._recorder, module.active_run)
+            module.log_metric = metric  # type: ignore[attr-defined]
+        with suppress(Exception):
+            self._log(module, "autolog", describe.autolog("mlflow"))
+        with suppress(Exception):
+            run = module.ActiveRun
+            run.__enter__ = inner_call(run.__enter__, self._recorder, describe.enter_run, self._run)
+        self._end(module, "end_run")
+        self._start(module, "start_run")
+
+    def _flavor(self, module: ModuleType) -> None:
+        name = getattr(vars(module).get("autolog"), private.INTEGRATION, None)
+        if name is not None:
+            self._log(module, "autolog", describe.autolog(name))
+
+    def _model(self, module: ModuleType) -> None:
+        kind = module.Model
+        function = vars(kind)["log"].__func__
+        wrapped = logging_call(function, self._recorder, describe.log_model, self._run)
+        kind.log = classmethod(wrapped)
+
+    def _projects(self, module: ModuleType) -> None:
+        module.run = inner_call(module.run, self._recorder, describe.run_project, self._run)  # type: ignore[attr-defined]
+
+    def _registering(self, module: ModuleType) -> None:
+        original = getattr(module, private.REGISTER)
+        wrapped = inner_call(original, self._recorder, describe.register_model, self._run)
+        setattr(module, private.REGISTER, wrapped)
+
+    def _tracking_utils(self, module: ModuleType) -> None:
+        guard_setter(module, "set_tracking_uri", self._guard)
+        setattr(module, private.TRACKING_URI, self._guard.uri)
+
+    def _registry_utils(self, module: ModuleType) -> None:
+        guard_setter(module, "set_registry_uri", self._guard)
+
+    def _store_registry(self, module: ModuleType) -> None:
+        kind = getattr(module, private.STORE_REGISTRIES[module.__name__])
+        guard_registry(kind, self._guard)
+
+    def _queue(self, module: ModuleType) -> None:
+        kind, recorder = getattr(module, private.QUEUE_CLASS), self._recorder
+        flush, work = getattr(kind, private.QUEUE_FLUSH), getattr(kind, private.QUEUE_WORK)
+
+        @wraps(flush)
+        def flushing(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with suppress(Exception):
+                spot = recorder.where(sys._getframe(1))
+                for pending in getattr(self, private.QUEUE_PENDING).values():
+                    pending._mlflow_check_spot = spot
+            return flush(self, *args, **kwargs)
+
+        @wraps(work)
+        def working(self: Any, pending_operations: Any) -> Any:
+            thread = recorder.thread
+            thread.behalf = getattr(pending_operations, "_mlflow_check_spot", None)
+            try:
+                return work(self, pending_operations)
+            finally:
+                thread.behalf = None
+
+        setattr(kind, private.QUEUE_FLUSH, flushing)
+        setattr(kind, private.QUEUE_WORK, working)

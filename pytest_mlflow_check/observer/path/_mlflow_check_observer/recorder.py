@@ -1,0 +1,260 @@
+"""Finds the user's line behind a call, and appends one line of JSON to the observations."""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import _local
+from contextlib import suppress
+from json.encoder import encode_basestring_ascii as quoted
+from os import getpid
+from os import write as write_to
+from time import time_ns
+from types import CodeType, FrameType
+from typing import Any
+
+from .private import AUTOLOGGING_PATHS, PROJECT_PATHS
+
+# What kind of code a frame runs.
+_WORKSPACE, _ELSEWHERE, _LIBRARY, _MLFLOW, _AUTOLOGGING, _PROJECTS = range(6)
+
+_HIGH = 400
+"""Descriptors below are left to the program; often a process may have 1,024."""
+
+_MOST = 10_000
+"""Entries of what is kept to be fast; more, and it starts anew."""
+
+_KEPT = 500
+"""Characters kept of each end of a long text."""
+
+
+class Thread(_local):
+    """What this thread is in the middle of.
+
+    `_thread._local` is `threading.local` without importing `threading`, which some programs want to patch
+    before anybody else has it.
+    """
+
+    logging = False
+    starting = False
+    ending = False
+    behalf: Spot | None = None
+    attempt: tuple[str, str, str | None] | None = None
+
+
+class Spot:
+    """Where a call comes from.
+
+    Attributes:
+        place: the user's line, or None.
+        by: who made the call, as in `records.Observation`.
+        tail: the end of the line of JSON that says both.
+    """
+
+    __slots__ = ("by", "place", "tail")
+
+    def __init__(self, place: str | None, by: str) -> None:
+        self.place = place
+        self.by = by
+        self.tail = ("" if by == "code" else f',"by":"{by}"') + (
+            "}\n" if place is None else f',"place":{quoted(place)}}}\n'
+        )
+
+
+class Recorder:
+    """Writes the observations of one process and of those forked from it.
+
+    MLflow itself takes some 250 µs for a metric; this is to take a hundredth of it. Hence what is kept: the
+    place of a line, the quoted form of a key, the open file.
+
+    Attributes:
+        thread: what the current thread is in the middle of.
+        directory: the project.
+    """
+
+    def __init__(self, file: str, directory: str, root: str, start: str) -> None:
+        self.thread = Thread()
+        self.directory = directory
+        self._file = file
+        # On some systems the temporary directory is a link: Python names files as it was given them.
+        self._roots = tuple(dict.fromkeys([(root, directory), (_real(root), _real(directory))]))
+        self._start = start
+        prefixes = {os.path.dirname(os.__file__), sys.prefix, sys.base_prefix, sys.exec_prefix}
+        prefixes.add(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        self._installed = tuple(os.path.join(each, "") for each in prefixes if each != os.sep)
+        # An environment within the workspace isn't the user's code.
+        self._inner = tuple(each for each in self._installed if _within(each, self._roots[-1][0]))
+        self._mlflow: str | None = None
+        self._files: dict[str, tuple[int, str | None]] = {}
+        # By instruction. The code is kept, or its number could come to stand for another.
+        self._spots: dict[tuple[int, int], tuple[Spot, CodeType]] = {}
+        self._quoted: dict[Any, str] = {}
+        self._descriptor = -1
+        self._process = 0
+
+    def mlflow_found(self, directory: str) -> None:
+        """Says where MLflow lies."""
+        self._mlflow = directory
+        self._files.clear()
+
+    def where(self, frame: FrameType | None) -> Spot:
+        """The user's line that led to a frame, and who made the call in between.
+
+        Args:
+            frame: the one that made the call.
+        """
+        if self.thread.behalf is not None:
+            return self.thread.behalf
+        if frame is None:
+            return Spot(None, "code")
+        code, instruction = frame.f_code, frame.f_lasti
+        known = self._spots.get((id(code), instruction))
+        if known is not None:
+            return known[0]
+        if self._kind(code)[0] != _WORKSPACE:
+            return self._search(frame)
+        spot = Spot(f"{self._kind(code)[1]}:{frame.f_lineno}", "code")
+        if len(self._spots) >= _MOST:
+            self._spots.clear()
+        self._spots[id(code), instruction] = spot, code
+        return spot
+
+    def through(self, frame: FrameType | None) -> str:
+        """The function of MLflow that the user's code called to get to a frame; empty where it made the call
+        by itself."""
+        name = ""
+        while frame is not None:
+            kind, _ = self._kind(frame.f_code)
+            if kind in (_WORKSPACE, _ELSEWHERE):
+                break
+            if kind >= _MLFLOW:
+                name = f"{frame.f_globals.get('__name__', 'mlflow')}.{frame.f_code.co_name}"
+            frame = frame.f_back
+        return name
+
+    def note(self, what: str, key: Any, value: Any, run_id: Any, step: Any, spot: Spot) -> None:
+        """Appends one observation; where that isn't possible, nothing happens.
+
+        Put together by hand, in a fraction of the time that `json.dumps` takes.
+
+        Args:
+            what, key, value, run_id, step: as in `records.Observation`; nothing is too strange.
+            spot: as `where` gives it.
+        """
+        process = getpid()
+        known = self._quoted
+        name = (known.get(key) if type(key) is str else None) or self._quote(key)
+        line = f'{{"process":{process},"time":{time_ns()}e-9,"what":"{what}","key":{name}'
+        if type(value) is float or type(value) is int:
+            text = repr(value)
+            line += f',"value":"{text}","length":{len(text)}'
+        elif value is not None:
+            text = str(value)
+            line += f',"value":{quoted(_short(text))},"length":{len(text)}'
+        if run_id is not None:
+            run = (known.get(run_id) if type(run_id) is str else None) or self._quote(run_id)
+            line += f',"run_id":{run}'
+        if step is not None:
+            line += f',"step":{step if type(step) is int else int(step)}'
+        content = (line + spot.tail).encode("ascii")
+        # One write to a file opened for appending: the lines of several processes and threads don't mix.
+        if process == self._process:
+            try:
+                write_to(self._descriptor, content)
+                return
+            except OSError:
+                pass
+        self._open(process)
+        with suppress(OSError):
+            write_to(self._descriptor, content)
+
+    def _quote(self, text: Any) -> str:
+        if type(text) is not str or len(text) > 2 * _KEPT:
+            return quoted(_short(str(text)))
+        if len(self._quoted) >= _MOST:
+            self._quoted.clear()
+        result = self._quoted[text] = quoted(text)
+        return result
+
+    def _open(self, process: int) -> None:
+        """Opens the file anew, in every process.
+
+        Programs that become daemons fork and close all descriptors, and the number of a closed one soon
+        stands for a file of theirs. A high number makes that unlikely elsewhere too: numbers are given
+        from below.
+        """
+        self._process, self._descriptor = process, -1
+        with suppress(OSError):
+            low = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = low
+            with suppress(OSError, ValueError, ImportError):
+                from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+                self._descriptor = fcntl(low, F_DUPFD_CLOEXEC, _HIGH)
+                os.close(low)
+
+    def _search(self, frame: FrameType) -> Spot:
+        """As `where`, for a call that wasn't made by a line of the workspace."""
+        by: str | None = None
+        between = None
+        mlflow = False
+        other: str | None = None
+        each: FrameType | None = frame
+        while each is not None:
+            kind, shown = self._kind(each.f_code)
+            if kind == _WORKSPACE:
+                return Spot(f"{shown}:{each.f_lineno}", by or between or "code")
+            if kind == _ELSEWHERE:
+                by = by or between or "code"
+                if shown is not None and other is None:
+                    other = f"{shown}:{each.f_lineno}"
+            elif kind >= _MLFLOW:
+                mlflow = True
+                if kind == _AUTOLOGGING:
+                    between = between or "autologging"
+                elif kind == _PROJECTS:
+                    between = between or "mlflow-run"
+            each = each.f_back
+        return Spot(other, by or between or ("mlflow" if mlflow else "code"))
+
+    def _kind(self, code: CodeType) -> tuple[int, str | None]:
+        """What kind of code it is, and how its file is shown."""
+        name = code.co_filename
+        found = self._files.get(name)
+        if found is None:
+            found = self._files[name] = self._classify(name)
+        return found
+
+    def _classify(self, name: str) -> tuple[int, str | None]:
+        if name.startswith("<"):
+            # Typed in, or given with -c; other such names stand for generated or frozen code.
+            return (_ELSEWHERE if name in ("<string>", "<stdin>") else _LIBRARY), None
+        # Names are relative where sys.path is, to the directory in which Python was started.
+        path = os.path.normpath(os.path.join(self._start, name))
+        if self._mlflow is not None and _within(path, self._mlflow):
+            rest = path[len(self._mlflow) :]
+            if rest.startswith(AUTOLOGGING_PATHS):
+                return _AUTOLOGGING, None
+            return (_PROJECTS if rest.startswith(PROJECT_PATHS) else _MLFLOW), None
+        if f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path:
+            return _LIBRARY, None
+        for candidate in dict.fromkeys([path, _real(path)]):
+            for root, directory in self._roots:
+                if _within(candidate, root) and not candidate.startswith(self._inner):
+                    return _WORKSPACE, os.path.relpath(candidate, directory)
+        # Commands such as `mlflow` have no suffix.
+        if path.startswith(self._installed) or not path.endswith((".py", ".pyw")):
+            return _LIBRARY, None
+        return _ELSEWHERE, path if os.path.exists(path) else None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 2 * _KEPT else f"{text[:_KEPT]}…{text[-_KEPT:]}"
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def _within(path: str, directory: str) -> bool:
+    return path.startswith(os.path.join(directory, ""))

@@ -1,0 +1,33 @@
+"""Switches the observer on when Python starts, and hands over to the `sitecustomize` it stands before."""
+
+import os
+import sys
+
+
+def _switch_on() -> None:
+    try:
+        import _mlflow_check_observer  # type: ignore[import-not-found]
+
+        _mlflow_check_observer.switch_on()
+    except Exception:
+        # Unobserved is better than not started.
+        pass
+
+
+def _hand_over() -> None:
+    here = os.path.dirname(os.path.abspath(__file__))
+    # The variable PYTHONPATH keeps it, for the processes this one starts.
+    sys.path[:] = [entry for entry in sys.path if entry != here and os.path.abspath(entry) != here]
+    own = sys.modules.pop("sitecustomize", None)
+    try:
+        # Found now further down the path. What it raises goes to Python, which reports it as always.
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
+    except ModuleNotFoundError as missing:
+        if missing.name != "sitecustomize":
+            raise
+        if own is not None:
+            sys.modules["sitecustomize"] = own
+
+
+_switch_on()
+_hand_over()

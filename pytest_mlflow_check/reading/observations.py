@@ -1,0 +1,72 @@
+"""Reads what the observer wrote down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pytest_mlflow_check.records import Caller, Observation
+
+_CALLERS = frozenset(get_args(Caller))
+
+
+def read_observations(file: Path) -> tuple[Observation, ...]:
+    """The observations in a file, in the order in which they happened.
+
+    Lines that are cut off, as a killed process leaves them, or that aren't observations are passed over.
+
+    Args:
+        file: as the observer wrote it; one that doesn't exist holds none.
+    """
+    found: list[Observation] = []
+    texts: dict[str, str] = {}
+    try:
+        with file.open("rb") as lines:
+            for line in lines:
+                try:
+                    content = json.loads(line)
+                    if isinstance(content, dict):
+                        found.append(_observation(content, texts))
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    continue
+    except FileNotFoundError:
+        return ()
+    found.sort(key=lambda each: each.time)
+    return tuple(found)
+
+
+def _observation(content: Mapping[str, Any], texts: dict[str, str]) -> Observation:
+    """One observation; repeated texts are kept once, since a training logs the same key thousands of times.
+
+    Raises:
+        ValueError, KeyError, TypeError: where the content isn't one.
+    """
+
+    def shared(name: str) -> str | None:
+        value = text(name)
+        return None if value is None else texts.setdefault(value, value)
+
+    def text(name: str) -> str | None:
+        value = content.get(name)
+        if value is not None and not isinstance(value, str):
+            raise TypeError(name)
+        return value
+
+    by = text("by") or "code"
+    step = content.get("step")
+    if by not in _CALLERS or not isinstance(content["what"], str):
+        raise ValueError(by)
+    return Observation(
+        what=shared("what") or "",
+        key=shared("key") or "",
+        value=text("value"),
+        length=int(content.get("length", 0)),
+        run_id=shared("run_id"),
+        step=None if step is None else int(step),
+        by=by,  # type: ignore[arg-type]
+        place=shared("place"),
+        process=int(content.get("process", 0)),
+        time=float(content.get("time", 0.0)),
+    )

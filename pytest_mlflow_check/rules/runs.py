@@ -1,0 +1,128 @@
+"""The rules of the check `launches` about the runs as such, the store they go to, and the project's files."""
+
+from __future__ import annotations
+
+from pytest_mlflow_check.rules.rule import Rule
+
+RULES = (
+    Rule(
+        slug="no-run-logged",
+        check="launches",
+        severity="error",
+        title="launches: {subjects} logged nothing",
+        summary="a launch ended well and its code logged nothing at all",
+        explanation=(
+            "Exit code 0 proves nothing: code without MLflow, code that never reaches start_run(), or code "
+            "that catches its own exception ends well. `mlflow run` makes a run and logs the parameters by "
+            "itself, so its run is there even when the code has no MLflow in it."
+        ),
+        example="def main(): train()   # no mlflow call anywhere",
+        fix='with mlflow.start_run():\n    mlflow.log_param("index", index)\n    train()',
+    ),
+    Rule(
+        slug="run-empty",
+        check="launches",
+        severity="error",
+        title="launches: the run of {subjects} is empty",
+        summary="a launch ended well and left an empty run, while the other launch's code logged",
+        explanation=(
+            "The run is there and says FINISHED, and the code put nothing into it; started the other way, it "
+            "logged. Usually an exception is caught and forgotten, or the code asks whether MLFLOW_RUN_ID is "
+            "set or a run is active, and logs only then. Nothing else of the case is compared."
+        ),
+        example="try:\n    train_and_log()\nexcept Exception:\n    pass",
+        fix="Let exceptions end the program, and log whatever the launch mode.",
+    ),
+    Rule(
+        slug="run-count-differs",
+        check="launches",
+        severity="error",
+        title="launches: the number of runs differs",
+        summary="the two launches logged different numbers of runs",
+        explanation=(
+            "The same code under both launch modes should log the same runs. Under `mlflow run` the first "
+            "start_run() joins the run that MLFLOW_RUN_ID names; a plain command creates one. Code that "
+            "creates runs in another way (MlflowClient.create_run) has one more under `mlflow run`."
+        ),
+        example='client.create_run("0")   # does not join the run that `mlflow run` made',
+        fix="with mlflow.start_run():   # joins it",
+    ),
+    Rule(
+        slug="run-left-running",
+        noun="run",
+        check="launches",
+        severity="error",
+        title="launches: {n} left running",
+        summary="a run still counts as running after its launch ended well",
+        explanation=(
+            "MLflow ends the active run when Python ends, and only that. A run made with "
+            "MlflowClient.create_run, or one whose process never reached its end, stays RUNNING for good: "
+            "nobody can tell it from one that is still training."
+        ),
+        example='run = client.create_run("0")\nclient.log_metric(run.info.run_id, "loss", 0.5)',
+        fix="try:\n    …\nfinally:\n    client.set_terminated(run.info.run_id)",
+    ),
+    Rule(
+        slug="run-closed-at-exit",
+        noun="run",
+        check="launches",
+        severity="warning",
+        title="launches: {n} closed only at exit",
+        summary="a run was started without `with` and never ended by the code",
+        explanation=(
+            "start_run() without `with` leaves the run open; MLflow closes it when Python ends, as FINISHED, "
+            "whatever happened before. A run that crashed then looks like one that didn't. The same goes for "
+            "the run that the first log_param or log_metric starts by itself."
+        ),
+        example="mlflow.start_run()\ntrain()",
+        fix="with mlflow.start_run():\n    train()",
+        needs_observer=True,
+    ),
+    Rule(
+        slug="failed-but-finished",
+        noun="run",
+        check="launches",
+        severity="error",
+        title="launches: {n} FINISHED in a launch that failed",
+        summary="a launch failed, and its run says FINISHED",
+        explanation=(
+            "`with mlflow.start_run()` marks the run FAILED when an exception passes. Without `with`, MLflow "
+            "closes the run when Python ends, as FINISHED. Half a training stands in the list as a whole one."
+        ),
+        example="mlflow.start_run()\nraise ValueError   # the run says FINISHED",
+        fix="with mlflow.start_run():\n    raise ValueError   # the run says FAILED",
+        needs_observer=True,
+    ),
+    Rule(
+        slug="tracking-uri-hardcoded",
+        noun="URI",
+        check="launches",
+        severity="error",
+        title="launches: {n} hard-coded",
+        summary="the code leads MLflow to a tracking store or registry of its own choice",
+        explanation=(
+            "A tracking URI in the code wins over MLFLOW_TRACKING_URI and over what `mlflow run` was started "
+            "with: under `mlflow run` the run that MLflow made stays empty, or the code dies of a run id "
+            "that its own store doesn't know. The launch is led back to its own store, so nothing is sent to "
+            'the one named, and the checks go on. With tracking_uri = "block" in the settings it stops there.'
+        ),
+        example='mlflow.set_tracking_uri("http://prod:5000")',
+        fix="MLFLOW_TRACKING_URI=http://prod:5000 python train.py",
+        needs_observer=True,
+    ),
+    Rule(
+        slug="project-dir-written",
+        noun="file",
+        check="launches",
+        severity="warning",
+        title="launches: {n} of the project's files changed",
+        summary="a launch changed or deleted a file that came with the project",
+        explanation=(
+            "The launches run in copies, so your files are as they were; but started by hand, the code "
+            "overwrites a file of the project. The next run starts from something else, and the commit that "
+            "MLflow notes down no longer says what ran. New files are fine."
+        ),
+        example='Path("config.yaml").write_text(yaml.dump(config))   # config.yaml is committed',
+        fix='Path("out/config.yaml").write_text(yaml.dump(config))',
+    ),
+)
