@@ -65,6 +65,9 @@ def launch_environment(
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     env.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES)
+    # A project that runs another one gets environments made, by default in the user's home, where two
+    # launches make the same one at a time (mlflow.utils.virtualenv, 3.17.2).
+    env.setdefault("MLFLOW_ENV_ROOT", str(store.root.parent / "environments"))
     if store.kind == "sqlite":
         # MLflow 3's only way to say where the artifacts of experiments go that a project creates in a
         # SQL store (mlflow.tracking._tracking_service.utils, 3.17.2). MLflow 2 puts them into ./mlruns

@@ -36,7 +36,12 @@ def environment(
         extra=extra,
     )
     uri = f"file://{tmp_path}/store" if kind == "file" else f"sqlite:///{tmp_path}/store/mlflow.db"
-    always = {**OURS, "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
+    always = {
+        **OURS,
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_REGISTRY_URI": uri,
+        "MLFLOW_ENV_ROOT": str(tmp_path / "environments"),
+    }
     assert {name: env.pop(name) for name in always.keys() & env.keys()} == always
     return env
 

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from pytest_mlflow_check.reading.formats import sniff
 
 XGBOOST_UBJSON = (
-    b"{L\0\0\0\0\0\0\0\x07learner{L\0\0\0\0\0\0\0\x0aattributes{}L\0\0\0\0\0\0\0\x0dfeature_names[#L"
+    b"{L\0\0\0\0\0\0\0\x07learner{L\0\0\0\0\0\0\0\x0aattributes{}}"
+    b"L\0\0\0\0\0\0\0\x07version[#L\0\0\0\0\0\0\0\x03i\x03i\x02i\0}"
 )
 
 
@@ -127,6 +128,8 @@ safetensors = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
         (b'{"learner": "Ada", "attributes": {}}', None),
         (XGBOOST_UBJSON, "xgboost"),
         (XGBOOST_UBJSON.replace(b"attributes", b"attributed"), None),
+        (XGBOOST_UBJSON[:-1], None),
+        (XGBOOST_UBJSON + b"}", None),
         *(
             (start + xgboost_binary(booster), "xgboost")
             for start in (b"binf", b"")
@@ -189,7 +192,7 @@ NOISE = st.tuples(st.randoms(use_true_random=False), st.integers(0, 3000)).map(
 )
 
 
-@given(st.one_of(st.text(st.characters(exclude_characters="{")).map(str.encode), NOISE))
+@given(st.one_of(st.text(st.characters(codec="utf-8", exclude_characters="{")).map(str.encode), NOISE))
 @example(b"tree\n")
 @example(b"{}")
 @quick

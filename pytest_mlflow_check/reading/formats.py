@@ -29,6 +29,7 @@ _XGBOOST_END = re.compile(
     rb'"objective"\s*:\s*\{.*\}\s*,\s*"version"\s*:\s*\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]\s*\}\s*\Z', re.DOTALL
 )
 _XGBOOST_UBJSON_START = b"{L\0\0\0\0\0\0\0\x07learner{L\0\0\0\0\0\0\0\x0aattributes{"
+_XGBOOST_UBJSON_END = re.compile(rb"\}L\0{7}\x07version\[[^}]{1,40}\}\Z", re.DOTALL)
 # Up to XGBoost 3.0: 34 numbers, then the names of objective and booster with their lengths.
 _XGBOOST_BINARY = re.compile(
     rb"(?:binf)?.{136}[\x01-\x7f]\0{7}(?:reg|binary|multi|rank|count|survival):[a-z_:0-9]+"
@@ -98,7 +99,9 @@ def _is_lightgbm(sample: _Sample) -> bool:
 
 
 def _is_xgboost(sample: _Sample) -> bool:
-    if sample.head.startswith(_XGBOOST_UBJSON_START) or _XGBOOST_BINARY.match(sample.head):
+    if sample.head.startswith(_XGBOOST_UBJSON_START):
+        return _XGBOOST_UBJSON_END.search(sample.tail) is not None
+    if _XGBOOST_BINARY.match(sample.head):
         return True
     return _XGBOOST_START.match(sample.head) is not None and _XGBOOST_END.search(sample.tail) is not None
 
