@@ -42,12 +42,14 @@ class EntryPoint:
         command: the shell command with `{placeholders}` (`str.format`).
         parameters: the declared parameters by name, in the order of the file.
         line: 1-based line of the MLproject file; None for a script.
+        command_line: the line of its command, likewise.
     """
 
     name: str
     command: str
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     line: int | None = None
+    command_line: int | None = None
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,10 @@ def mlflow_launch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         **given: Any,
     ) -> Launch:
         __tracebackhide__ = True
+        if mode not in ("fluent", "mlflow-run"):
+            raise UserError(
+                f'mlflow_launch: there is no mode {mode!r}: write  mode="fluent"  or  "mlflow-run"'
+            )
         settings, case = _one_case(request.config, project, params, **given)
         return launcher.launch(case, mode, settings.values)
 

@@ -41,6 +41,11 @@ class Launcher:
         self._cache = cache
         self._read: dict[Path, dict[Mode, Launch]] = {}
 
+    @property
+    def area(self) -> Path:
+        """The directory that keeps copies, stores and outputs of all launches."""
+        return self._area
+
     def compare(self, case: Case, values: ProjectSettings) -> Comparison:
         """Both launches of a case, ready for the checks; none where the project can't be started.
 

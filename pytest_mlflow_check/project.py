@@ -304,7 +304,8 @@ def _entry_point(file: Path, line: int, name: str, spec: object) -> EntryPoint:
         how = "remove the key, or write below it:  alpha: {type: float, default: 0.5}"
         _fail(file, spec.lines["parameters"], what, how)
     parameters = [_parameter(file, declared.lines[key], key, value) for key, value in declared.items()]
-    return EntryPoint(name, command, {parameter.name: parameter for parameter in parameters}, line)
+    by_name = {parameter.name: parameter for parameter in parameters}
+    return EntryPoint(name, command, by_name, line, spec.lines["command"])
 
 
 def _parameter(file: Path, line: int, key: Hashable, spec: object) -> Parameter:

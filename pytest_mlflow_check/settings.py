@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from pytest_mlflow_check.errors import UserError, did_you_mean, shown_path
 
@@ -29,7 +37,13 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, (bool, int, float)) else value
 
 
-Text = Annotated[str, BeforeValidator(_text)]
+def _no_null_character(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("no command line and no environment variable can hold a null character")
+    return text
+
+
+Text = Annotated[str, BeforeValidator(_text), AfterValidator(_no_null_character)]
 """Text; a bare TOML number or boolean is taken as MLflow takes a YAML default, through `str`."""
 
 
@@ -67,6 +81,21 @@ class CaseSettings(_Strict):
     def _fits_a_node_id(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"\w[\w .+=-]*", value):
             raise ValueError("an id stands in pytest's node ids: use letters, digits, spaces and  _ . + = -")
+        return value
+
+    @field_validator("fluent")
+    @classmethod
+    def _is_a_command(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("the plain command is empty: write one, or leave the key out")
+        return value
+
+    @field_validator("env")
+    @classmethod
+    def _names_variables(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not name or "=" in name or "\0" in name:
+                raise ValueError(f"{name!r} can't be the name of an environment variable")
         return value
 
 

@@ -33,6 +33,7 @@ class Line(TypedDict):
     warnings: list[str]
     skipped: str | None
     used_allowances: list[int] | None
+    kept: str | None
 
 
 def header(settings: Sequence[Settings]) -> list[str]:
@@ -67,6 +68,7 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
         ],
         "skipped": result.skipped,
         "used_allowances": list(result.used_allowances) if item.result else None,
+        "kept": str(item.gated.launcher().area) if report.failed else None,
     }
 
 
@@ -123,6 +125,8 @@ class Summary:
                 if line["verdict"] != "FAILED":
                     where = f"{line['name']}::{line['case']}"
                     reporter.write_line(f"warning: {where}: {warning}", yellow=True)
+        for area in dict.fromkeys(line["kept"] for line in self._in_order() if line["kept"]):
+            reporter.write_line(f"copies, stores and outputs of the launches: {area}")
         for name, allowance in self.unused_allowances():
             text = f'[[allow]] rule = "{allowance.rule}", match = "{allowance.match}"'
             kind = "error (strict)" if strict else "warning"

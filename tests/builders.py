@@ -142,7 +142,7 @@ def case(
     """
     if command is None:
         command = " ".join(["python train.py", *(f"{{{one.name}}}" for one in parameters)])
-    entry_point = EntryPoint("main", command, {one.name: one for one in parameters}, line=3)
+    entry_point = EntryPoint("main", command, {one.name: one for one in parameters}, line=3, command_line=8)
     home = Project(HOME, HOME / "MLproject", "sample", {"main": entry_point}, **project)
     return Case("main", home, entry_point, params or {}, fluent)
 

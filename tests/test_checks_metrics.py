@@ -309,7 +309,7 @@ def late(*times: int, started: int = 1_000) -> list[str]:
 
 def test_a_long_series_logged_back_to_back_long_after_the_start() -> None:
     assert late(*range(4_000, 4_020)) == ["metric-all-at-end"]
-    assert late(*range(3_000, 3_286, 15)) == ["metric-all-at-end"]
+    assert late(*range(3_000, 3_153, 8)) == ["metric-all-at-end"]
 
 
 @pytest.mark.parametrize(
@@ -317,11 +317,27 @@ def test_a_long_series_logged_back_to_back_long_after_the_start() -> None:
     [
         [4_000 + i for i in range(19)],  # too short to be called a series
         [2_999 + i for i in range(20)],  # at once
-        [4_000 + 16 * i for i in range(20)],  # something happens in between
+        [4_000 + 9 * i for i in range(20)],  # something happens in between
+        [4_000 + 3 * i for i in range(300)],  # almost as long as all before it
     ],
 )
 def test_a_series_logged_while_it_trains(times: list[int]) -> None:
     assert late(*times) == []
+
+
+@pytest.mark.parametrize(("joined", "said"), [(None, []), (1.0, ["metric-all-at-end"]), (3.9, [])])
+def test_a_run_of_mlflow_run_begins_where_the_code_joins_it(joined: float | None, said: list[str]) -> None:
+    record = run(metrics=[timed(range(4_000, 4_020))], start_time=1_000)
+    calls = [] if joined is None else [Observation("start_run", run_id="r1", time=joined)]
+    comparison = compare(launch("mlflow-run", record, observations=calls))
+    assert [finding.rule for finding in check_metrics(comparison)] == said
+
+
+def test_a_repeated_point_is_dropped_by_chance_and_makes_no_difference() -> None:
+    here, there = series("m", [2, NAN, NAN, 1, 1], [0, 1, 1, 2, 2]), series("m", [2, NAN, 1], [0, 1, 2])
+    assert rules(here, there) == []
+    assert rules(series("m", [2, 5, 5, 1], [0, 1, 1, 2]), there) == ["metric-values-differ"]
+    assert rules(series("m", [2, 1, 1, 5], [0, 1, 2, 3]), there) == ["metric-points-differ"]
 
 
 def test_the_first_call_that_logged_it_is_the_place() -> None:

@@ -93,7 +93,7 @@ RUN_ID = Finding(
     "there is none",
     fluent="not set",
     mlflow_run="set",
-    place="MLproject:3",
+    place="MLproject:8",
 )
 
 

@@ -172,3 +172,10 @@ def test_a_run_left_open_fails_the_test_and_not_the_next(pytester: pytest.Pytest
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_mistyped_mode(pytester: pytest.Pytester, silent: Path) -> None:
+    pytester.makepyfile("def test_it(mlflow_launch): mlflow_launch('silent', mode='flunt')")
+    result = pytester.runpytest("-p", "no:xdist")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(['*there is no mode \'flunt\': write  mode="fluent"  or  "mlflow-run"'])

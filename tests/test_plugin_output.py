@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from conftest import FILES, LOGGING, MakeProject
@@ -29,6 +30,11 @@ launches: fluent logged nothing                                  [no-run-logged]
 
     `python train.py` ended with exit code 0, and its code logged nothing to
     MLflow.
+
+    python train.py
+    the end of AREA/fluent/stdout.txt:
+      trained
+
     fix: log inside a run:  with mlflow.start_run(): …
     more: pytest --mlflow-explain=no-run-logged"""
 WITHOUT_STEP = """\
@@ -43,6 +49,10 @@ warning: metrics: 1 with every point at step 0             [metric-without-step]
 HEAD = "case        launches  params   metrics  artifacts  models"
 
 
+AREA = re.compile(r"/\S*/mlflow-check/[\w.-]+/attempt-\w+/")
+"""Where launches are kept."""
+
+
 @pytest.fixture(autouse=True)
 def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines of pytest's own are as long as the terminal is wide."""
@@ -55,7 +65,8 @@ def output(result: pytest.RunResult) -> str:
     text = re.sub(r" in [\d.]+s\b", "", text)
     text = re.sub(r"^(FAILED \S+) - .*$", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^([=_])\1+ (.*?) \1+$", r"\1\1 \2 \1\1", text, flags=re.MULTILINE)
-    return re.sub(r"/\S*/mlflow-check/[\w.-]+/attempt-\w+/", "AREA/", text)
+    text = re.sub(r"^(copies, stores and outputs of the launches): .*\n", "", text, flags=re.MULTILINE)
+    return AREA.sub("AREA/", text)
 
 
 def table(result: pytest.RunResult) -> list[str]:
@@ -113,6 +124,18 @@ def test_warnings_and_unused_allowances(pytester: pytest.Pytester, make_project:
         f"{UNUSED}\n"
         "== 3 passed, 2 skipped =="
     )
+
+
+def test_a_failure_says_where_everything_is_kept(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project("proj", SILENT)
+    result = pytester.runpytest(PROJECT)
+    (line,) = [one for one in result.outlines if one.startswith("copies, stores and outputs of")]
+    kept = Path(line.partition(": ")[2])
+    assert [file.read_text() for file in kept.glob("proj-main-*/attempt-*/fluent/stdout.txt")] == [
+        "trained\n"
+    ]
 
 
 def test_strict_fails_by_warnings(pytester: pytest.Pytester, make_project: MakeProject) -> None:
@@ -237,7 +260,8 @@ def test_junit_xml(pytester: pytest.Pytester, make_project: MakeProject) -> None
         ("proj.MLproject.main", check) for check in CHECKS
     ]
     first, *others = [case[0] for case in cases]
-    assert (first.tag, first.text) == ("failure", NOTHING_LOGGED)
+    assert first.tag == "failure"
+    assert AREA.sub("AREA/", first.text or "") == NOTHING_LOGGED
     assert [(other.tag, other.get("message")) for other in others] == [("skipped", SKIPPED)] * 4
 
 
@@ -315,6 +339,6 @@ def test_an_expected_failure(pytester: pytest.Pytester, make_project: MakeProjec
     make_project("proj", SILENT)
     result = pytester.runpytest(PROJECT, "-rx", "--xfail-tb")
     result.assert_outcomes(xfailed=1, skipped=4)
-    assert NOTHING_LOGGED in result.stdout.str()
+    assert NOTHING_LOGGED in AREA.sub("AREA/", result.stdout.str())
     assert "Skipped: None" not in result.stdout.str()
     assert table(result)[1] == "proj::main  skipped   skipped  skipped  skipped    -"

@@ -138,8 +138,9 @@ def test_reads_every_form_of_a_parameter_with_its_line() -> None:
                     "null_type": Parameter("null_type", "string", "1", False, 16),
                 },
                 line=4,
+                command_line=17,
             ),
-            "second": EntryPoint("second", "pwd", {}, 19),
+            "second": EntryPoint("second", "pwd", {}, 19, 19),
         },
     )
     assert list(project.entry_points["main"].parameters)[:2] == ["typed", "mapping"]

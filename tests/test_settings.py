@@ -284,6 +284,17 @@ PROJECT_KEYS = (
 )
 
 MISTAKES = {
+    # what no process can be started with
+    '[[case]]\nparams = { a = "x\\u0000" }': (
+        '"case[0].params.a": no command line and no environment variable can hold a null character '
+        "(got 'x\\x00')"
+    ),
+    "[[case]]\nenv = { 'A=B' = 'x' }": (
+        "\"case[0].env\": 'A=B' can't be the name of an environment variable (got {'A=B': 'x'})"
+    ),
+    "[[case]]\nfluent = ' '": (
+        "\"case[0].fluent\": the plain command is empty: write one, or leave the key out (got ' ')"
+    ),
     # unknown keys
     "stor = 'file'": 'unknown key "stor": did you mean "store"?',
     "metric-tolerance = { rel = 1 }": 'unknown key "metric-tolerance": did you mean "metric_tolerance"?',

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
+from pytest_mlflow_check.checks.output import output_of
 from pytest_mlflow_check.checks.places import place_of_start
 from pytest_mlflow_check.checks.runs import runs_text
 from pytest_mlflow_check.findings import Finding
@@ -49,6 +50,8 @@ def nothing_logged(comparison: Comparison, empty: Sequence[Mode]) -> Iterator[Fi
             fix="log inside a run:  with mlflow.start_run(): …"
             if rule == "no-run-logged"
             else "look for an exception that is caught and forgotten, or code that asks how it was started",
+            # Of an exception that is caught, this may be all that is left.
+            detail=output_of(first) if first.stdout.strip() or first.stderr.strip() else "",
         )
 
 

@@ -10,6 +10,7 @@ from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.emptiness import empty_launches, nothing_logged
 from pytest_mlflow_check.checks.failures import autologging_failures, explanations
 from pytest_mlflow_check.checks.messages import Known, known_message
+from pytest_mlflow_check.checks.output import output_of
 from pytest_mlflow_check.checks.redirects import redirects, stopped
 from pytest_mlflow_check.checks.runs import (
     closed_at_exit,
@@ -18,11 +19,9 @@ from pytest_mlflow_check.checks.runs import (
     left_running,
 )
 from pytest_mlflow_check.checks.static import obstacle, static_findings, without_run_id
-from pytest_mlflow_check.checks.tracebacks import death, last_project_line, without_observer
+from pytest_mlflow_check.checks.tracebacks import death, last_project_line
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Launch, Mode
-
-_TAIL_LINES = 20
 
 
 def check_launches(comparison: Comparison) -> list[Finding]:
@@ -62,7 +61,7 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
         if late
         else "mend what the output above says; paths in it are relative to the project",
         place=None if late else last_project_line(death(first.stderr).text, first.directory),
-        detail="\n\n".join(_output(launch) for launch in failed.values()),
+        detail="\n\n".join(output_of(launch) for launch in failed.values()),
     )
 
 
@@ -131,17 +130,3 @@ def _signal_name(number: int) -> str:
     except ValueError:
         # Real-time signals but for the first and the last have no name.
         return f"signal {number}"
-
-
-def _output(launch: Launch) -> str:
-    """The end of a launch's output: of standard error, or of standard output where that is empty."""
-    text, path = (
-        (launch.stderr, launch.stderr_path) if launch.stderr.strip() else (launch.stdout, launch.stdout_path)
-    )
-    # The user's own files, not those of the copy, are where the fault is mended.
-    lines = without_observer(text).rstrip().replace(f"{launch.directory}/", "").splitlines()
-    if lines:
-        head = [f"the end of {path}:" if path else "the end of its output:"]
-    else:
-        head = [f"no output; its files are in {path.parent}" if path else "no output"]
-    return "\n".join([f"{launch.command}", *head, *(f"  {line}" for line in lines[-_TAIL_LINES:])])

@@ -83,6 +83,8 @@ def _reason(
         if by_mlflow
         else "The code logged different values in the two launches."
     )
+    if not by_mlflow:
+        return "param-differs", why, "log the same value however it is started, or allow it with a reason"
     return "param-differs", why, f"log the value in use as cfg_{name}, or allow it with a reason"
 
 

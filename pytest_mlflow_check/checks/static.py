@@ -93,7 +93,7 @@ def _needs_run_id(comparison: Comparison, entry_point: EntryPoint) -> Finding:
         subject="MLFLOW_RUN_ID",
         fluent="not set",
         mlflow_run="set",
-        place=None if own else comparison.place(entry_point.line),
+        place=None if own else comparison.place(entry_point.command_line),
         why=f"The command {'under the settings key fluent ' if own else ''}uses MLFLOW_RUN_ID, which only "
         "`mlflow run` sets.",
         fix="leave it out: mlflow.start_run() joins the run that MLFLOW_RUN_ID names, and makes one where "
