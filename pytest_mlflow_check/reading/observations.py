@@ -58,11 +58,13 @@ def _observation(content: Mapping[str, Any], texts: dict[str, str]) -> Observati
     step = content.get("step")
     if by not in _CALLERS or not isinstance(content["what"], str):
         raise ValueError(by)
+    value = text("value")
     return Observation(
         what=shared("what") or "",
         key=shared("key") or "",
-        value=text("value"),
-        length=int(content.get("length", 0)),
+        value=value,
+        # Only said of a value that was shortened.
+        length=int(content.get("length", len(value or ""))),
         run_id=shared("run_id"),
         step=None if step is None else int(step),
         by=by,  # type: ignore[arg-type]

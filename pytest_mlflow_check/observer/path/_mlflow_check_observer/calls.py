@@ -78,7 +78,7 @@ def logging_call(
 def metric_call(original: Function, recorder: Recorder, active_run: ActiveRun) -> Function:
     """`logging_call` for `log_metric`, of which there are thousands: the same with less in between."""
     names = parameters(original)
-    thread, where, note, frame = recorder.thread, recorder.where, recorder.note, sys._getframe
+    thread, where, note, frame = recorder.thread, recorder.where, recorder.metric, sys._getframe
     key_at, value_at, step_at = (names.index(name) for name in ("key", "value", "step"))
     run_at = names.index("run_id") if "run_id" in names else len(names)
 
@@ -94,7 +94,6 @@ def metric_call(original: Function, recorder: Recorder, active_run: ActiveRun) -
                 if run_id is None and (run := active_run()) is not None:
                     run_id = run.info.run_id
                 note(
-                    "log_metric",
                     args[key_at] if count > key_at else kwargs["key"],
                     args[value_at] if count > value_at else kwargs["value"],
                     run_id,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from _thread import _local
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from json.encoder import encode_basestring_ascii as quoted
-from os import getpid
 from os import write as write_to
 from time import time_ns
 from types import CodeType, FrameType
@@ -23,6 +26,12 @@ _HIGH = 400
 
 _MOST = 10_000
 """Entries of what is kept to be fast; more, and it starts anew."""
+
+_PATIENCE = 20_000_000
+"""Nanoseconds after a write for which metrics may wait for others."""
+
+_CROWD = 50
+"""Metrics that wait at most."""
 
 _KEPT = 500
 """Characters kept of each end of a long text."""
@@ -48,16 +57,16 @@ class Spot:
     Attributes:
         place: the user's line, or None.
         by: who made the call, as in `records.Observation`.
-        tail: the end of the line of JSON that says both.
+        text: what the line of JSON says of both.
     """
 
-    __slots__ = ("by", "place", "tail")
+    __slots__ = ("by", "place", "text")
 
     def __init__(self, place: str | None, by: str) -> None:
         self.place = place
         self.by = by
-        self.tail = ("" if by == "code" else f',"by":"{by}"') + (
-            "}\n" if place is None else f',"place":{quoted(place)}}}\n'
+        self.text = ("" if by == "code" else f',"by":"{by}"') + (
+            "" if place is None else f',"place":{quoted(place)}'
         )
 
 
@@ -65,7 +74,7 @@ class Recorder:
     """Writes the observations of one process and of those forked from it.
 
     MLflow itself takes some 250 µs for a metric; this is to take a hundredth of it. Hence what is kept: the
-    place of a line, the quoted form of a key, the open file.
+    place of a line, the text about a metric, the open file.
 
     Attributes:
         thread: what the current thread is in the middle of.
@@ -88,9 +97,17 @@ class Recorder:
         self._files: dict[str, tuple[int, str | None]] = {}
         # By instruction. The code is kept, or its number could come to stand for another.
         self._spots: dict[tuple[int, int], tuple[Spot, CodeType]] = {}
-        self._quoted: dict[Any, str] = {}
+        self._heads: dict[tuple[Any, Any, Spot], str] = {}
         self._descriptor = -1
-        self._process = 0
+        self._process = os.getpid()
+        self._waiting: deque[tuple[str, int, float, int | None]] = deque()
+        self._crowd = _CROWD
+        self._written = 0
+        os.register_at_fork(before=self.flush, after_in_child=self._forked)
+        # Registered before MLflow's own, so it comes after.
+        atexit.register(self._finish)
+        for name in ("_exit", "execv", "execve"):
+            setattr(os, name, self._flushing(getattr(os, name)))
 
     def mlflow_found(self, directory: str) -> None:
         """Says where MLflow lies."""
@@ -135,55 +152,97 @@ class Recorder:
     def note(self, what: str, key: Any, value: Any, run_id: Any, step: Any, spot: Spot) -> None:
         """Appends one observation; where that isn't possible, nothing happens.
 
-        Put together by hand, in a fraction of the time that `json.dumps` takes.
-
         Args:
             what, key, value, run_id, step: as in `records.Observation`; nothing is too strange.
             spot: as `where` gives it.
         """
-        process = getpid()
-        known = self._quoted
-        name = (known.get(key) if type(key) is str else None) or self._quote(key)
-        line = f'{{"process":{process},"time":{time_ns()}e-9,"what":"{what}","key":{name}'
-        if type(value) is float or type(value) is int:
-            text = repr(value)
-            line += f',"value":"{text}","length":{len(text)}'
-        elif value is not None:
+        line = f'{self._head(what, key, run_id, spot)},"time":{time_ns()}e-9'
+        if value is not None:
             text = str(value)
-            line += f',"value":{quoted(_short(text))},"length":{len(text)}'
-        if run_id is not None:
-            run = (known.get(run_id) if type(run_id) is str else None) or self._quote(run_id)
-            line += f',"run_id":{run}'
+            short = _short(text)
+            line += f',"value":{quoted(short)}'
+            if short is not text:
+                line += f',"length":{len(text)}'
         if step is not None:
-            line += f',"step":{step if type(step) is int else int(step)}'
-        content = (line + spot.tail).encode("ascii")
-        # One write to a file opened for appending: the lines of several processes and threads don't mix.
-        if process == self._process:
-            try:
-                write_to(self._descriptor, content)
-                return
-            except OSError:
-                pass
-        self._open(process)
-        with suppress(OSError):
-            write_to(self._descriptor, content)
+            line += f',"step":{int(step)}'
+        self._append(f"{line}}}\n".encode("ascii"))
 
-    def _quote(self, text: Any) -> str:
-        if type(text) is not str or len(text) > 2 * _KEPT:
-            return quoted(_short(str(text)))
-        if len(self._quoted) >= _MOST:
-            self._quoted.clear()
-        result = self._quoted[text] = quoted(text)
-        return result
+    def metric(self, key: Any, value: Any, run_id: Any, step: Any, spot: Spot) -> None:
+        """`note` for a metric: all but value and step has mostly been put together before.
 
-    def _open(self, process: int) -> None:
-        """Opens the file anew, in every process.
-
-        Programs that become daemons fork and close all descriptors, and the number of a closed one soon
-        stands for a file of theirs. A high number makes that unlikely elsewhere too: numbers are given
-        from below.
+        In a burst, metrics wait for one another for some milliseconds: writing takes longer than all else.
         """
-        self._process, self._descriptor = process, -1
+        if (
+            not isinstance(value, (float, int))
+            or not (step is None or type(step) is int)
+            or type(key) is not str
+        ):
+            self.note("log_metric", key, value, run_id, step, spot)
+            return
+        head = self._heads.get((key, run_id, spot))
+        if head is None:
+            if len(self._heads) >= _MOST:
+                self._heads.clear()
+            head = self._heads[key, run_id, spot] = self._head("log_metric", key, run_id, spot)
+            self._written = 0
+        now = time_ns()
+        self._waiting.append((head, now, value, step))
+        if now - self._written > _PATIENCE or len(self._waiting) > self._crowd:
+            self._append(b"")
+            self._written = now
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        if self._waiting:
+            self._append(b"")
+
+    def _finish(self) -> None:
+        self._crowd = 0
+        self.flush()
+
+    def _flushing(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A way to end the process without `atexit`, with what waits written before."""
+
+        @wraps(function)
+        def ending(*args: Any, **kwargs: Any) -> Any:
+            with suppress(Exception):
+                self.flush()
+            return function(*args, **kwargs)
+
+        return ending
+
+    def _head(self, what: str, key: Any, run_id: Any, spot: Spot) -> str:
+        """The first part of a line; put together by hand, in a fraction of the time of `json.dumps`."""
+        head = f'{{"process":{self._process},"what":"{what}","key":{quoted(_short(str(key)))}{spot.text}'
+        return head if run_id is None else f'{head},"run_id":{quoted(str(run_id))}'
+
+    def _append(self, line: bytes) -> None:
+        """One write to a file opened for appending: the lines of several processes and threads don't mix."""
+        waiting = self._waiting
+        if waiting:
+            lines = []
+            # Another thread may take some of them; each is taken once.
+            with suppress(IndexError):
+                while True:
+                    head, time, value, step = waiting.popleft()
+                    given = "" if step is None else f',"step":{step}'
+                    lines.append(f'{head},"time":{time}e-9,"value":"{value!s}"{given}}}\n')
+            line = "".join(lines).encode() + line
+        try:
+            write_to(self._descriptor, line)
+        except OSError:
+            self._open()
+            with suppress(OSError):
+                write_to(self._descriptor, line)
+
+    def _open(self) -> None:
+        """Opens the file.
+
+        Programs close all descriptors to become daemons, and the number of a closed one soon stands for a
+        file of theirs. A high number makes that unlikely: numbers are given from below. And they fork
+        first, after which the file is opened anew.
+        """
+        self._descriptor = -1
         with suppress(OSError):
             low = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._descriptor = low
@@ -192,6 +251,13 @@ class Recorder:
 
                 self._descriptor = fcntl(low, F_DUPFD_CLOEXEC, _HIGH)
                 os.close(low)
+
+    def _forked(self) -> None:
+        self._process = os.getpid()
+        self._descriptor = -1
+        self._heads.clear()
+        # Those of threads that logged while the parent forked; the parent has them too.
+        self._waiting.clear()
 
     def _search(self, frame: FrameType) -> Spot:
         """As `where`, for a call that wasn't made by a line of the workspace."""
