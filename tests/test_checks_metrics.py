@@ -340,6 +340,18 @@ def test_a_repeated_point_is_dropped_by_chance_and_makes_no_difference() -> None
     assert rules(series("m", [2, 1, 1, 5], [0, 1, 2, 3]), there) == ["metric-points-differ"]
 
 
+def test_points_that_asynchronous_logging_wrote_in_another_order() -> None:
+    here = timed([5, 6, 7, 7])
+    there = replace(
+        here,
+        steps=np.array([0, 3, 2, 1]),
+        values=np.array([0.0, 3, 2, 1]),
+        timestamps=np.array([8, 9, 9, 8]),
+    )
+    assert rules(here, there) == []
+    assert rules(here, replace(there, timestamps=np.array([8, 8, 9, 9]))) == ["metric-steps-differ"]
+
+
 def test_the_first_call_that_logged_it_is_the_place() -> None:
     one = run(metrics=[series("loss", [2, 1], [0, 0])])
     calls = [

@@ -140,6 +140,9 @@ def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Toler
             "The same loop with the same values logged a different number of points.",
             "make the number of iterations depend on the parameters alone",
         )
+    if not np.array_equal(fluent.steps, mlflow_run.steps):
+        # Asynchronous logging writes points in any order; their times are those of the calls.
+        fluent, mlflow_run = _by_time(fluent), _by_time(mlflow_run)
     steps = np.flatnonzero(fluent.steps != mlflow_run.steps)
     if steps.size:
         first = steps[0]
@@ -169,8 +172,18 @@ def _distinct(series: MetricSeries) -> MetricSeries:
     """The series without points that repeat step and value of an earlier one."""
     points = np.stack([series.steps, (series.values + 0.0).view(np.int64)])
     _, first = np.unique(points, axis=1, return_index=True)
-    kept = np.sort(first)
-    return MetricSeries(series.key, series.steps[kept], series.values[kept], series.timestamps[kept])
+    return _taken(series, np.sort(first))
+
+
+def _by_time(series: MetricSeries) -> MetricSeries:
+    """The series in the order of its timestamps, and of its steps within one."""
+    return _taken(series, np.lexsort((series.steps, series.timestamps)))
+
+
+def _taken(series: MetricSeries, positions: NDArray[np.intp]) -> MetricSeries:
+    return MetricSeries(
+        series.key, series.steps[positions], series.values[positions], series.timestamps[positions]
+    )
 
 
 def _close(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: Tolerance) -> NDArray[np.bool_]:

@@ -1,0 +1,209 @@
+"""Measures what the observer costs: `mlflow.log_metric` into a file store, with and without it.
+
+    python benchmarks/observer.py [--calls 10000] [--rounds 5] [--json FILE]
+
+Each round has two processes, one without the observer and one with it, each with its own store and run.
+They take turns, a block of calls each, so that what else the machine does meets both alike. A round's ratio
+is that of the medians of their blocks; the figure is the median of the rounds, by the clock and by CPU time.
+What the observer costs apart from MLflow is measured too: the wrapper around a function that does nothing,
+and the start of a Python that never imports MLflow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from pytest_mlflow_check.environment import launch_environment
+from pytest_mlflow_check.observer import observed
+from pytest_mlflow_check.store import Store
+
+_BLOCK = 250
+"""Calls per turn."""
+
+_LOGGING = """
+import sys, time
+import mlflow
+
+with mlflow.start_run():
+    for step in range(500):
+        mlflow.log_metric("warm", step / 7, step=step)
+    print("ready", flush=True)
+    step = 0
+    for line in sys.stdin:
+        clock, cpu = time.perf_counter(), time.process_time()
+        for step in range(step, step + int(line)):
+            mlflow.log_metric("loss", step / 7, step=step)
+        print(time.perf_counter() - clock, time.process_time() - cpu, flush=True)
+"""
+
+_ISOLATED = """
+import sys, time
+from types import SimpleNamespace
+
+from _mlflow_check_observer import calls, recorder
+
+def log_metric(key, value, step=None):
+    pass
+
+run = SimpleNamespace(info=SimpleNamespace(run_id="0" * 32))
+own = recorder.Recorder(sys.argv[2], sys.argv[3], sys.argv[3], sys.argv[3])
+wrapped = calls.metric_call(log_metric, own, lambda: run)
+
+def seconds(function, count):
+    start = time.perf_counter()
+    for step in range(count):
+        function("loss", step / 7, step=step)
+    return time.perf_counter() - start
+
+count = int(sys.argv[1])
+seconds(wrapped, 200)
+print((seconds(wrapped, count) - seconds(log_metric, count)) / count)
+"""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Median seconds of a block, by the clock and by CPU time."""
+
+    off: float
+    on: float
+    off_cpu: float
+    on_cpu: float
+
+
+def main() -> None:
+    """Measures, and prints a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--calls", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file too")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        area = Path(scratch).resolve()
+        (area / "project").mkdir()
+        print(
+            f"MLflow {importlib.metadata.version('mlflow')}, Python {platform.python_version()}, file store,"
+        )
+        print(f"{options.calls} calls of log_metric per round and process; microseconds per call")
+        print("round      off       on    ratio     off CPU   on CPU    ratio")
+        rounds = []
+        for number in range(options.rounds):
+            one = measure(area, number, options.calls)
+            rounds.append(one)
+            clock = f"{_us(one.off):8.1f} {_us(one.on):8.1f} {one.on / one.off:8.4f}"
+            cpu = f"{_us(one.off_cpu):8.1f} {_us(one.on_cpu):8.1f} {one.on_cpu / one.off_cpu:8.4f}"
+            print(f"{number + 1:5} {clock}    {cpu}", flush=True)
+        figures = {
+            "mlflow": importlib.metadata.version("mlflow"),
+            "python": platform.python_version(),
+            "calls": options.calls,
+            "rounds": [asdict(one) for one in rounds],
+            "ratio": median(one.on / one.off for one in rounds),
+            "ratio_cpu": median(one.on_cpu / one.off_cpu for one in rounds),
+            "wrapper_us": median(_isolated(area, options.calls) for _ in range(options.rounds)) * 1e6,
+            "start_ms": median(_start(area, number) for number in range(options.rounds)) * 1e3,
+        }
+    print(f"median ratio               {figures['ratio']:.4f}, by CPU time {figures['ratio_cpu']:.4f}")
+    print(f"the wrapper by itself      {figures['wrapper_us']:.1f} µs per call")
+    print(f"start of a Python process  {figures['start_ms']:+.1f} ms")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(area: Path, number: int, calls: int) -> Round:
+    """One round: two processes that take turns."""
+    with ExitStack() as stack:
+        processes = []
+        for kind in ("off", "on"):
+            env = _environment(area, f"{kind}{number}", observing=kind == "on")
+            command = [sys.executable, str(_script(area, "logging.py", _LOGGING))]
+            pipe = subprocess.PIPE
+            process = stack.enter_context(
+                subprocess.Popen(command, cwd=area / "project", env=env, stdin=pipe, stdout=pipe, text=True)
+            )
+            processes.append(process)
+        for process in processes:
+            _answer(process)
+        clocks: tuple[list[float], list[float]] = ([], [])
+        cpus: tuple[list[float], list[float]] = ([], [])
+        for turn in range(calls // _BLOCK):
+            for side in (0, 1) if turn % 2 == 0 else (1, 0):
+                process = processes[side]
+                assert process.stdin is not None
+                process.stdin.write(f"{_BLOCK}\n")
+                process.stdin.flush()
+                clock, cpu = _answer(process)
+                clocks[side].append(float(clock))
+                cpus[side].append(float(cpu))
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.close()
+    return Round(median(clocks[0]), median(clocks[1]), median(cpus[0]), median(cpus[1]))
+
+
+def _us(block: float) -> float:
+    return block / _BLOCK * 1e6
+
+
+def _answer(process: subprocess.Popen[str]) -> list[str]:
+    assert process.stdout is not None
+    return process.stdout.readline().split()
+
+
+def _environment(area: Path, name: str, *, observing: bool) -> dict[str, str]:
+    store, project = Store("file", area / name), area / "project"
+    env = launch_environment(store, root=project, copy=project)
+    if not observing:
+        return env
+    file = area / f"{name}.jsonl"
+    return observed(env, file=file, directory=project, root=project, uri=store.uri, block=False)
+
+
+def _script(area: Path, name: str, code: str) -> Path:
+    script = area / "project" / f"measured_{name}"
+    script.write_text(code, encoding="utf-8")
+    return script
+
+
+def _run(area: Path, env: Mapping[str, str], code: str, *arguments: str) -> float:
+    command = [sys.executable, str(_script(area, "once.py", code)), *arguments]
+    done = subprocess.run(
+        command, cwd=area / "project", env=env, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return float(done.stdout)
+
+
+def _isolated(area: Path, calls: int) -> float:
+    """Seconds per call that the wrapper takes."""
+    env = _environment(area, "isolated", observing=True)
+    path = env["PYTHONPATH"].split(os.pathsep)[0]
+    code = f"import sys; sys.path.insert(0, {path!r})\n{_ISOLATED}"
+    return _run(area, env, code, str(calls), str(area / "isolated.jsonl"), str(area / "project"))
+
+
+def _start(area: Path, number: int) -> float:
+    """Seconds by which a process that does nothing takes longer."""
+    code = "import subprocess, sys, time\ntimes = []\nfor _ in range(15):\n    start = time.perf_counter()\n"
+    code += "    subprocess.run([sys.executable, '-c', ''])\n    times.append(time.perf_counter() - start)\n"
+    code += "print(sorted(times)[len(times) // 2])"
+    off, on = (
+        _run(area, _environment(area, f"start{number}", observing=observing), code)
+        for observing in (False, True)
+    )
+    return on - off
+
+
+if __name__ == "__main__":
+    main()
