@@ -51,7 +51,7 @@ def test_runs_that_differ_are_reported_as_by_the_items() -> None:
             a        1         1.0
 
             The code logged different values in the two launches.
-            fix: log the value in use as cfg_a, or allow it with a reason
+            fix: log the same value however it is started, or allow it with a reason
             more: pytest --mlflow-explain=param-differs
     """
     assert said(HERE, THERE) == dedent(expected).strip("\n")
