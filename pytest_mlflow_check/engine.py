@@ -56,7 +56,7 @@ def check_project(settings: Settings, *, area: Path | None = None) -> Report:
             )
         reports[case.id] = CaseReport(case.id, results)
     results = tuple(result for case_report in reports.values() for result in case_report.results)
-    unused = unused_allowances(policy, results)
+    unused = () if settings.narrowed else unused_allowances(policy, results)
     return Report(settings.project, tuple(reports.values()), unused, settings.values.strict)
 
 

@@ -42,16 +42,6 @@ class GatedProject:
     launcher: Callable[[], Launcher]
     _compared: dict[str, Comparison] = field(default_factory=dict)
 
-    @property
-    def narrowed(self) -> bool:
-        """Whether the command line asks for less than, or something else than, the settings of the project.
-
-        Then nobody can say of an allowance that nothing needs it.
-        """
-        settings = self.settings
-        one_mode = settings.values.launch != "both" and settings.origin("launch") == "command line"
-        return one_mode or settings.entry_point is not None or bool(settings.params)
-
     def judge(self, case: Case, check: str) -> CheckResult:
         """Makes a check, and first the launches if they haven't been made.
 
@@ -86,7 +76,7 @@ class Gate:
         self._nodes: dict[Path, Path] = {}
         self._opened: set[Path] = set()
         self._summary = terminal.Summary(
-            {one.path: one.policy for one in self.projects if not one.narrowed},
+            {one.path: one.policy for one in self.projects if not one.settings.narrowed},
             [(project.path, case.id) for project in self.projects for case in project.cases],
         )
 

@@ -7,7 +7,8 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pytest_mlflow_check.project import complete_params, render_command
 from pytest_mlflow_check.proof import prove_models
 from pytest_mlflow_check.reading import read_store
 from pytest_mlflow_check.reading.observations import read_observations
-from pytest_mlflow_check.records import Launch, Mode, ModelProof, Observation
+from pytest_mlflow_check.records import Launch, Mode, Model, ModelProof, Observation
 from pytest_mlflow_check.store import Store, StoreKind, prepare_store
 from pytest_mlflow_check.workspace import enclosing_root, make_workspace
 
@@ -81,14 +82,16 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         timeout=conditions.timeout,
     )
     models = [model for run in read_store(store).runs for model in run.models.values()]
-    proofs = prove_models(
-        models,
-        directory=area / "proof",
-        env=env,
-        outside=copy,
-        processes=processes,
-        timeout=conditions.timeout,
-    )
+    footprint = _footprint(inventory, copy, root, directory, read_observations(calls))
+    with _out_of_reach(copy, models):
+        proofs = prove_models(
+            models,
+            directory=area / "proof",
+            env=env,
+            outside=copy,
+            processes=processes,
+            timeout=conditions.timeout,
+        )
     summary = {
         "mode": mode,
         "command": shown,
@@ -99,7 +102,7 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         "origin": str(root),
         "store": store.kind,
         "observed": conditions.observer,
-        **_footprint(inventory, copy, root, directory, read_observations(calls)),
+        **footprint,
         "proofs": [vars(proof) for proof in proofs.values()],
     }
     (area / "launch.json").write_text(json.dumps(summary), encoding="utf-8")
@@ -130,6 +133,23 @@ def read_launch(area: Path) -> Launch:
         stale={directory: tuple(files) for directory, files in summary["stale"].items()},
         proofs={proof["uri"]: ModelProof(**proof) for proof in summary["proofs"]},
     )
+
+
+@contextmanager
+def _out_of_reach(copy: Path, models: Sequence[Model]) -> Iterator[None]:
+    """Moves the workspace away for a while, so that a model that names a file in it doesn't load.
+
+    Where models lie in the workspace themselves (MLflow 2.22 with SQLite) it stays.
+    """
+    if not models or any(model.path.is_relative_to(copy) for model in models):
+        yield
+        return
+    away = copy.with_name("workspace-away")
+    copy.rename(away)
+    try:
+        yield
+    finally:
+        away.rename(copy)
 
 
 def _footprint(

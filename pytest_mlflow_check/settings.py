@@ -159,6 +159,15 @@ class Settings:
         """Where the value of a key came from; `default` where nobody set it."""
         return self.origins.get(key, "default")
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether the command line asks for less than, or something else than, the settings of the project.
+
+        Then nobody can say of an allowance that nothing needs it.
+        """
+        one_mode = self.values.launch != "both" and self.origin("launch") == "command line"
+        return one_mode or self.entry_point is not None or bool(self.params)
+
 
 def load_settings(
     project: Path,

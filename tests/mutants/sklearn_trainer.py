@@ -1,0 +1,122 @@
+"""Mutants of the scikit-learn trainer."""
+
+from __future__ import annotations
+
+from mutants.mutant import Edit, Mutant, artifacts, launches, metrics, models
+
+BASE = "sklearn"
+BOTH = "fluent and mlflow run"
+TRAIN = "train.py"
+
+IMPORT = "import argparse\n\nimport mlflow\n"
+MADE = "    model = SGDClassifier(alpha=args.alpha, random_state=0)\n"
+LOG_PARAMS = (
+    "        mlflow.log_params({name: value for name, value in vars(args).items() if name not in logged})\n"
+)
+LOSS = '        mlflow.log_param("loss", "hinge")\n'
+NORM = '        mlflow.log_metric("norm", float(np.linalg.norm(model.coef_)), step=epoch)\n'
+LOG_MODEL = """    mlflow.sklearn.log_model(
+        model, "classifier", signature=infer_signature(x, model.predict(x)), pip_requirements=["scikit-learn"]
+    )
+"""
+AUTOLOG = "    mlflow.sklearn.autolog(log_models=False)  # <- here\n" + MADE.rstrip("\n") + ".fit(x, y)\n"
+LOGGED = f"{TRAIN}: mlflow.sklearn.log_model("
+
+
+def train(old: str, new: str) -> Edit:
+    return Edit(TRAIN, old, new)
+
+
+MISTAKES = (
+    Mutant(
+        "sklearn-alpha-formatted",
+        BASE,
+        (train(LOG_PARAMS, '        mlflow.log_param("alpha", f"{args.alpha:.4f}")  # <- here\n'),),
+        expected=(launches("param-rewritten", "alpha", TRAIN),),
+    ),
+    Mutant(
+        "sklearn-untrusted-types",
+        BASE,
+        (
+            train("\n\ndef load_data", "\n\nclass Link:\n    pass\n\n\ndef load_data"),
+            train(
+                "    mlflow.sklearn.log_model(\n", "    model.link_ = Link()\n    mlflow.sklearn.log_model(\n"
+            ),
+        ),
+        majors=frozenset({3}),
+        expected=(launches("launch-failed", "fluent", LOGGED, says="loads only types that it trusts"),),
+        launch="fluent",
+    ),
+    Mutant(
+        "sklearn-autologging-gives-up",
+        BASE,
+        (train(MADE, AUTOLOG), train(LOSS, LOSS + '        mlflow.log_param("penalty", "L2")\n')),
+        expected=(launches("autologging-failed", "sklearn", TRAIN),),
+    ),
+    Mutant(
+        "sklearn-one-metric-without-step",
+        BASE,
+        (
+            train(
+                NORM, '        mlflow.log_metrics({"norm": float(np.linalg.norm(model.coef_))})  # <- here\n'
+            ),
+        ),
+        expected=(metrics("metric-without-step", "norm", TRAIN),),
+        launch="fluent",
+    ),
+    Mutant(
+        "sklearn-joblib-instead-of-a-model",
+        BASE,
+        (
+            train(IMPORT, "import argparse\n\nimport joblib\nimport mlflow\n"),
+            train(
+                LOG_MODEL,
+                '    joblib.dump(model, "classifier.joblib")\n'
+                '    mlflow.log_artifact("classifier.joblib", "models")  # <- here\n',
+            ),
+        ),
+        expected=(artifacts("model-as-artifact", "models/classifier.joblib", TRAIN),),
+        launch="fluent",
+    ),
+    Mutant(
+        "sklearn-model-without-signature",
+        BASE,
+        (train("signature=infer_signature(x, model.predict(x)), ", ""),),
+        expected=(models("model-without-signature", "classifier", LOGGED),),
+        launch="fluent",
+    ),
+    Mutant(
+        "sklearn-class-in-a-module",
+        BASE,
+        (
+            train("import SGDClassifier\n", "import SGDClassifier\nfrom steady import Steady\n"),
+            train("model = SGDClassifier(", "model = Steady("),
+            train('pip_requirements=["scikit-learn"]', 'serialization_format="cloudpickle"'),
+        ),
+        files={
+            "steady.py": "from sklearn.linear_model import SGDClassifier\n\n\n"
+            "class Steady(SGDClassifier):\n    pass\n"
+        },
+        expected=(models("model-not-loadable", "classifier", LOGGED),),
+    ),
+)
+
+CORRECT = (
+    Mutant("sklearn-correct", BASE),
+    Mutant("sklearn-autologging", BASE, (train(MADE, AUTOLOG),)),
+    Mutant(
+        "sklearn-scaler-beside-the-model",
+        BASE,
+        (
+            train(IMPORT, "import argparse\nimport pickle\nfrom pathlib import Path\n\nimport mlflow\n"),
+            train(
+                LOG_MODEL,
+                LOG_MODEL
+                + '    Path("scaler.pkl").write_bytes(pickle.dumps({"mean": x.mean(), "scale": x.std()}))\n'
+                + '    mlflow.log_artifact("scaler.pkl")\n',
+            ),
+        ),
+    ),
+)
+
+MUTANTS = (*MISTAKES, *CORRECT)
