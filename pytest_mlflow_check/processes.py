@@ -44,7 +44,8 @@ class Processes:
     ) -> Ended:
         """Runs a command to its end, or to the timeout in seconds, with empty standard input.
 
-        Whatever else is left of its process group is killed then, so nothing outlives it.
+        Whatever else is left of its process group is killed then. A child with a session of its own isn't
+        in that group, and goes on.
         """
         started = time.monotonic()
         with stdout.open("wb") as out, stderr.open("wb") as err, self._lock:
