@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_mlflow_check.checks import Comparison, Policy, compare_launches, judge
-from pytest_mlflow_check.checks.comparison import RunPair
+from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.findings import CHECKS, Allowance, Finding
 from pytest_mlflow_check.records import Launch, RunRecord
 from pytest_mlflow_check.report.text import render

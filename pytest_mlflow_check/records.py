@@ -205,8 +205,9 @@ class Observation:
         key: what it was about: the key, artifact path, name of a model, run or experiment, or the URI, with
             passwords masked.
         value: the value as text (both ends of a long one), the local path of an artifact, the flavor of a
-            model, the final status of a run, the environment manager of an inner project (None where it was
-            left out), or how a redirect was tried, such as `mlflow.set_tracking_uri`.
+            model, the name that the code asked for when it made a run (None where it was left out), the
+            final status of a run, the environment manager of an inner project (None where it was left
+            out), or how a redirect was tried, such as `mlflow.set_tracking_uri`.
         length: characters of the whole value.
         run_id: the run, where the call names or makes one.
         step: as given; None where it was left out.

@@ -58,6 +58,8 @@ class Ignore(_Strict):
     metrics: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
 
 
 class Tolerance(_Strict):

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from builders import HOME, artifact, case, compare, launch, model, parameter, run, series, slugs
 
-from pytest_mlflow_check.checks import Comparison, Policy, judge
+from pytest_mlflow_check.checks import Policy, judge
 from pytest_mlflow_check.checks.launches import check_launches
 from pytest_mlflow_check.findings import CHECKS, Finding
-from pytest_mlflow_check.records import Dataset, Launch, Mode, RunRecord
+from pytest_mlflow_check.records import Dataset, Launch, Mode
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 LIBRARY = "/env/lib/python3.11/site-packages/mlflow"
@@ -530,83 +530,3 @@ def test_anything_the_code_logged_counts(more: dict[str, Any]) -> None:
 
 def test_without_a_case_every_param_is_the_codes_own() -> None:
     assert found(launch("mlflow-run", BY_MLFLOW)) == []
-
-
-# Runs side by side
-
-
-def tree(*parents: str | None) -> tuple[RunRecord, ...]:
-    """Runs r0, r1, … with these parents, each of which logged its own number."""
-    return tuple(run(f"r{i}", parent=parent, params={"number": str(i)}) for i, parent in enumerate(parents))
-
-
-def paired(fluent: tuple[RunRecord, ...], mlflow_run: tuple[RunRecord, ...]) -> Comparison:
-    return compare(launch("fluent", *fluent), launch("mlflow-run", *mlflow_run))
-
-
-def test_nested_runs_are_matched_by_order_below_their_parents() -> None:
-    fluent = tree(None, "r0", None, "r2", "r0", "r1")
-    # Logged in another order, so under other ids.
-    mlflow_run = tree(None, None, "r0", "r0", "r1", "r2")
-    pairs = paired(fluent, mlflow_run).pairs
-    ids = [
-        (pair.label, pair.fluent and pair.fluent.run_id, pair.mlflow_run and pair.mlflow_run.run_id)
-        for pair in pairs
-    ]
-    assert ids == [
-        ("run 1", "r0", "r0"),
-        ("run 1/1", "r1", "r2"),
-        ("run 1/1/1", "r5", "r5"),
-        ("run 1/2", "r4", "r3"),
-        ("run 2", "r2", "r1"),
-        ("run 2/1", "r3", "r4"),
-    ]
-    assert check_launches(paired(fluent, mlflow_run)) == []
-
-
-def test_a_run_alone_needs_no_label() -> None:
-    assert [pair.label for pair in paired(tree(None), tree(None)).pairs] == [""]
-
-
-def test_a_parent_that_isnt_there_makes_a_top_level_run() -> None:
-    assert [pair.label for pair in paired(tree("gone", None), tree(None, None)).pairs] == ["run 1", "run 2"]
-
-
-def test_one_launch_alone_keeps_all_its_runs() -> None:
-    comparison = compare(launch("mlflow-run", *tree(None, "r0")))
-    assert [(pair.label, pair.both) for pair in comparison.pairs] == [("run 1", None), ("run 1/1", None)]
-    assert check_launches(comparison) == []
-
-
-def test_another_number_of_runs() -> None:
-    comparison = paired(tree(None), tree(None, None))
-    (finding,) = check_launches(comparison)
-    assert finding == Finding(
-        rule="run-count-differs",
-        subject="runs",
-        why="Under `mlflow run` the first start_run() joins the run that `mlflow run` made; a run created in "
-        "another way is one more. Runs that can't be matched aren't compared.",
-        fix="use mlflow.start_run() for the outermost run, and make the number of runs depend on the "
-        "parameters alone",
-        fluent="1 run",
-        mlflow_run="2 runs",
-    )
-    reason = "the runs of the two launches can't be matched (see launches)"
-    assert {judge(check, comparison, Policy()).skipped for check in CHECKS[1:]} == {reason}
-
-
-def test_no_run_under_mlflow_run_where_fluent_logged_some() -> None:
-    finding = only(launch("fluent", *tree(None)), launch("mlflow-run"))
-    assert (finding.rule, finding.fluent, finding.mlflow_run) == ("no-run-logged", "1 run", "no run")
-
-
-def test_another_number_of_nested_runs_leaves_their_parents_to_compare() -> None:
-    comparison = paired(tree(None, "r0", "r0"), tree(None, "r0"))
-    (finding,) = check_launches(comparison)
-    assert (finding.rule, finding.fluent, finding.mlflow_run) == ("run-count-differs", "3 runs", "2 runs")
-    assert [pair.fluent and pair.fluent.run_id for pair in comparison.pairs] == ["r0"]
-
-
-def test_as_many_runs_under_other_parents() -> None:
-    (finding,) = check_launches(paired(tree(None, None, "r0", "r0"), tree(None, None, "r0", "r1")))
-    assert (finding.fluent, finding.mlflow_run) == ("4 runs, 2 of them matched",) * 2

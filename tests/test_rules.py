@@ -26,7 +26,7 @@ from builders import (
 from pytest_mlflow_check.checks import Comparison, Policy, judge
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS
-from pytest_mlflow_check.records import Observation, RunRecord
+from pytest_mlflow_check.records import Dataset, Observation, RunRecord
 from pytest_mlflow_check.rules import RULES, Rule, check_slugs, explain, markdown_table
 
 NULL = parameter("model_dir", null_default=True)
@@ -56,6 +56,19 @@ def metrics(fluent: list[float], mlflow_run: list[float], *, steps: tuple[int, i
         run(metrics=[series("m", values, range(start, start + len(values)))])
         for values, start in zip((fluent, mlflow_run), steps, strict=True)
     ]
+    return compare_runs(*sides)
+
+
+def runs_named(fluent: str, mlflow_run: str) -> Comparison:
+    return compare_runs(run(params={"a": "1"}, name=fluent), run(params={"a": "1"}, name=mlflow_run))
+
+
+def tags(fluent: dict[str, str], mlflow_run: dict[str, str]) -> Comparison:
+    return compare_runs(run(params={"a": "1"}, tags=fluent), run(params={"a": "1"}, tags=mlflow_run))
+
+
+def datasets(fluent: list[Dataset], mlflow_run: list[Dataset]) -> Comparison:
+    sides = [run(params={"a": "1"}, datasets=tuple(side)) for side in (fluent, mlflow_run)]
     return compare_runs(*sides)
 
 
@@ -91,9 +104,15 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
         launch("fluent", LOGGED), launch("mlflow-run", exit_code=1, stderr=REWRITING)
     ),
     "no-run-logged": lambda _: compare(launch("fluent"), launch("mlflow-run", LOGGED)),
-    "run-count-differs": lambda _: compare(
+    "run-missing": lambda _: compare(
         launch("fluent", LOGGED), launch("mlflow-run", LOGGED, run("r2", params={"b": "1"}))
     ),
+    "run-name-differs": lambda _: runs_named("first", "second"),
+    "description-differs": lambda _: tags({"mlflow.note.content": "a"}, {}),
+    "tag-missing": lambda _: tags({"team": "a"}, {}),
+    "tag-differs": lambda _: tags({"team": "a"}, {"team": "b"}),
+    "dataset-missing": lambda _: datasets([Dataset("d", "1", "local")], []),
+    "dataset-differs": lambda _: datasets([Dataset("d", "1", "local")], [Dataset("d", "2", "local")]),
     "mlproject-unused-parameter": lambda _: compare(
         launch("fluent", LOGGED), launch("mlflow-run", LOGGED), case=case(parameter("a"), command="ls")
     ),
@@ -237,9 +256,8 @@ def test_texts_of_a_rule(rule: Rule) -> None:
         assert text
         assert text == text.strip()
         assert text.isprintable() or text.replace("\n", "").isprintable()
-    title = rule.title.format(n=3, subjects="a, b")
-    assert title != rule.title or rule.slug == "run-count-differs"
-    assert title.startswith("MLproject: " if rule.slug.startswith("mlproject") else f"{rule.check}: ")
+    assert rule.title.format(n=3, subjects="a, b") != rule.title
+    assert rule.title.startswith("MLproject: " if rule.slug.startswith("mlproject") else f"{rule.check}: ")
     assert "\n" not in rule.title + rule.summary + rule.explanation
     # A row of a table, and a sentence of its own in `explain`.
     assert "|" not in rule.summary
@@ -257,6 +275,7 @@ def test_only_what_loses_nothing_is_a_warning() -> None:
     assert {rule.slug for rule in RULES.values() if rule.severity == "warning"} == {
         "mlproject-unused-parameter",
         "run-closed-at-exit",
+        "run-name-differs",
         "project-dir-written",
         "param-quoted",
         "param-duplicated",

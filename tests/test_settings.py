@@ -300,7 +300,8 @@ MISTAKES = {
     "metric-tolerance = { rel = 1 }": 'unknown key "metric-tolerance": did you mean "metric_tolerance"?',
     "xyz = 1": f'unknown key "xyz": known: {PROJECT_KEYS}',
     "ignore = { metric = ['a'] }": 'unknown key "ignore.metric": did you mean "metrics"?',
-    "ignore = { x = ['a'] }": 'unknown key "ignore.x": known: artifacts, metrics, models, params',
+    "ignore = { x = ['a'] }": 'unknown key "ignore.x": '
+    "known: artifacts, datasets, metrics, models, params, tags",
     "metric_tolerance = { relative = 1 }": 'unknown key "metric_tolerance.relative": known: abs, rel',
     "[[case]]\n[[case]]\nparam = { a = 1 }": 'unknown key "case[1].param": did you mean "params"?',
     "[[case]]\nname = 'a'": 'unknown key "case[0].name": known: entry_point, env, fluent, id, params',

@@ -109,8 +109,6 @@ def _reason_to_skip(check: str, comparison: Comparison) -> str | None:
         return f"{_named(failed)} failed (see launches)"
     if empty := empty_launches(comparison):
         return f"{_named(empty)} logged nothing (see launches)"
-    if not comparison.pairs:
-        return "the runs of the two launches can't be matched (see launches)"
     if check == "params" and not any(pair.both for pair in comparison.pairs):
         return "only one launch was made, so there is nothing to compare"
     if check == "models" and not logs_models(comparison):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept, matches_any
+from pytest_mlflow_check.checks.comparison import Comparison, kept, matches_any
+from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.places import place_of_artifact
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Artifact, RunRecord

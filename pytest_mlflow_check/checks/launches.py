@@ -10,13 +10,14 @@ from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.emptiness import empty_launches, nothing_logged
 from pytest_mlflow_check.checks.failures import autologging_failures, explanations
 from pytest_mlflow_check.checks.messages import Known, known_message
+from pytest_mlflow_check.checks.metadata import compare_metadata
 from pytest_mlflow_check.checks.output import output_of
 from pytest_mlflow_check.checks.redirects import redirects, stopped
 from pytest_mlflow_check.checks.runs import (
     closed_at_exit,
-    counts_differ,
     failed_but_finished,
     left_running,
+    runs_missing,
 )
 from pytest_mlflow_check.checks.static import obstacle, static_findings, without_run_id
 from pytest_mlflow_check.checks.tracebacks import death, last_project_line
@@ -36,7 +37,7 @@ def check_launches(comparison: Comparison) -> list[Finding]:
     findings += [*left_running(comparison), *closed_at_exit(comparison)]
     if empty := empty_launches(comparison):
         return findings + list(nothing_logged(comparison, empty))
-    return findings + list(counts_differ(comparison))
+    return [*findings, *runs_missing(comparison), *compare_metadata(comparison)]
 
 
 def failed_launches(launches: Mapping[Mode, Launch]) -> dict[Mode, Launch]:

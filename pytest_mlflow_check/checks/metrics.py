@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.places import STARTING, calls, place_of
 from pytest_mlflow_check.checks.series_habits import all_at_end, not_finite, step_repeated
 from pytest_mlflow_check.findings import Finding

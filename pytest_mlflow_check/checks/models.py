@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.places import place_of
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Mode, Model, ModelProof, RunRecord

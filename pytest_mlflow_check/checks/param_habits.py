@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.places import calls, place_of
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Mode, RunRecord

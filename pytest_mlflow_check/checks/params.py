@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from pytest_mlflow_check.checks.comparison import Comparison, RunPair, kept
+from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.param_habits import changing_params, duplicated_params, long_params
 from pytest_mlflow_check.checks.places import place_of, place_of_start
 from pytest_mlflow_check.findings import Finding

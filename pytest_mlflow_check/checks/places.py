@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
-from pytest_mlflow_check.checks.comparison import Comparison, RunPair
+from pytest_mlflow_check.checks.comparison import Comparison
+from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.records import Mode, Observation, RunRecord
 
 STARTING = ("start_run", "create_run")

@@ -67,36 +67,52 @@ def failed_but_finished(comparison: Comparison, failed: Mapping[Mode, Launch]) -
         )
 
 
-def counts_differ(comparison: Comparison) -> Iterator[Finding]:
-    """Whether both launches logged as many runs, under the same parents."""
-    counts = {mode: len(launch.runs) for mode, launch in comparison.launches.items()}
-    matched = len(comparison.pairs)
-    # As many in all, but under other parents.
-    alike = len({*counts.values()}) == 1
-    if len(counts) != 2 or all(count == matched for count in counts.values()):
-        return
-    more: Mode = "fluent" if counts["fluent"] > counts["mlflow-run"] else "mlflow-run"
-    # A run that a client makes doesn't join the one of `mlflow run`: the usual reason.
-    made = [call.place for call in calls(comparison, ["create_run"], mode=more) if call.place]
-    started = [call.place for call in calls(comparison, ["start_run"], mode=more) if call.place]
-    places = [*made[:1], *started[-1:]]
-    yield Finding(
-        rule="run-count-differs",
-        subject="runs",
-        fluent=runs_text(counts["fluent"], matched if alike else None),
-        mlflow_run=runs_text(counts["mlflow-run"], matched if alike else None),
-        place=places[0] if places else None,
-        why="Under `mlflow run` the first start_run() joins the run that `mlflow run` made; a run "
-        "created in another way is one more. Runs that can't be matched aren't compared.",
-        fix="use mlflow.start_run() for the outermost run, and make the number of runs depend on "
-        "the parameters alone",
-    )
+def runs_missing(comparison: Comparison) -> Iterator[Finding]:
+    """The runs that only one of both launches logged; what is nested in them goes with them."""
+    for pair in comparison.missing:
+        ((mode, run),) = pair.sides
+        top_level = "/" not in pair.label
+        # A run that a client makes doesn't join the one of `mlflow run`: the usual reason.
+        made = [call.place for call in calls(comparison, ["create_run"], mode=mode) if call.place]
+        yield Finding(
+            rule="run-missing",
+            subject=pair.label,
+            fluent=_holds(run, comparison) if mode == "fluent" else None,
+            mlflow_run=_holds(run, comparison) if mode == "mlflow-run" else None,
+            place=place_of_start(comparison, run) or (made[0] if made and top_level else None),
+            why="Under `mlflow run` the first start_run() joins the run that `mlflow run` made; a run "
+            "created in another way is one more. A run that can't be matched isn't compared."
+            if top_level
+            else "The other launch has its siblings and not this run, nor what is nested in it. A run that "
+            "can't be matched isn't compared.",
+            fix="use mlflow.start_run() for the outermost run, and make the number of runs depend on "
+            "the parameters alone"
+            if top_level
+            else "make the number of nested runs depend on the parameters alone",
+        )
 
 
-def runs_text(count: int, matched: int | None = None) -> str:
-    """`1 run`, `3 runs`, or `3 runs, 2 of them matched`."""
-    runs = "1 run" if count == 1 else f"{count} runs"
-    return runs if matched is None else f"{runs}, {matched} of them matched"
+def _holds(run: RunRecord, comparison: Comparison) -> str:
+    """What is missed with a run: `empty`, or `3 params, 1 metric, 2 nested runs`."""
+    runs = [one for launch in comparison.launches.values() for one in launch.runs]
+    nested, parents = 0, {run.run_id}
+    for one in runs:
+        if one.parent_id in parents:
+            nested, parents = nested + 1, parents | {one.run_id}
+    counts = {
+        "param": len(run.params),
+        "metric": len(run.metrics),
+        "artifact": len(run.artifacts),
+        "model": len(run.models),
+        "nested run": nested,
+    }
+    held = [f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items() if count]
+    return ", ".join(held) or "empty"
+
+
+def runs_text(count: int) -> str:
+    """`1 run`, or `3 runs`."""
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _closed_by_exit(launch: Launch, run: RunRecord) -> bool:
@@ -115,7 +131,10 @@ def _sides(
     found: dict[str, dict[Mode, RunRecord]] = {}
     for mode, launch in (comparison.launches if launches is None else launches).items():
         labels = {
-            run.run_id: pair.label for pair in comparison.pairs for each, run in pair.sides if each == mode
+            run.run_id: pair.label
+            for pair in (*comparison.pairs, *comparison.missing)
+            for each, run in pair.sides
+            if each == mode
         }
         for position, run in enumerate(launch.runs):
             if wanted(launch, run):

@@ -34,15 +34,18 @@ RULES = (
         fix="Let exceptions end the program, and log whatever the launch mode.",
     ),
     Rule(
-        slug="run-count-differs",
+        slug="run-missing",
+        noun="run",
         check="launches",
         severity="error",
-        title="launches: the number of runs differs",
-        summary="the two launches logged different numbers of runs",
+        title="launches: {n} logged by one launch only",
+        summary="a run is logged by only one of the two launches",
         explanation=(
-            "The same code under both launch modes should log the same runs. Under `mlflow run` the first "
-            "start_run() joins the run that MLFLOW_RUN_ID names; a plain command creates one. Code that "
-            "creates runs in another way (MlflowClient.create_run) has one more under `mlflow run`."
+            "The same code under both launch modes should log the same runs. They are matched below each "
+            "parent: by the name that the code gave, then by equal params, then by order and shape. Under "
+            "`mlflow run` the first start_run() joins the run that MLFLOW_RUN_ID names; a plain command "
+            "creates one. Code that creates runs in another way (MlflowClient.create_run) has one more under "
+            "`mlflow run`."
         ),
         example='client.create_run("0")   # does not join the run that `mlflow run` made',
         fix="with mlflow.start_run():   # joins it",

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from mutants import callback, nested, reference, sklearn_trainer
+from mutants import callback, metadata, nested, reference, sklearn_trainer
 from mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
     *callback.MUTANTS,
+    *metadata.MUTANTS,
     *nested.MUTANTS,
     *reference.MUTANTS,
     *sklearn_trainer.MUTANTS,

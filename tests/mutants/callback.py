@@ -191,7 +191,8 @@ LAUNCHES = (
                 "        self.run = mlflow.start_run(run_id=run.info.run_id)\n",
             ),
         ),
-        expected=(launches("run-count-differs", "runs"),),
+        # The run that mlflow run made stays as it was.
+        expected=(launches("run-missing", "run 1", CALLBACKS, unseen="run 1"),),
     ),
     Mutant(
         "callback-set-experiment",

@@ -130,6 +130,7 @@ def inner_call(
 
 def starting_call(original: Function, recorder: Recorder, what: str) -> Function:
     """`start_run` and `create_run`: noted when the run is there; the second within the first isn't."""
+    names = parameters(original)
     thread = recorder.thread
 
     @wraps(original)
@@ -143,7 +144,9 @@ def starting_call(original: Function, recorder: Recorder, what: str) -> Function
             thread.starting = False
         try:
             spot = recorder.where(sys._getframe(1))
-            recorder.note(what, run.info.run_name or "", None, run.info.run_id, None, spot)
+            given = {**dict(zip(names, args)), **kwargs}
+            name = given.get("run_name") or (given.get("tags") or {}).get("mlflow.runName")
+            recorder.note(what, run.info.run_name or "", name, run.info.run_id, None, spot)
         except Exception:
             pass
         return run

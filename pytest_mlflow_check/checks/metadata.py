@@ -1,0 +1,131 @@
+"""What is said about a run besides what it logged: its name, description, tags, and the data it used."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.pairing import RunPair, given_names
+from pytest_mlflow_check.checks.places import place_of, place_of_start
+from pytest_mlflow_check.findings import Finding
+from pytest_mlflow_check.records import RunRecord
+
+# `mlflow.utils.mlflow_tags` of MLflow 3.17.2 and 2.22.5.
+_OWN = "mlflow."
+_DESCRIPTION = "mlflow.note.content"
+
+
+def compare_metadata(comparison: Comparison) -> Iterator[Finding]:
+    """Findings for names, descriptions, tags and datasets that one launch lacks, or that differ."""
+    names = {mode: given_names(launch) for mode, launch in comparison.launches.items()}
+    for pair in comparison.pairs:
+        if pair.both:
+            fluent, mlflow_run = pair.both
+            given = (
+                names.get("fluent", {}).get(fluent.run_id),
+                names.get("mlflow-run", {}).get(mlflow_run.run_id),
+            )
+            yield from _names(comparison, pair, *given)
+            yield from _descriptions(comparison, pair, fluent, mlflow_run)
+            yield from _tags(comparison, pair, fluent, mlflow_run)
+            yield from _datasets(comparison, pair, fluent, mlflow_run)
+
+
+def _names(
+    comparison: Comparison, pair: RunPair, fluent: str | None, mlflow_run: str | None
+) -> Iterator[Finding]:
+    if fluent == mlflow_run:
+        return
+    yield Finding(
+        rule="run-name-differs",
+        subject=pair.label or "run",
+        fluent=fluent or "a name that MLflow invented",
+        mlflow_run=mlflow_run or "a name that MLflow invented",
+        place=_start(comparison, pair),
+        why="The same code with the same values gave the run another name.",
+        fix="make the name from the parameters alone, and give it whatever the launch mode:  "
+        'mlflow.start_run(run_name="…")',
+    )
+
+
+def _descriptions(
+    comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
+) -> Iterator[Finding]:
+    one, other = fluent.tags.get(_DESCRIPTION), mlflow_run.tags.get(_DESCRIPTION)
+    if one == other:
+        return
+    yield Finding(
+        rule="description-differs",
+        subject=pair.label or "run",
+        fluent=one,
+        mlflow_run=other,
+        place=place_of(comparison, pair, ["set_tag"], _DESCRIPTION) or _start(comparison, pair),
+        why="The description (the tag mlflow.note.content) isn't the same in both launches.",
+        fix='give it whatever the launch mode:  mlflow.start_run(description="…")',
+    )
+
+
+def _tags(
+    comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
+) -> Iterator[Finding]:
+    keys = [key for key in {*fluent.tags, *mlflow_run.tags} if not key.startswith(_OWN)]
+    for key in kept(keys, comparison.settings.ignore.tags):
+        one, other = fluent.tags.get(key), mlflow_run.tags.get(key)
+        if one == other:
+            continue
+        missing = one is None or other is None
+        yield Finding(
+            rule="tag-missing" if missing else "tag-differs",
+            subject=key,
+            fluent=one,
+            mlflow_run=other,
+            place=place_of(comparison, pair, ["set_tag"], key) or _start(comparison, pair),
+            run=pair.label,
+            why="The same code with the same values set this tag in one launch only."
+            if missing
+            else "The same code with the same values gave this tag two values.",
+            fix=f'set it whatever the launch mode:  mlflow.set_tag("{key}", …)'
+            if missing
+            else f'a value that is another each time belongs under ignore = {{ tags = ["{key}"] }}',
+        )
+
+
+def _datasets(
+    comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
+) -> Iterator[Finding]:
+    ours, theirs = _digests(fluent), _digests(mlflow_run)
+    ignored = comparison.settings.ignore.datasets
+    wanted = set(kept([name for name, _ in {*ours, *theirs}], ignored))
+    for name, context in sorted({*ours, *theirs}):
+        one, other = ours.get((name, context)), theirs.get((name, context))
+        if name not in wanted or one == other:
+            continue
+        missing = one is None or other is None
+        yield Finding(
+            rule="dataset-missing" if missing else "dataset-differs",
+            subject=f"{name} ({context})" if context else name,
+            fluent=one,
+            mlflow_run=other,
+            place=place_of(comparison, pair, ["log_input"], name),
+            run=pair.label,
+            why="The same code with the same values logged this dataset as an input in one launch only."
+            if missing
+            else "The digests differ: the two launches used other data, or described it in another way.",
+            fix="call mlflow.log_input whatever the launch mode"
+            if missing
+            else "seed what makes or samples the data, and read it from the same place in both modes",
+        )
+
+
+def _digests(run: RunRecord) -> Mapping[tuple[str, str], str]:
+    """By name and context: the digest, or all of them where several datasets share both."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for dataset in run.datasets:
+        found[dataset.name, dataset.context or ""].append(dataset.digest)
+    return {key: ", ".join(sorted(digests)) for key, digests in found.items()}
+
+
+def _start(comparison: Comparison, pair: RunPair) -> str | None:
+    places = (place_of_start(comparison, run) for _, run in pair.sides)
+    return next((place for place in places if place), None)
