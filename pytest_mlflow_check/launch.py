@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from pytest_mlflow_check.footprint import Inventory, changed_files, stale_files,
 from pytest_mlflow_check.observer import observed
 from pytest_mlflow_check.processes import Processes
 from pytest_mlflow_check.project import complete_params, render_command
-from pytest_mlflow_check.proof import prove_models
+from pytest_mlflow_check.prover import provable, prove_models
 from pytest_mlflow_check.reading import read_store
 from pytest_mlflow_check.reading.observations import read_observations
-from pytest_mlflow_check.records import Launch, Mode, Model, ModelProof, Observation
+from pytest_mlflow_check.records import Launch, Mode, ModelProof, Observation, StoreRecord
 from pytest_mlflow_check.store import Store, StoreKind, prepare_store
 from pytest_mlflow_check.workspace import enclosing_root, make_workspace
 
@@ -81,17 +81,20 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         stderr=area / "stderr.txt",
         timeout=conditions.timeout,
     )
-    models = [model for run in read_store(store).runs for model in run.models.values()]
+    record = read_store(store)
     footprint = _footprint(inventory, copy, root, directory, read_observations(calls))
-    with _out_of_reach(copy, models):
-        proofs = prove_models(
+    models, proofs = provable(record)
+    with _out_of_reach(copy, record) as away:
+        proofs += prove_models(
             models,
             directory=area / "proof",
             env=env,
-            outside=copy,
+            withheld=[copy, root],
+            interpreter=Path(sys.executable),
             processes=processes,
             timeout=conditions.timeout,
         )
+        proofs = [_with_module(proof, away, os.path.relpath(directory, copy)) for proof in proofs]
     summary = {
         "mode": mode,
         "command": shown,
@@ -103,7 +106,7 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         "store": store.kind,
         "observed": conditions.observer,
         **footprint,
-        "proofs": [vars(proof) for proof in proofs.values()],
+        "proofs": [vars(proof) for proof in proofs],
     }
     (area / "launch.json").write_text(json.dumps(summary), encoding="utf-8")
 
@@ -131,25 +134,40 @@ def read_launch(area: Path) -> Launch:
         observed=summary["observed"],
         changed=tuple(summary["changed"]),
         stale={directory: tuple(files) for directory, files in summary["stale"].items()},
-        proofs={proof["uri"]: ModelProof(**proof) for proof in summary["proofs"]},
+        proofs={proof["uri"]: ModelProof.from_json(proof) for proof in summary["proofs"]},
     )
 
 
 @contextmanager
-def _out_of_reach(copy: Path, models: Sequence[Model]) -> Iterator[None]:
+def _out_of_reach(copy: Path, record: StoreRecord) -> Iterator[Path]:
     """Moves the workspace away for a while, so that a model that names a file in it doesn't load.
 
-    Where models lie in the workspace themselves (MLflow 2.22 with SQLite) it stays.
+    Where models lie in the workspace themselves (MLflow 2.22 with SQLite) it stays. Gives where it is.
     """
-    if not models or any(model.path.is_relative_to(copy) for model in models):
-        yield
+    models = [model for run in record.runs for model in run.models.values()]
+    if any(model.path.is_relative_to(copy) for model in models):
+        yield copy
         return
     away = copy.with_name("workspace-away")
     copy.rename(away)
     try:
-        yield
+        yield away
     finally:
         away.rename(copy)
+
+
+def _with_module(proof: ModelProof, workspace: Path, directory: str) -> ModelProof:
+    """The proof, with the file in which the project has the module that is missing."""
+    if not proof.module or proof.module == "__main__":
+        return proof
+    # The whole of a package is what `code_paths` takes.
+    name, project = proof.module.partition(".")[0], workspace / directory
+    beside = [project / name, project / f"{name}.py"]
+    elsewhere = (file for pattern in (name, f"{name}.py") for file in sorted(workspace.rglob(pattern)))
+    for file in (*beside, *elsewhere):
+        if file.is_file() if file.suffix else any(file.glob("*.py")):
+            return replace(proof, module_file=os.path.relpath(file, project))
+    return proof
 
 
 def _footprint(

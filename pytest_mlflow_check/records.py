@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,7 @@ class Model:
         signature: the signature as canonical JSON text, or None for a model without one.
         status: `READY`, `PENDING` or `FAILED`; a directory with an `MLmodel` file is always `READY`.
         model_id: `m-…` in MLflow 3, else None.
+        loader: the module that loads its flavor `python_function`, or None for a model without that.
     """
 
     name: str
@@ -91,23 +92,50 @@ class Model:
     signature: str | None = None
     status: str = "READY"
     model_id: str | None = None
+    loader: str | None = None
 
 
 @dataclass(frozen=True)
 class ModelProof:
-    """What happened when a model was registered and loaded back in a process of its own.
+    """What happened when a model was registered, loaded and asked for a prediction, in a process of its own.
 
     Attributes:
-        uri: the `Model.uri` this is about.
+        uri: the `Model.uri` this is about, or `models:/NAME/VERSION` for one that the project registered
+            from something else than a logged model.
         registered: whether a version was made and became READY.
         loaded: whether `models:/NAME/1` loaded.
-        error: the exception's type and message where one of the two failed, else None.
+        error: the exception's type and message where a step failed, else None.
+        chain: the same of the exception and of all that led to it, the first cause last.
+        module: the module that wasn't found, or that lacks what a pickle looks for in it.
+        module_file: where the project has that module, relative to the project; None where it doesn't.
+        network: whether another machine was asked for.
+        predicted: whether it took its own input example; None for a model without one.
+        example: a digest of the example.
+        prediction: what it predicted, as numbers, texts, lists and mappings.
+        unmet: requirements that aren't met here, each with the version that is installed, or None.
+        unlisted: installed packages that its code imports, and none of its requirements brings along.
     """
 
     uri: str
     registered: bool
     loaded: bool
     error: str | None = None
+    chain: tuple[str, ...] = ()
+    module: str | None = None
+    module_file: str | None = None
+    network: bool = False
+    predicted: bool | None = None
+    example: str | None = None
+    prediction: Any = field(default=None, repr=False)
+    unmet: tuple[tuple[str, str | None], ...] = ()
+    unlisted: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> ModelProof:
+        """The proof out of its fields as JSON holds them."""
+        lists = {name: tuple(fields.get(name, ())) for name in ("chain", "unlisted")}
+        unmet = tuple((requirement, version) for requirement, version in fields.get("unmet", ()))
+        return cls(**{**fields, **lists, "unmet": unmet})
 
 
 @dataclass(frozen=True)
@@ -119,6 +147,8 @@ class ModelVersion:
     run_id: str | None = None
     status: str | None = None
     aliases: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +157,8 @@ class RegisteredModel:
 
     name: str
     versions: tuple[ModelVersion, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str | None = None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Ignore(_Strict):
 
 
 class Tolerance(_Strict):
-    """How far two metric values may lie apart: `|a - b| <= max(rel * max(|a|, |b|), abs)`."""
+    """How far two values may lie apart: `|a - b| <= max(rel * max(|a|, |b|), abs)`."""
 
     rel: float = Field(default=1e-9, ge=0, allow_inf_nan=False)
     abs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
@@ -131,6 +131,7 @@ class ProjectSettings(_Strict):
     ignore: Ignore = Ignore()
     artifact_contents: tuple[str, ...] = ()
     metric_tolerance: Tolerance = Tolerance()
+    prediction_tolerance: Tolerance = Tolerance(rel=1e-5, abs=1e-8)
     pass_env: tuple[str, ...] = ()
     rules: dict[str, Literal["error", "warning", "off"]] = Field(default_factory=dict)
     case: tuple[CaseSettings, ...] = ()
@@ -299,6 +300,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> Iterable[str]:
     nested: dict[str, type[BaseModel]] = {
         "ignore": Ignore,
         "metric_tolerance": Tolerance,
+        "prediction_tolerance": Tolerance,
         "case": CaseSettings,
         "allow": AllowSettings,
     }

@@ -128,8 +128,8 @@ def test_a_model_the_registry_refuses() -> None:
     assert finding == Finding(
         rule="model-not-registrable",
         subject="m",
-        why="The registry doesn't take it.",
-        fix="let log_model end without an exception; the message above is MLflow's",
+        why="m was left half-written: log_model died, and left it FAILED.",
+        fix="let log_model end without an exception; don't catch what it raises",
         fluent="not registered",
         mlflow_run="not registered",
         detail="log_model left it FAILED",
@@ -154,7 +154,7 @@ def test_a_model_that_doesnt_load() -> None:
     assert finding == Finding(
         rule="model-not-loadable",
         subject="m",
-        why="It registers, but `models:/NAME/1` doesn't load outside the project's directory.",
+        why="m registers, but `models:/NAME/1` doesn't load outside the project's directory.",
         fix="put what it needs into the model: code_paths=[…] for modules, artifacts={…} for files",
         fluent="doesn't load",
         mlflow_run="doesn't load",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import (
@@ -26,7 +28,14 @@ from builders import (
 from pytest_mlflow_check.checks import Comparison, Policy, judge
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS
-from pytest_mlflow_check.records import Dataset, Observation, RunRecord
+from pytest_mlflow_check.records import (
+    Dataset,
+    ModelProof,
+    Observation,
+    RegisteredModel,
+    RunRecord,
+    StoreRecord,
+)
 from pytest_mlflow_check.rules import RULES, Rule, check_slugs, explain, markdown_table
 
 NULL = parameter("model_dir", null_default=True)
@@ -39,6 +48,22 @@ def one_model(*, fluent: bool = True, loaded: bool = True, registered: bool = Tr
     return compare(
         launch("fluent", run(params={"a": "1"}, models=[model("m")] if fluent else []), proofs=proven),
         launch("mlflow-run", run(params={"a": "1"}, models=[model("m")]), proofs=proven),
+    )
+
+
+def proven(other: dict[str, Any] | None = None, **fields: Any) -> Comparison:
+    """Both launches logging one model, with what its proofs say."""
+    record, uri = run(params={"a": "1"}, models=[model("m")]), "models:/m-m"
+    proofs = [ModelProof(uri, True, True, **{**fields, **each}) for each in ({}, other or {})]
+    return compare(
+        launch("fluent", record, proofs=proofs[:1]), launch("mlflow-run", record, proofs=proofs[1:])
+    )
+
+
+def registering(fluent: list[RegisteredModel], mlflow_run: list[RegisteredModel]) -> Comparison:
+    fluent_record, other_record = (StoreRecord((LOGGED,), tuple(side)) for side in (fluent, mlflow_run))
+    return compare(
+        replace(launch("fluent"), record=fluent_record), replace(launch("mlflow-run"), record=other_record)
     )
 
 
@@ -192,6 +217,13 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     ),
     "model-not-registrable": lambda _: one_model(registered=False, loaded=False),
     "model-not-loadable": lambda _: one_model(loaded=False),
+    "model-rejects-example": lambda _: proven(predicted=False),
+    "model-requirements-wrong": lambda _: proven(unlisted=("humanize",)),
+    "prediction-differs": lambda _: proven(predicted=True, prediction=[1], other={"prediction": [2]}),
+    "registered-model-missing": lambda _: registering([RegisteredModel("net")], []),
+    "registered-model-differs": lambda _: registering(
+        [RegisteredModel("net", tags={"a": "1"})], [RegisteredModel("net")]
+    ),
 }
 """By rule the least that deserves it."""
 

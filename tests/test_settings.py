@@ -280,7 +280,7 @@ def test_ids_that_would_break_node_ids(id: str) -> None:
 
 PROJECT_KEYS = (
     "allow, artifact_contents, case, entry_point, ignore, launch, metric_tolerance, observer, params, "
-    "pass_env, probes, rules, store, strict, timeout, tracking_uri"
+    "pass_env, prediction_tolerance, probes, rules, store, strict, timeout, tracking_uri"
 )
 
 MISTAKES = {

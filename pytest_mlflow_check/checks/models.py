@@ -1,4 +1,4 @@
-"""The check `models`: the same models in both launches, and can they be registered and loaded?"""
+"""The check `models`: the same models in both launches, and can they be registered, loaded and used?"""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from pytest_mlflow_check.checks.comparison import Comparison, kept
 from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.places import place_of
+from pytest_mlflow_check.checks.proofs import unproven, unproven_versions
+from pytest_mlflow_check.checks.registered import compare_registered
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Mode, Model, ModelProof, RunRecord
+from pytest_mlflow_check.records import Model, RunRecord
 
 
 def check_models(comparison: Comparison) -> list[Finding]:
@@ -19,9 +21,9 @@ def check_models(comparison: Comparison) -> list[Finding]:
     for pair in comparison.pairs:
         if pair.both:
             findings += _compare(comparison, pair, *pair.both)
-        findings += _unproven(comparison, pair)
+        findings += unproven(comparison, pair)
         findings += _unsigned(comparison, pair)
-    return findings
+    return [*findings, *compare_registered(comparison), *unproven_versions(comparison)]
 
 
 def _unsigned(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
@@ -43,9 +45,13 @@ def _unsigned(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
 
 
 def logs_models(comparison: Comparison) -> bool:
-    """Whether any of the runs holds a model that isn't ignored."""
+    """Whether any of the runs holds a model that isn't ignored, or the registry does."""
     ignored = comparison.settings.ignore.models
-    return any(kept(run.models, ignored) for pair in comparison.pairs for _, run in pair.sides)
+    registered = [
+        model.name for launch in comparison.launches.values() for model in launch.record.registered_models
+    ]
+    logged = [name for pair in comparison.pairs for _, run in pair.sides for name in run.models]
+    return bool(kept([*logged, *registered], ignored))
 
 
 def _compare(
@@ -83,47 +89,6 @@ def _differs(
         why=f"The {what} of the two models differ.",
         fix="log it with the same flavor and signature in both modes",
     )
-
-
-def _unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
-    proofs: dict[str, dict[Mode, ModelProof]] = {}
-    for mode, run in pair.sides:
-        launch = comparison.launches.get(mode)
-        for name in kept(run.models, comparison.settings.ignore.models):
-            proof = launch.proofs.get(run.models[name].uri) if launch else None
-            if proof is not None:
-                proofs.setdefault(name, {})[mode] = proof
-    for name, sides in proofs.items():
-        broken: dict[str, ModelProof] = {}
-        for proof in sides.values():
-            if not proof.loaded:
-                rule = "model-not-loadable" if proof.registered else "model-not-registrable"
-                broken.setdefault(rule, proof)
-        for rule, proof in broken.items():
-            loading = rule == "model-not-loadable"
-            yield Finding(
-                rule=rule,
-                subject=name,
-                fluent=_verdict(sides.get("fluent")),
-                mlflow_run=_verdict(sides.get("mlflow-run")),
-                place=place_of(comparison, pair, ["log_model"], name),
-                run=pair.label,
-                why="It registers, but `models:/NAME/1` doesn't load outside the project's directory."
-                if loading
-                else "The registry doesn't take it.",
-                fix="put what it needs into the model: code_paths=[…] for modules, artifacts={…} for files"
-                if loading
-                else "let log_model end without an exception; the message above is MLflow's",
-                detail=proof.error or "",
-            )
-
-
-def _verdict(proof: ModelProof | None) -> str | None:
-    if proof is None:
-        return None
-    if proof.loaded:
-        return "loads"
-    return "doesn't load" if proof.registered else "not registered"
 
 
 def _flavors(model: Model) -> str:

@@ -106,13 +106,15 @@ def _logged_models(experiment: Path) -> Iterator[LoggedModel]:
 
 
 def _registered_models(root: Path) -> tuple[RegisteredModel, ...]:
-    names = {
-        directory.name: list(_versions(directory))
-        for directory in subdirectories(root)
-        if read_mapping(directory / _META).get("name") == directory.name
-        and read_texts(directory / "tags").get(PROMPT_TAG) != "true"
-    }
-    return registered_models(names)
+    return registered_models(_models_of_registry(root))
+
+
+def _models_of_registry(root: Path) -> Iterator[RegisteredModel]:
+    for directory in subdirectories(root):
+        meta, tags = read_mapping(directory / _META), read_texts(directory / "tags")
+        if meta.get("name") == directory.name and tags.get(PROMPT_TAG) != "true":
+            description = text_or_none(meta.get("description"))
+            yield RegisteredModel(directory.name, tuple(_versions(directory)), tags, description)
 
 
 def _versions(model: Path) -> Iterator[ModelVersion]:
@@ -128,4 +130,6 @@ def _versions(model: Path) -> Iterator[ModelVersion]:
             run_id=text_or_none(meta.get("run_id")),
             status=text_or_none(meta.get("status")),
             aliases=aliases_of(version, aliases),
+            tags=read_texts(directory / "tags"),
+            description=text_or_none(meta.get("description")),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mlflow_check.reading.artifacts import MLMODEL, local_directory
-from pytest_mlflow_check.reading.content import read_mapping
+from pytest_mlflow_check.reading.content import read_mapping, text_or_none
 from pytest_mlflow_check.records import Model
 
 # `LoggedModelStatus.from_int` of MLflow 3.17.2; 0 is UNSPECIFIED, which isn't final either.
@@ -66,23 +66,18 @@ def run_models(
 def _of_logged_model(model: LoggedModel) -> Model:
     # A location elsewhere (`s3://…`) is kept for its text; nothing can be read there.
     directory = local_directory(model.location)
-    flavors, signature = ((), None) if directory is None else _flavors_and_signature(directory)
     return Model(
         name=model.name,
         uri=f"models:/{model.model_id}",
         path=directory or Path(model.location),
-        flavors=flavors,
-        signature=signature,
         status=model.status,
         model_id=model.model_id,
+        **({} if directory is None else _described(directory)),
     )
 
 
 def _of_directory(run_id: str, path: str, directory: Path) -> Model:
-    flavors, signature = _flavors_and_signature(directory)
-    return Model(
-        name=path, uri=f"runs:/{run_id}/{path}", path=directory, flavors=flavors, signature=signature
-    )
+    return Model(name=path, uri=f"runs:/{run_id}/{path}", path=directory, **_described(directory))
 
 
 def _free_name(name: str, taken: Mapping[str, Model]) -> str:
@@ -93,11 +88,18 @@ def _free_name(name: str, taken: Mapping[str, Model]) -> str:
     return free
 
 
-def _flavors_and_signature(directory: Path) -> tuple[tuple[str, ...], str | None]:
+def _described(directory: Path) -> dict[str, Any]:
+    """Flavors, signature and loader, as the MLmodel file has them."""
     mlmodel = read_mapping(directory / MLMODEL)
     flavors = mlmodel.get("flavors")
-    names = tuple(sorted(map(str, flavors))) if isinstance(flavors, dict) else ()
-    return names, _signature(mlmodel.get("signature"))
+    flavors = flavors if isinstance(flavors, dict) else {}
+    function = flavors.get("python_function")
+    loader = function.get("loader_module") if isinstance(function, dict) else None
+    return {
+        "flavors": tuple(sorted(map(str, flavors))),
+        "signature": _signature(mlmodel.get("signature")),
+        "loader": text_or_none(loader),
+    }
 
 
 def _signature(signature: object) -> str | None:

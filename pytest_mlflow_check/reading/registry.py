@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from pytest_mlflow_check.records import ModelVersion, RegisteredModel
+from pytest_mlflow_check.records import RegisteredModel
 
 # A version taken back stays in both stores with this stage
 # (`mlflow.entities.model_registry.model_version_stages`, MLflow 3.17.2 and 2.22.5).
@@ -13,11 +14,11 @@ DELETED_STAGE = "Deleted_Internal"
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 
 
-def registered_models(versions: Mapping[str, Iterable[ModelVersion]]) -> tuple[RegisteredModel, ...]:
+def registered_models(models: Iterable[RegisteredModel]) -> tuple[RegisteredModel, ...]:
     """The registered models by name, the versions of each from the lowest number to the highest."""
     return tuple(
-        RegisteredModel(name, tuple(sorted(found, key=lambda version: int(version.version))))
-        for name, found in sorted(versions.items())
+        replace(model, versions=tuple(sorted(model.versions, key=lambda version: int(version.version))))
+        for model in sorted(models, key=lambda model: model.name)
     )
 
 

@@ -61,12 +61,15 @@ _LOGGED_MODELS = """
     FROM logged_models WHERE lifecycle_stage = 'active'
 """
 _REGISTERED_MODELS = f"""
-    SELECT name FROM registered_models
+    SELECT name, description FROM registered_models
     WHERE name NOT IN (SELECT name FROM registered_model_tags WHERE key = '{PROMPT_TAG}' AND value = 'true')
 """
 _VERSIONS = f"""
-    SELECT name, version, source, run_id, status FROM model_versions WHERE current_stage != '{DELETED_STAGE}'
+    SELECT name, version, source, run_id, status, description FROM model_versions
+    WHERE current_stage != '{DELETED_STAGE}'
 """
+_MODEL_TAGS = "SELECT name, key, value FROM registered_model_tags"
+_VERSION_TAGS = "SELECT name || '/' || version, key, value FROM model_version_tags"
 _ALIASES = "SELECT name, alias, version FROM registered_model_aliases"
 
 
@@ -165,19 +168,24 @@ def _logged_models(connection: sqlite3.Connection) -> Iterator[LoggedModel]:
 
 
 def _registered_models(connection: sqlite3.Connection) -> tuple[RegisteredModel, ...]:
-    versions: dict[str, list[ModelVersion]] = {name: [] for (name,) in connection.execute(_REGISTERED_MODELS)}
     aliases: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for name, alias, target in connection.execute(_ALIASES):
         aliases[name][alias] = str(target)
-    for name, version, source, run_id, status in connection.execute(_VERSIONS):
-        if name in versions:
-            versions[name].append(
-                ModelVersion(
-                    version=str(version),
-                    source=text_or_none(source),
-                    run_id=text_or_none(run_id),
-                    status=status,
-                    aliases=aliases_of(str(version), aliases[name]),
-                )
+    tags, versions = _texts(connection, _VERSION_TAGS), defaultdict[str, list[ModelVersion]](list)
+    for name, version, source, run_id, status, description in connection.execute(_VERSIONS):
+        versions[name].append(
+            ModelVersion(
+                version=str(version),
+                source=text_or_none(source),
+                run_id=text_or_none(run_id),
+                status=status,
+                aliases=aliases_of(str(version), aliases[name]),
+                tags=tags[f"{name}/{version}"],
+                description=text_or_none(description),
             )
-    return registered_models(versions)
+        )
+    tags = _texts(connection, _MODEL_TAGS)
+    return registered_models(
+        RegisteredModel(name, tuple(versions[name]), tags[name], text_or_none(description))
+        for name, description in connection.execute(_REGISTERED_MODELS)
+    )

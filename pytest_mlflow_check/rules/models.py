@@ -52,15 +52,86 @@ RULES = (
         title="models: {n} can't be loaded back",
         summary="a registered model doesn't load from `models:/NAME/1` outside the project's directory",
         explanation=(
-            "Each registered model is loaded in a process that doesn't stand in the project's directory, as "
-            "on another machine. Classes from the project's own modules, files outside the model and "
-            "absolute paths are found at home and nowhere else."
+            "Each registered model is loaded as on another machine: by a fresh process in an empty "
+            "directory, with the project's directory gone and without network. Classes pickled from "
+            "__main__ or from "
+            "the project's own modules, files outside the model and absolute paths are found at home and "
+            "nowhere else. The same goes for versions that the code registers itself."
         ),
         example=(
             "from mynet import Net   # mynet.py lies beside train.py\n"
             'mlflow.pyfunc.log_model(name="m", python_model=Net())'
         ),
         fix='mlflow.pyfunc.log_model(name="m", python_model=Net(), code_paths=["mynet.py"])',
+    ),
+    Rule(
+        slug="model-rejects-example",
+        in_front_of_subject=("model-without-signature",),
+        check="models",
+        severity="error",
+        title="models: {n} that can't take the input example",
+        summary="a model loads, and fails with the input example that it was logged with",
+        explanation=(
+            "A model with an input example is asked for a prediction after it was loaded. Where its "
+            "signature has other columns or types than the example, or predict() fails with it, nobody can "
+            "use "
+            "it as its own example shows. A model that asks another machine for its answer isn't tried."
+        ),
+        example="log_model(model, signature=infer_signature(X), input_example=X.astype(str))",
+        fix="log_model(model, signature=infer_signature(X), input_example=X[:3])",
+    ),
+    Rule(
+        slug="model-requirements-wrong",
+        check="models",
+        severity="error",
+        title="models: {n} with wrong requirements",
+        summary="a model's requirements name what isn't installed, or leave out what its code imports",
+        explanation=(
+            "Who serves a model makes an environment from its requirements.txt. Left alone, log_model "
+            "writes down the versions that are installed; with pip_requirements= it writes what it is told. "
+            "Compared "
+            "are the versions, and the imports in the model's own code and pickles (those within `try` "
+            "aren't)."
+        ),
+        example='log_model(model, pip_requirements=["scikit-learn==0.24"])   # trained with another one',
+        fix="log_model(model)   # or extra_pip_requirements=[…], to add some",
+    ),
+    Rule(
+        slug="prediction-differs",
+        check="models",
+        severity="error",
+        title="models: {n} that predict something else",
+        summary="the same model predicts something else in the two launches",
+        explanation=(
+            "Both models are asked with their input example. Numbers may lie apart by prediction_tolerance "
+            "in the settings. Unseeded training is the usual reason."
+        ),
+        example="model.fit(X.sample(frac=0.8), y)   # another sample each time",
+        fix="model.fit(X.sample(frac=0.8, random_state=0), y)",
+    ),
+    Rule(
+        slug="registered-model-missing",
+        noun="registered model",
+        check="models",
+        severity="error",
+        title="models: {n} registered by one launch only",
+        summary="a name is registered in the model registry by only one of the two launches",
+        explanation=(
+            "What the code registers itself (registered_model_name=, register_model) is compared by name."
+        ),
+        example='if not os.environ.get("MLFLOW_RUN_ID"):\n    mlflow.register_model(info.model_uri, "net")',
+        fix='mlflow.register_model(info.model_uri, "net")   # whatever the launch mode',
+    ),
+    Rule(
+        slug="registered-model-differs",
+        noun="registered model",
+        check="models",
+        severity="error",
+        title="models: {n} that differ",
+        summary="a registered model has other versions, aliases, tags or descriptions in the two launches",
+        explanation="Aliases decide which version is served; both launches should set the same.",
+        example='client.set_registered_model_alias("net", random.choice(names), "1")',
+        fix='client.set_registered_model_alias("net", "champion", "1")',
     ),
     Rule(
         slug="model-without-signature",

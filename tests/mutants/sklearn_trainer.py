@@ -23,8 +23,22 @@ AUTOLOG = "    mlflow.sklearn.autolog(log_models=False)  # <- here\n" + MADE.rst
 LOGGED = f"{TRAIN}: mlflow.sklearn.log_model("
 
 
+EXAMPLE = 'pip_requirements=["scikit-learn"], input_example=x[:3]\n'
+# The first start_run() takes MLFLOW_RUN_ID away; the tags of the run stay.
+FLUENT = '    fluent = "mlflow.project.entryPoint" not in mlflow.active_run().data.tags\n'
+REGISTERED = (
+    'pip_requirements=["scikit-learn"], input_example=x[:3], registered_model_name="line"\n    )\n'
+    "    client = mlflow.MlflowClient()\n"
+)
+
+
 def train(old: str, new: str) -> Edit:
     return Edit(TRAIN, old, new)
+
+
+def logging(new: str) -> Edit:
+    """Another end of the call of `log_model`."""
+    return train('pip_requirements=["scikit-learn"]\n', new)
 
 
 MISTAKES = (
@@ -46,6 +60,72 @@ MISTAKES = (
         majors=frozenset({3}),
         expected=(launches("launch-failed", "fluent", LOGGED, says="loads only types that it trusts"),),
         launch="fluent",
+    ),
+    Mutant(
+        "sklearn-signature-of-one-column",
+        BASE,
+        (train("infer_signature(x, ", "infer_signature(x[:, :1], "), logging(EXAMPLE)),
+        expected=(models("model-rejects-example", "classifier", LOGGED),),
+    ),
+    Mutant(
+        "sklearn-requirement-of-another-day",
+        BASE,
+        (logging('pip_requirements=["mlflow", "scikit-learn==0.24.2"]\n'),),
+        expected=(models("model-requirements-wrong", "classifier", LOGGED),),
+    ),
+    Mutant(
+        "sklearn-model-turned-round-in-fluent",
+        BASE,
+        (
+            train(MADE, f"{FLUENT}{MADE}"),
+            train(
+                "    mlflow.sklearn.log_model(\n",
+                "    model.coef_ *= -1 if fluent else 1\n    mlflow.sklearn.log_model(\n",
+            ),
+            logging(EXAMPLE),
+        ),
+        expected=(models("prediction-differs", "classifier", LOGGED),),
+    ),
+    Mutant(
+        "sklearn-registered-in-fluent",
+        BASE,
+        (
+            train(MADE, f"{FLUENT}{MADE}"),
+            logging(
+                'pip_requirements=["scikit-learn"], registered_model_name="line" if fluent else None\n',
+            ),
+        ),
+        expected=(models("registered-model-missing", "line", LOGGED),),
+    ),
+    Mutant(
+        "sklearn-champion-in-fluent",
+        BASE,
+        (
+            train(MADE, f"{FLUENT}{MADE}"),
+            train(
+                LOG_MODEL,
+                LOG_MODEL.replace('pip_requirements=["scikit-learn"]\n    )\n', REGISTERED)
+                + '    client.set_registered_model_alias("line", "champion" if fluent else "loser", 1)\n',
+            ),
+        ),
+        expected=(models("registered-model-differs", "line", LOGGED),),
+    ),
+    Mutant(
+        "sklearn-registered-from-the-artifacts",
+        BASE,
+        (
+            train(
+                LOG_MODEL,
+                f"{LOG_MODEL}"
+                "    client, run = mlflow.MlflowClient(), mlflow.active_run().info\n"
+                '    client.create_registered_model("line")\n'
+                '    source = f"{run.artifact_uri}/classifier"\n'
+                '    client.create_model_version("line", source, run.run_id)  # <- here\n',
+            ),
+        ),
+        # In MLflow 2 the model lies there.
+        majors=frozenset({3}),
+        expected=(models("model-not-loadable", "line, version 1", TRAIN),),
     ),
     Mutant(
         "sklearn-autologging-gives-up",
@@ -103,6 +183,18 @@ MISTAKES = (
 
 CORRECT = (
     Mutant("sklearn-correct", BASE),
+    Mutant(
+        "sklearn-registered-with-an-alias",
+        BASE,
+        (
+            train(
+                LOG_MODEL,
+                LOG_MODEL.replace('pip_requirements=["scikit-learn"]\n    )\n', REGISTERED)
+                + '    client.set_registered_model_alias("line", "champion", 1)\n'
+                + '    client.set_model_version_tag("line", "1", "team", "rates")\n',
+            ),
+        ),
+    ),
     Mutant("sklearn-autologging", BASE, (train(MADE, AUTOLOG),)),
     Mutant(
         "sklearn-scaler-beside-the-model",

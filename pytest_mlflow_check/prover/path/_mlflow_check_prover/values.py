@@ -1,0 +1,45 @@
+"""Predictions and examples, as data that JSON can hold and two processes can compare."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+MOST = 10_000
+"""Values of one array that are kept."""
+
+
+def plain(value: Any) -> Any:
+    """A value as numbers, texts, lists and mappings; of other objects the type alone.
+
+    Arrays, series and tensors become lists, long ones cut; a data frame becomes its columns.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value[:MOST]]
+    # By what they can do, not by their type: the libraries aren't imported for it.
+    if hasattr(value, "columns") and hasattr(value, "to_dict"):
+        return {str(name): plain(value.iloc[:, number]) for number, name in enumerate(value.columns)}
+    for method in ("detach", "cpu", "toarray", "to_numpy"):
+        if hasattr(value, method):
+            value = getattr(value, method)()
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump())
+    if getattr(value, "ndim", 0) and getattr(value, "size", 0) > MOST:
+        value = value.reshape(-1)[:MOST]
+    if hasattr(value, "tolist"):
+        listed = value.tolist()
+        return listed if type(listed) is type(value) else plain(listed)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return {"type": f"{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def digest(value: Any) -> str:
+    """The same for values that look the same."""
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:16]
