@@ -62,6 +62,8 @@ class Project:
         name: the project's own name, if it gives one.
         entry_points: the declared entry points by name.
         docker_image, docker_line: what `docker_env` names, and its line; None where there is none.
+        python_env, conda_env: absolute path of the file with the project's dependencies: the one that the
+            MLproject names, else MLflow's default where it is there. At most one is set.
     """
 
     directory: Path
@@ -70,6 +72,8 @@ class Project:
     entry_points: Mapping[str, EntryPoint] = field(default_factory=dict)
     docker_image: str | None = None
     docker_line: int | None = None
+    python_env: Path | None = None
+    conda_env: Path | None = None
 
     def place(self, line: int | None) -> str | None:
         """`MLproject:6` for line 6 of this project's file; None where there is no such line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -15,6 +16,9 @@ _WITHHELD = ("MLFLOW_*", "_MLFLOW_*", "DATABRICKS_*", "PYTEST_*")
 """Of the user's: they would send a launch to another server, into another run, or tell it that it is
 being tested (MLflow itself behaves differently where PYTEST_CURRENT_TEST is set)."""
 
+_CONDA = ("MLFLOW_CONDA_HOME", "MLFLOW_CONDA_CREATE_ENV_CMD")
+"""Where conda is; that leads to no server."""
+
 _RETRIES = "2"
 """MLflow's own default retries an unreachable server for minutes (MLFLOW_HTTP_REQUEST_MAX_RETRIES)."""
 
@@ -23,6 +27,12 @@ def interpreter_directory() -> Path:
     """Where the running interpreter's `python` and `mlflow` lie; links are not followed, so that the
     directory of a virtual environment is found, not that of the Python it was made from."""
     return Path(sys.executable).parent
+
+
+def mlflow_command() -> list[str]:
+    """`mlflow` itself, not `python -m mlflow`, which would put the current directory on sys.path."""
+    mlflow = shutil.which("mlflow", path=str(interpreter_directory()))
+    return [mlflow] if mlflow else [sys.executable, "-m", "mlflow"]
 
 
 def launch_environment(
@@ -45,7 +55,7 @@ def launch_environment(
         extra: variables the case sets; they can't lead away from the store either.
     """
     base = os.environ if base is None else base
-    passed, withheld = tuple(pass_env), _WITHHELD
+    passed, withheld = (*_CONDA, *pass_env), _WITHHELD
     env = {
         name: value for name, value in base.items() if _matches(name, passed) or not _matches(name, withheld)
     }

@@ -75,6 +75,7 @@ class LaunchFunction(Protocol):
         entry_point: str | None = None,
         case: str | None = None,
         store: str | None = None,
+        env_manager: str | None = None,
         timeout: float | None = None,
     ) -> Launch:
         """Launches a project once and gives what it logged.
@@ -86,6 +87,7 @@ class LaunchFunction(Protocol):
             entry_point: `main` by default, as in the settings.
             case: id of a case of the settings, where there is more than one.
             store: `file` or `sqlite`.
+            env_manager: `local`, `uv`, `virtualenv` or `conda`.
             timeout: seconds.
 
         Raises:
@@ -104,6 +106,7 @@ class LaunchesFunction(Protocol):
         entry_point: str | None = None,
         case: str | None = None,
         store: str | None = None,
+        env_manager: str | None = None,
         timeout: float | None = None,
     ) -> Launches:
         """Both launches of a case; arguments as for `mlflow_launch`."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_mlflow_check.cases import Case
-from pytest_mlflow_check.environment import interpreter_directory, launch_environment
+from pytest_mlflow_check.environment import launch_environment, mlflow_command
 from pytest_mlflow_check.footprint import Inventory, changed_files, stale_files, take_inventory
+from pytest_mlflow_check.interpreter import Interpreter
 from pytest_mlflow_check.observer import observed
 from pytest_mlflow_check.processes import Processes
 from pytest_mlflow_check.project import complete_params, render_command
@@ -23,6 +22,7 @@ from pytest_mlflow_check.prover import provable, prove_models
 from pytest_mlflow_check.reading import read_store
 from pytest_mlflow_check.reading.observations import read_observations
 from pytest_mlflow_check.records import Launch, Mode, ModelProof, Observation, StoreRecord
+from pytest_mlflow_check.settings import EnvManager
 from pytest_mlflow_check.store import Store, StoreKind, prepare_store
 from pytest_mlflow_check.workspace import enclosing_root, make_workspace
 
@@ -43,6 +43,7 @@ class Conditions:
         pass_env: patterns of environment variables to pass on.
         observer: whether the calls of the code are observed, and kept from other stores.
         block: whether an attempt to reach another store ends the launch, instead of being led back.
+        interpreter: what the code runs with, under `mlflow run` too.
     """
 
     store: StoreKind = "file"
@@ -51,6 +52,7 @@ class Conditions:
     pass_env: tuple[str, ...] = ()
     observer: bool = True
     block: bool = False
+    interpreter: Interpreter = field(default_factory=Interpreter)
 
 
 def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, processes: Processes) -> None:
@@ -68,7 +70,9 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     store = Store(conditions.store, area / "store")
     prepare_store(store, conditions.template)
     env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
-    command, shown = _command(case, mode, directory, area / "downloads")
+    python = conditions.interpreter
+    env = python.activated(env) if mode == "fluent" else python.offered(env, area / "environments")
+    command, shown = _command(case, mode, directory, area / "downloads", python.manager)
     inventory = take_inventory(copy)
     calls = area / _OBSERVATIONS
     ended = processes.run(
@@ -90,7 +94,7 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
             directory=area / "proof",
             env=env,
             withheld=[copy, root],
-            interpreter=Path(sys.executable),
+            interpreter=conditions.interpreter.python,
             processes=processes,
             timeout=conditions.timeout,
         )
@@ -186,7 +190,9 @@ def _footprint(
     }
 
 
-def _command(case: Case, mode: Mode, directory: Path, downloads: Path) -> tuple[list[str], str]:
+def _command(
+    case: Case, mode: Mode, directory: Path, downloads: Path, manager: EnvManager
+) -> tuple[list[str], str]:
     """What is started, and the same as a user would type it."""
     if mode == "fluent":
         command = render_command(case, directory, template=case.fluent)
@@ -194,16 +200,15 @@ def _command(case: Case, mode: Mode, directory: Path, downloads: Path) -> tuple[
         return ["bash", "-c", command], command
     # Values that aren't given are left to MLflow, so that its own handling of defaults is seen.
     complete_params(case)
-    arguments = ["run", ".", "--env-manager=local"]
+    arguments = ["run", ".", f"--env-manager={manager}"]
     if case.entry_point.name != "main":
         arguments += ["-e", case.entry_point.name]
     for name, value in case.params.items():
         arguments += ["-P", f"{name}={value}"]
-    # The command itself, not `python -m mlflow`, which would put the project's directory on sys.path.
-    mlflow = shutil.which("mlflow", path=str(interpreter_directory()))
-    start = [mlflow] if mlflow else [sys.executable, "-m", "mlflow"]
     # Where the project doesn't see it, and where it goes away with the launch: what MLflow downloads.
-    return [*start, *arguments, "--storage-dir", str(downloads)], shlex.join(["mlflow", *arguments])
+    return [*mlflow_command(), *arguments, "--storage-dir", str(downloads)], shlex.join(
+        ["mlflow", *arguments]
+    )
 
 
 def _tail(path: Path) -> str:

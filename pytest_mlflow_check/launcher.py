@@ -18,6 +18,7 @@ from pytest_mlflow_check.checks import Comparison, compare_launches
 from pytest_mlflow_check.docker import docker_reachable
 from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.interpreter import make_interpreter
 from pytest_mlflow_check.launch import Conditions, make_launch, read_launch
 from pytest_mlflow_check.processes import Processes
 from pytest_mlflow_check.project import unset_null_defaults
@@ -35,7 +36,8 @@ class Launcher:
     """
 
     def __init__(self, area: Path, *, cache: Path) -> None:
-        """Takes the directory for launches, and the one for what lasts (the SQLite template)."""
+        """Takes the directory for launches, and the one for what lasts (the SQLite template,
+        the environments that MLflow makes)."""
         # Tracebacks name real paths; a link in between would hide that they lie in the workspace.
         self._area = area.resolve()
         self._cache = cache
@@ -117,6 +119,7 @@ class Launcher:
             values.pass_env,
             values.observer,
             values.tracking_uri == "block",
+            make_interpreter(case.project, values.env_manager, cache=self._cache, pass_env=values.pass_env),
         )
         areas = {mode: home / mode for mode in modes}
         processes = Processes()
@@ -157,6 +160,7 @@ def _directory_name(case: Case, values: ProjectSettings) -> str:
             values.pass_env,
             values.observer,
             values.tracking_uri,
+            values.env_manager,
         ]
     )
     digest = hashlib.sha256(identity.encode()).hexdigest()[:12]

@@ -18,6 +18,7 @@ _SCALARS = {
     "entry_point": "mlflow_entry_point",
     "launch": "mlflow_launch",
     "store": "mlflow_store",
+    "env_manager": "mlflow_env_manager",
     "timeout": "mlflow_timeout",
     "strict": "mlflow_strict",
     "probes": "mlflow_probe",
@@ -53,6 +54,12 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--mlflow-store", choices=("file", "sqlite"), help="what the launches log to. Default: file"
+    )
+    group.addoption(
+        "--mlflow-env-manager",
+        choices=("local", "uv", "virtualenv", "conda"),
+        help="what MLflow makes the project's environment with; both launches run in it. Default: local, "
+        "the environment that pytest runs in",
     )
     group.addoption("--mlflow-timeout", type=float, metavar="SECONDS", help="for each launch. Default: 600")
     group.addoption("--mlflow-strict", action="store_const", const=True, help="warnings fail too")

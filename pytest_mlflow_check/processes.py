@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 _GRACE = 3.0
 """Seconds between asking a process group to end and killing it."""
@@ -39,16 +40,18 @@ class Processes:
         cwd: Path,
         env: Mapping[str, str],
         stdout: Path,
-        stderr: Path,
+        stderr: Path | None,
         timeout: float,
     ) -> Ended:
         """Runs a command to its end, or to the timeout in seconds, with empty standard input.
+
+        Without a file of its own, standard error goes where standard output does.
 
         Whatever else is left of its process group is killed then. A child with a session of its own isn't
         in that group, and goes on.
         """
         started = time.monotonic()
-        with stdout.open("wb") as out, stderr.open("wb") as err, self._lock:
+        with stdout.open("wb") as out, _opened(stderr) as err, self._lock:
             if self._stopped:
                 return Ended(None, 0.0)
             process = subprocess.Popen(
@@ -78,6 +81,10 @@ class Processes:
             self._stopped = True
             for process in self._running:
                 _signal(process, signal.SIGKILL)
+
+
+def _opened(stderr: Path | None) -> contextlib.AbstractContextManager[BinaryIO | int]:
+    return contextlib.nullcontext(subprocess.STDOUT) if stderr is None else stderr.open("wb")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

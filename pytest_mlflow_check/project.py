@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -67,11 +67,13 @@ def read_project(directory: Path) -> Project:
     directory = Path(os.path.abspath(directory))
     file = _find_mlproject(directory)
     if file is None:
-        return Project(directory)
+        python_env, conda_env = _environment_files(directory, {})
+        return Project(directory, python_env=python_env, conda_env=conda_env)
     document = _load(file)
     _check_environment(file, document)
     name = document.get("name")
     docker = document.get("docker_env")
+    python_env, conda_env = _environment_files(directory, document)
     image = docker.get("image") if isinstance(docker, dict) else None
     return Project(
         directory,
@@ -80,6 +82,8 @@ def read_project(directory: Path) -> Project:
         _entry_points(file, document),
         docker_image=None if image is None else str(image),
         docker_line=None if image is None else document.lines["docker_env"],
+        python_env=python_env,
+        conda_env=conda_env,
     )
 
 
@@ -255,6 +259,22 @@ def _check_environment(file: Path, document: _Mapping) -> None:
         if not path_exists(file.parent / named):
             what = f'"{field}" names the file {named}, which doesn\'t exist'
             _fail(file, line, what, f"write a path relative to {shown_path(file.parent)}, or remove the line")
+
+
+def _environment_files(
+    directory: Path, document: Mapping[Hashable, object]
+) -> tuple[Path | None, Path | None]:
+    """The `python_env` or the `conda_env` of a project: what the MLproject names wins over the default."""
+    if document.get("docker_env"):
+        return None, None
+    if named := document.get("python_env"):
+        return directory / str(named), None
+    if named := document.get("conda_env"):
+        return None, directory / str(named)
+    if path_exists(directory / "python_env.yaml"):
+        return directory / "python_env.yaml", None
+    default = directory / "conda.yaml"
+    return None, default if path_exists(default) else None
 
 
 def _check_docker(file: Path, line: int, docker: object) -> None:

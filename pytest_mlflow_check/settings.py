@@ -32,6 +32,9 @@ else:
 
 FILE_NAME = "mlflow-check.toml"
 
+EnvManager = Literal["local", "uv", "virtualenv", "conda"]
+"""As for `mlflow run --env-manager`."""
+
 
 def _text(value: object) -> object:
     return str(value) if isinstance(value, (bool, int, float)) else value
@@ -123,6 +126,7 @@ class ProjectSettings(_Strict):
     params: dict[str, Text] = Field(default_factory=dict)
     launch: Literal["both", "fluent", "mlflow-run"] = "both"
     store: Literal["file", "sqlite"] = "file"
+    env_manager: EnvManager = "local"
     timeout: float = Field(default=600.0, gt=0, allow_inf_nan=False)
     strict: bool = False
     observer: bool = True

@@ -42,7 +42,8 @@ def header(settings: Sequence[Settings]) -> list[str]:
     lines = [f"mlflow-check: {ours}, mlflow {theirs}"]
     for one in settings:
         by_origin: dict[str, list[str]] = {}
-        for key in _SHOWN:
+        made = () if one.values.env_manager == "local" else ("env_manager",)
+        for key in (*_SHOWN, *made):
             by_origin.setdefault(one.origin(key), []).append(f"{key} {_shown(one, key)}")
         values = "; ".join(f"{', '.join(shown)} ({origin})" for origin, shown in by_origin.items())
         lines.append(f"mlflow-check: {os.path.relpath(one.project)}: {values}")

@@ -78,7 +78,15 @@ def test_what_is_withheld_unless_asked_for(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["mlflow_run_id", "MY_MLFLOW_URI", "MLFLOWX", "AWS_SECRET_ACCESS_KEY", "HOME", "CUDA_VISIBLE_DEVICES"],
+    [
+        "mlflow_run_id",
+        "MLFLOW_CONDA_HOME",
+        "MY_MLFLOW_URI",
+        "MLFLOWX",
+        "AWS_SECRET_ACCESS_KEY",
+        "HOME",
+        "CUDA_VISIBLE_DEVICES",
+    ],
 )
 def test_what_is_passed_on(tmp_path: Path, name: str) -> None:
     assert environment(tmp_path, {name: "x"}) == {name: "x", "PATH": PATH}

@@ -7,14 +7,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.engine import cases_of, check_project
 from pytest_mlflow_check.errors import UserError
-from pytest_mlflow_check.launcher import Launcher
-from pytest_mlflow_check.settings import ProjectSettings, load_settings
+from pytest_mlflow_check.launcher import Launcher, _directory_name
+from pytest_mlflow_check.settings import EnvManager, ProjectSettings, load_settings
 
 FLUENT = ProjectSettings(launch="fluent")
 
@@ -72,6 +73,11 @@ def test_what_differs_is_launched_by_itself(tmp_path: Path, case: Case) -> None:
     launcher.launches(case, ProjectSettings(launch="fluent", timeout=5))
     launcher.launches(case, FLUENT)
     assert started(tmp_path) == 3
+
+
+def test_the_environment_manager_is_part_of_what_is_launched(case: Case) -> None:
+    names = {_directory_name(case, ProjectSettings(env_manager=manager)) for manager in get_args(EnvManager)}
+    assert len(names) == 4
 
 
 def test_an_attempt_that_died_is_not_used_again(tmp_path: Path, case: Case) -> None:

@@ -21,6 +21,7 @@ SOURCES: dict[str, tuple[tuple[str, Any], tuple[str, Any], tuple[str, Any], Any]
     "entry_point": (("one", "one"), ('"two"', "two"), ("three", "three"), "main"),
     "launch": (("fluent", "fluent"), ('"mlflow-run"', "mlflow-run"), ("fluent", "fluent"), "both"),
     "store": (("sqlite", "sqlite"), ('"file"', "file"), ("sqlite", "sqlite"), "file"),
+    "env_manager": (("uv", "uv"), ('"conda"', "conda"), ("virtualenv", "virtualenv"), "local"),
     "timeout": (("1.5", 1.5), ("2", 2.0), ("30", 30.0), 600.0),
     "strict": (("", True), ("false", False), ("true", True), False),
 }
@@ -87,6 +88,12 @@ def test_the_project_by_option_and_by_ini(
             "timeout 0.25 s, strict true (command line)",
         ),
         (
+            "--mlflow-env-manager=uv",
+            "",
+            "",
+            "store file, launch both, timeout 600 s, strict false (default); env_manager uv (command line)",
+        ),
+        (
             "--mlflow-store=file -o mlflow_timeout=1200",
             "mlflow_timeout = 5",
             'store = "sqlite"',
@@ -148,7 +155,17 @@ def test_nothing_happens_without_a_project(pytester: pytest.Pytester, make_proje
 
 def test_help_and_markers(pytester: pytest.Pytester) -> None:
     shown = pytester.runpytest("--help").stdout.str()
-    for name in ("project", "param", "entry-point", "launch", "store", "timeout", "strict", "explain"):
+    for name in (
+        "project",
+        "param",
+        "entry-point",
+        "launch",
+        "store",
+        "env-manager",
+        "timeout",
+        "strict",
+        "explain",
+    ):
         assert f"--mlflow-{name}" in shown
     for name in ("project", "param", *SOURCES):
         assert f"mlflow_{name} (" in shown

@@ -53,6 +53,7 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
         params={},
         launch="both",
         store="file",
+        env_manager="local",
         timeout=600.0,
         strict=False,
         ignore=Ignore(params=(), metrics=(), artifacts=(), models=()),
@@ -279,8 +280,8 @@ def test_ids_that_would_break_node_ids(id: str) -> None:
 # What doesn't fit
 
 PROJECT_KEYS = (
-    "allow, artifact_contents, case, entry_point, ignore, launch, metric_tolerance, observer, params, "
-    "pass_env, prediction_tolerance, probes, rules, store, strict, timeout, tracking_uri"
+    "allow, artifact_contents, case, entry_point, env_manager, ignore, launch, metric_tolerance, observer, "
+    "params, pass_env, prediction_tolerance, probes, rules, store, strict, timeout, tracking_uri"
 )
 
 MISTAKES = {

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.emptiness import empty_launches, nothing_logged
 from pytest_mlflow_check.checks.failures import autologging_failures, explanations
-from pytest_mlflow_check.checks.messages import Known, known_message
+from pytest_mlflow_check.checks.messages import Known, known_message, missing_package
 from pytest_mlflow_check.checks.metadata import compare_metadata
 from pytest_mlflow_check.checks.output import output_of
 from pytest_mlflow_check.checks.redirects import redirects, stopped
@@ -81,7 +81,8 @@ def _explain_failures(comparison: Comparison, failed: Mapping[Mode, Launch]) -> 
     unexplained: dict[Known | None, dict[Mode, Launch]] = {}
     for mode, launch in failed.items():
         if not explained[mode] and not stopped(comparison, launch):
-            unexplained.setdefault(known_message(launch), {})[mode] = launch
+            known = known_message(launch) or missing_package(launch, comparison)
+            unexplained.setdefault(known, {})[mode] = launch
     for known, launches in unexplained.items():
         finding = launch_failed(launches)
         yield finding if known is None else replace(finding, why=known.why, fix=known.fix, place=known.place)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from pytest_mlflow_check.checks.comparison import Comparison
 from pytest_mlflow_check.checks.tracebacks import Death, death, last_project_line, said
 from pytest_mlflow_check.records import Launch
 
@@ -70,6 +71,13 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
         "the first log_param or log_metric started by itself, stays active until mlflow.end_run().",
         "end the first one, best with  with mlflow.start_run(): …, or start the second with nested=True",
     ),
+    # mlflow.store.db.utils._verify_schema
+    (
+        r"Detected out-of-date database schema \(found version \w+, but expected \w+\)",
+        "The launch's database was made by the MLflow that pytest runs with, and the project's environment "
+        "has another version.",
+        "name the same version of MLflow in the project's dependencies, or write  --mlflow-store=file",
+    ),
     # mlflow.utils.rest_utils.http_request
     (
         r"API request to (?P<url>[^\s'\"]{1,300}) failed with (?:timeout )?exception",
@@ -82,6 +90,7 @@ _ENVIRONMENT = 4
 """Where in `_MESSAGES` the missing environment manager is. `mlflow run` as a process of its own says it on a
 line above the traceback of the code that started it."""
 
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '(?P<package>\w+)")
 _KEYWORD = re.compile(
     r"TypeError: (?P<function>(?:\w+\.)*\w+)\(\) got an unexpected keyword argument '(?P<keyword>\w+)'"
 )
@@ -122,6 +131,31 @@ def known_message(launch: Launch) -> Known | None:
     if known is None:
         return None
     return Known(*known, last_project_line(died.text, launch.directory))
+
+
+def missing_package(launch: Launch, comparison: Comparison) -> Known | None:
+    """What is known of a package that the environment which MLflow made doesn't hold; None for all else."""
+    case, manager = comparison.case, comparison.settings.env_manager
+    if launch.exit_code is None or manager == "local" or case is None or case.project.docker_image:
+        return None
+    died = death(launch.stderr)
+    found = _MISSING.match(died.message)
+    if not found:
+        return None
+    named = case.project.python_env or case.project.conda_env
+    made = (
+        f"from {named.name}"
+        if named
+        else "with nothing in it, since the project has neither python_env.yaml nor conda.yaml"
+    )
+    package = found["package"]
+    return Known(
+        f"{package} isn't in the environment that MLflow made {made}.",
+        f'name it there:  dependencies: ["{package}"],  or by the name that it has for pip'
+        if named
+        else f'write a python_env.yaml:  dependencies: ["{package}"],  or use  --mlflow-env-manager=local',
+        last_project_line(died.text, launch.directory),
+    )
 
 
 def _said(text: str, died: Death) -> tuple[str, str] | None:
