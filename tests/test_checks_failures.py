@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_mlflow_check.checks import Policy, judge
 from pytest_mlflow_check.checks.failures import explanations
 from pytest_mlflow_check.checks.launches import check_launches
-from pytest_mlflow_check.checks.messages import Known, known_message
+from pytest_mlflow_check.checks.messages import Known, known_message, missing_package
 from pytest_mlflow_check.checks.tracebacks import Frame, death
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Launch, Mode, Observation
@@ -398,6 +398,12 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "The MLflow installed here has no mlflow.fastai.",
         "write what this version has instead, or install the version that the code was written for",
     ),
+    "mlflow.exceptions.MlflowException: Detected out-of-date database schema (found version 0f6a, but "
+    "expected 1b2c). Take a backup of your database, then run 'mlflow db upgrade <database_uri>'": (
+        "The launch's database was made by the MLflow that pytest runs with, and the project's environment "
+        "has another version.",
+        "name the same version of MLflow in the project's dependencies, or write  --mlflow-store=file",
+    ),
     "ImportError: cannot import name 'log' from 'mlflow.tracking' (/env/mlflow/tracking/__init__.py)": (
         "The MLflow installed here has no mlflow.tracking.log.",
         "write what this version has instead, or install the version that the code was written for",
@@ -485,6 +491,59 @@ def test_an_inner_mlflow_run_as_a_process_of_its_own() -> None:
     outer = traceback("subprocess.CalledProcessError: exit status 1.", (HOME / "all.py", 7, "run(...)"))
     known = known_message(died("fluent", inner + outer))
     assert known == Known(*MESSAGES[NO_CONDA], "all.py:7")
+
+
+# A package that isn't in the environment which MLflow made
+
+NO_MLFLOW = traceback(
+    "ModuleNotFoundError: No module named 'mlflow'", (HOME / "train.py", 1, "import mlflow")
+)
+
+
+@pytest.mark.parametrize(
+    ("project", "why", "fix"),
+    [
+        (
+            {"python_env": HOME / "python_env.yaml"},
+            "mlflow isn't in the environment that MLflow made from python_env.yaml.",
+            'name it there:  dependencies: ["mlflow"],  or by the name that it has for pip',
+        ),
+        (
+            {"conda_env": HOME / "conda.yaml"},
+            "mlflow isn't in the environment that MLflow made from conda.yaml.",
+            'name it there:  dependencies: ["mlflow"],  or by the name that it has for pip',
+        ),
+        (
+            {},
+            "mlflow isn't in the environment that MLflow made with nothing in it, since the project has "
+            "neither python_env.yaml nor conda.yaml.",
+            'write a python_env.yaml:  dependencies: ["mlflow"],  or use  --mlflow-env-manager=local',
+        ),
+    ],
+)
+def test_a_package_that_the_environment_lacks(project: dict[str, Path], why: str, fix: str) -> None:
+    both = died("fluent", NO_MLFLOW), died("mlflow-run", NO_MLFLOW)
+    (finding,) = check_launches(compare(*both, case=case(**project), env_manager="uv"))
+    assert (finding.rule, finding.subject, finding.place) == (
+        "launch-failed",
+        "fluent and mlflow run",
+        "train.py:1",
+    )
+    assert (finding.why, finding.fix) == (why, fix)
+
+
+def test_a_missing_package_is_said_of_environments_that_mlflow_made_only() -> None:
+    in_docker = case(docker_image="trainer")
+    other = died("fluent", traceback("ImportError: cannot import name 'x' from 'y'", START_RUN))
+    late = launch("fluent", exit_code=None, stderr=NO_MLFLOW)
+    for one, of_case, manager in (
+        (died("fluent", NO_MLFLOW), case(), "local"),
+        (died("fluent", NO_MLFLOW), None, "uv"),
+        (died("fluent", NO_MLFLOW), in_docker, "uv"),
+        (other, case(), "uv"),
+        (late, case(), "uv"),
+    ):
+        assert missing_package(one, compare(one, case=of_case, env_manager=manager)) is None
 
 
 # Tracebacks
