@@ -64,7 +64,7 @@ _HINTS = (
         'name a Python that pyenv has, in full, as `pyenv versions` shows it:  python: "{python}"',
     ),
     (
-        r"No interpreter found for|No download found for|Failed to (?:inspect|query) Python interpreter",
+        r"No interpreter found for|Failed to (?:inspect|query) Python interpreter|python-build-standalone",
         'name a Python that is installed, as `uv python list` shows it:  python: "{python}"',
     ),
     (
