@@ -120,7 +120,7 @@ def _roots(virtual: Path, conda: Path) -> dict[str, str]:
 
 
 def make_interpreter(
-    project: Project, manager: EnvManager, *, cache: Path, pass_env: Iterable[str] = ()
+    project: Project, manager: EnvManager, *, cache: Path, session: Path, pass_env: Iterable[str] = ()
 ) -> Interpreter:
     """What to launch a project with. MLflow makes its environment, where that isn't there yet.
 
@@ -130,6 +130,7 @@ def make_interpreter(
         project: the project.
         manager: as for `mlflow run --env-manager`.
         cache: a directory that lasts; the environments are kept in it.
+        session: a directory that doesn't; it remembers what can't be made, which isn't tried again.
         pass_env: patterns of environment variables to pass on.
 
     Raises:
@@ -146,7 +147,16 @@ def make_interpreter(
         )
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / "lock"):
-        prefix = _kept(home) or _make(project, manager, home, pass_env)
+        prefix = _kept(home)
+        if prefix is None:
+            failed = session / f"{home.name}.txt"
+            if failed.exists():
+                raise UserError(failed.read_text(encoding="utf-8"))
+            try:
+                prefix = _make(project, manager, home, pass_env)
+            except UserError as error:
+                failed.write_text(str(error), encoding="utf-8")
+                raise
     return Interpreter(manager, prefix / "bin" / "python", prefix)
 
 
@@ -253,6 +263,11 @@ def _make(project: Project, manager: EnvManager, home: Path, pass_env: Iterable[
             _fail(project, manager, ended.exit_code is None, output)
         prefix = Path(answer.read_text(encoding="utf-8"))
     if not prefix.is_relative_to(environments):
+        if manager == "conda":
+            raise UserError(
+                f"{_place(project)}: the environment that conda makes has no Python in it\n"
+                f"  name one:  dependencies: [python={platform.python_version()}, …]\n{_instead()}"
+            )
         version = importlib.metadata.version("mlflow")
         raise UserError(
             f'env_manager is "{manager}", of which `mlflow run` takes no notice in MLflow {version}: '

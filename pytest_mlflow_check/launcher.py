@@ -119,7 +119,13 @@ class Launcher:
             values.pass_env,
             values.observer,
             values.tracking_uri == "block",
-            make_interpreter(case.project, values.env_manager, cache=self._cache, pass_env=values.pass_env),
+            make_interpreter(
+                case.project,
+                values.env_manager,
+                cache=self._cache,
+                session=self._area,
+                pass_env=values.pass_env,
+            ),
         )
         areas = {mode: home / mode for mode in modes}
         processes = Processes()

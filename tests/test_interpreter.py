@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
@@ -29,6 +31,7 @@ from pytest_mlflow_check.settings import EnvManager, ProjectSettings, load_setti
 MLFLOW = importlib.metadata.version("mlflow")
 BY_UV = pytest.mark.skipif(MLFLOW.startswith("2."), reason="MLflow 2 has no uv for projects")
 
+PYTHON = platform.python_version()
 MLPROJECT = "{}\nentry_points:\n  main:\n    command: python train.py\n"
 PYTHON_ENV = f"python: '{sys.version_info.major}.{sys.version_info.minor}'\n"
 PREFIX = (
@@ -69,8 +72,10 @@ def program(file: Path, script: str) -> None:
     file.chmod(0o755)
 
 
-def made(directory: Path, manager: EnvManager, cache: Path) -> Interpreter:
-    return make_interpreter(the_case(directory).project, manager, cache=cache)
+def made(directory: Path, manager: EnvManager, cache: Path, session: str = "session") -> Interpreter:
+    beside = directory.parent / session
+    beside.mkdir(exist_ok=True)
+    return make_interpreter(the_case(directory).project, manager, cache=cache, session=beside)
 
 
 def refused(directory: Path, manager: EnvManager, cache: Path) -> str:
@@ -240,8 +245,7 @@ def test_one_that_was_made_is_taken_without_asking_mlflow(
     project: Path, programs: Path, tmp_path: Path
 ) -> None:
     program(programs / "uv", "exit 1")
-    (identity,) = {interpreter._identity(the_case(project).project)}
-    home = tmp_path / "cache" / "environments" / f"uv-{identity}"
+    home = tmp_path / "cache" / "environments" / f"uv-{interpreter._identity(the_case(project).project)}"
     python = home / "environments" / "mlflow-1" / "bin" / "python"
     program(python, "")
     prefix = python.parents[1]
@@ -290,7 +294,9 @@ def test_both_launches_run_in_one_environment(project: Path, programs: Path, tmp
     (home,) = (tmp_path / "cache" / "environments").glob("uv-*")
     (home / "prefix.txt").unlink()
     shutil.rmtree(prefix / "bin")
-    assert made(project, "uv", tmp_path / "cache").prefix == prefix
+    with ThreadPoolExecutor(2) as pool:
+        both = pool.map(lambda _: made(project, "uv", tmp_path / "cache").prefix, range(2))
+    assert [*both] == [prefix, prefix]
     assert (prefix / "bin" / "python").exists()
     assert len(calls.read_text().splitlines()) == 2
     # What belongs to the project is left alone, and what it was made in is gone.
@@ -336,6 +342,13 @@ def test_both_launches_run_in_a_conda_environment(
     (prefix,) = prefixes({**launches})
     assert prefix.is_relative_to(tmp_path / "cache" / "environments")
 
+    (project / "conda.yaml").write_text("dependencies: [r-base]\n")
+    program(conda / "bin" / "conda", script.replace(f"{sys.executable} -m venv --without-pip", "mkdir -p"))
+    assert refused(project, "conda", tmp_path / "cache") == (
+        f"{project}/conda.yaml: the environment that conda makes has no Python in it\n"
+        f"  name one:  dependencies: [python={PYTHON}, …]\n{ALSO}"
+    )
+
 
 @pytest.mark.launch
 @BY_UV
@@ -343,10 +356,9 @@ def test_what_went_wrong_is_shown_and_kept(project: Path, programs: Path, tmp_pa
     program(programs / "uv", "echo Looking; echo 'error: No interpreter found for Python 3.99' >&2; exit 2\n")
     said = refused(project, "uv", tmp_path)
     (output,) = (tmp_path / "environments").glob("uv-*/output.txt")
-    python = ".".join(map(str, sys.version_info[:3]))
     assert said == (
         f"{project}/python_env.yaml: MLflow can't make the environment with uv\n"
-        f'  name a Python that is installed, as `uv python list` shows it:  python: "{python}"\n'
+        f'  name a Python that is installed, as `uv python list` shows it:  python: "{PYTHON}"\n'
         f"  all that was printed is in {output}\n"
         "  the end of it:\n"
         "    Looking\n"
@@ -354,9 +366,10 @@ def test_what_went_wrong_is_shown_and_kept(project: Path, programs: Path, tmp_pa
         f"{ALSO}"
     )
     assert "ShellCommandException: Non-zero exit code: 2" in output.read_text()
-    # It is tried anew.
+    # It is tried anew in another session, and not in the same.
     fake_uv(programs, tmp_path / "calls")
-    assert made(project, "uv", tmp_path).prefix
+    assert refused(project, "uv", tmp_path) == said
+    assert made(project, "uv", tmp_path, "another").prefix
 
 
 def test_an_environment_that_takes_too_long(
@@ -394,8 +407,7 @@ def test_with_the_real_programs(manager: EnvManager, project: Path, tmp_path: Pa
         pytest.skip("pyenv isn't there, or doesn't have the Python that runs here")
     if manager == "virtualenv" and MLFLOW.startswith("2.") and not importlib.util.find_spec("virtualenv"):
         pytest.skip("MLflow 2 needs the package virtualenv")
-    python = ".".join(map(str, sys.version_info[:3]))
-    (project / "python_env.yaml").write_text(f"python: '{python}'\ndependencies: ['-r requirements.txt']\n")
+    (project / "python_env.yaml").write_text(f"python: '{PYTHON}'\ndependencies: ['-r requirements.txt']\n")
     (project / "requirements.txt").write_text(f"mlflow-skinny=={MLFLOW}\n")
     (project / "train.py").write_text(TRAIN)
     launcher = Launcher(tmp_path / "area", cache=tmp_path / "cache")
@@ -416,7 +428,4 @@ def test_with_the_real_programs(manager: EnvManager, project: Path, tmp_path: Pa
 
 def _pyenv_has_this_python() -> bool:
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    return (
-        shutil.which("pyenv") is not None
-        and (root / "versions" / ".".join(map(str, sys.version_info[:3]))).exists()
-    )
+    return shutil.which("pyenv") is not None and (root / "versions" / PYTHON).exists()

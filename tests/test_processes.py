@@ -42,6 +42,13 @@ def alive(tmp_path: Path) -> Queue[str]:
     return written
 
 
+def test_both_outputs_in_one_file(tmp_path: Path) -> None:
+    command = [SHELL, "-c", "echo one; echo two >&2; echo three"]
+    out = tmp_path / "out"
+    Processes().run(command, cwd=tmp_path, env={}, stdout=out, stderr=None, timeout=PATIENCE)
+    assert out.read_text() == "one\ntwo\nthree\n"
+
+
 @pytest.mark.parametrize(
     ("script", "exit_code"), [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", -15), ("kill -KILL $$", -9)]
 )
