@@ -13,6 +13,19 @@ CHECKS = ("launches", "params", "metrics", "artifacts", "models")
 
 
 @dataclass(frozen=True)
+class CodePart:
+    """Code to paste.
+
+    Attributes:
+        title: where it goes, in a few words.
+        text: the code itself.
+    """
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing that is logged wrong, about one param, metric, artifact, model or launch.
 
@@ -25,6 +38,8 @@ class Finding:
         place: file and line, such as `MLproject:6`, relative to the project.
         run: which run of several, empty where there is only one.
         detail: longer text to show as it is, such as the end of a launch's output.
+        code: what the fix needs, to be pasted: parts with a line of introduction each. Findings of one rule
+            that need the same part show it once.
         severity: set by the policy; a rule's own severity unless the settings say otherwise.
     """
 
@@ -37,6 +52,7 @@ class Finding:
     place: str | None = None
     run: str = ""
     detail: str = ""
+    code: tuple[CodePart, ...] = ()
     severity: Severity = "error"
 
 

@@ -1,12 +1,22 @@
-"""What a launch did to the files it was given: which it changed, and which it logged without writing them."""
+"""What a launch did to the files it was given: which it changed, which it logged without writing them,
+and which models it wrote without logging them."""
 
 from __future__ import annotations
 
 import filecmp
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+from pytest_mlflow_check.reading.formats import sniff
+from pytest_mlflow_check.reading.pickles import held
+from pytest_mlflow_check.records import SavedFile
+from pytest_mlflow_check.workspace import SKIPPED
+
+_PASSING = re.compile(r"(^|/)(\.|[^/]*cache|te?mp/|wandb/|[0-9a-f]{32}/output\.pkl$)", re.IGNORECASE)
+"""Hidden files, caches and what is meant to go away; `joblib.Memory` writes `<digest>/output.pkl`."""
 
 Inventory = Mapping[str, tuple[int, int]]
 """Size in bytes and modification time in nanoseconds of each file, by its path below the workspace."""
@@ -59,6 +69,53 @@ def stale_files(
         if old and len(old) < len(found):
             stale[str(Path(directory).relative_to(workspace))] = tuple(old)
     return stale
+
+
+def saved_files(inventory: Inventory, workspace: Path, logged: Iterable[Path]) -> dict[str, SavedFile]:
+    """The serialised objects that the launch wrote and that it didn't log, the newest first.
+
+    Left out are hidden files, caches, what MLflow keeps in the workspace, and models that MLflow saved there.
+
+    Args:
+        inventory: from before the launch.
+        workspace: the copy.
+        logged: every file among the artifacts and in the models. A file of the same name counts as logged
+            too: it was written again after that.
+
+    Returns:
+        by path below the workspace.
+    """
+    known = [*logged]
+    names, sizes = {file.name for file in known}, _by_size(known)
+    found: list[tuple[int, str, SavedFile]] = []
+    for file in _files(workspace):
+        path, (size, time) = file.relative_to(workspace).as_posix(), _state(file)
+        if (
+            inventory.get(path) == (size, time)
+            or _PASSING.search(path)
+            or SKIPPED.intersection(path.split("/"))
+        ):
+            continue
+        format = sniff(file, size)
+        if (
+            format is not None
+            and file.name not in names
+            and not any(_same(file, other) for other in sizes.get(size, ()))
+            and not any((parent / "MLmodel").is_file() for parent in _parents(file, workspace))
+        ):
+            found.append((-time, path, SavedFile(format, held(file, format))))
+    return {path: saved for _, path, saved in sorted(found, key=lambda one: one[:2])}
+
+
+def _by_size(files: Iterable[Path]) -> dict[int, list[Path]]:
+    sizes: dict[int, list[Path]] = {}
+    for file in files:
+        sizes.setdefault(_state(file)[0], []).append(file)
+    return sizes
+
+
+def _parents(file: Path, root: Path) -> list[Path]:
+    return [parent for parent in file.parents if parent.is_relative_to(root)]
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -13,15 +13,30 @@ from typing import Any
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.environment import launch_environment, mlflow_command
-from pytest_mlflow_check.footprint import Inventory, changed_files, stale_files, take_inventory
+from pytest_mlflow_check.footprint import (
+    Inventory,
+    changed_files,
+    saved_files,
+    stale_files,
+    take_inventory,
+)
 from pytest_mlflow_check.interpreter import Interpreter
 from pytest_mlflow_check.observer import observed
 from pytest_mlflow_check.processes import Processes
 from pytest_mlflow_check.project import complete_params, render_command
 from pytest_mlflow_check.prover import provable, prove_models
 from pytest_mlflow_check.reading import read_store
+from pytest_mlflow_check.reading.content import files_below
 from pytest_mlflow_check.reading.observations import read_observations
-from pytest_mlflow_check.records import Launch, Mode, ModelProof, Observation, StoreRecord
+from pytest_mlflow_check.records import (
+    Launch,
+    Mode,
+    ModelProof,
+    Observation,
+    RunRecord,
+    SavedFile,
+    StoreRecord,
+)
 from pytest_mlflow_check.settings import EnvManager
 from pytest_mlflow_check.store import Store, StoreKind, prepare_store
 from pytest_mlflow_check.workspace import enclosing_root, make_workspace
@@ -86,7 +101,7 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         timeout=conditions.timeout,
     )
     record = read_store(store)
-    footprint = _footprint(inventory, copy, root, directory, read_observations(calls))
+    footprint = _footprint(inventory, copy, root, directory, read_observations(calls), record.runs)
     models, proofs = provable(record)
     with _out_of_reach(copy, record) as away:
         proofs += prove_models(
@@ -138,6 +153,7 @@ def read_launch(area: Path) -> Launch:
         observed=summary["observed"],
         changed=tuple(summary["changed"]),
         stale={directory: tuple(files) for directory, files in summary["stale"].items()},
+        saved={path: SavedFile(**file) for path, file in summary["saved"].items()},
         proofs={proof["uri"]: ModelProof.from_json(proof) for proof in summary["proofs"]},
     )
 
@@ -175,7 +191,12 @@ def _with_module(proof: ModelProof, workspace: Path, directory: str) -> ModelPro
 
 
 def _footprint(
-    inventory: Inventory, copy: Path, root: Path, directory: Path, calls: Sequence[Observation]
+    inventory: Inventory,
+    copy: Path,
+    root: Path,
+    directory: Path,
+    calls: Sequence[Observation],
+    runs: Sequence[RunRecord],
 ) -> dict[str, Any]:
     """What the launch did to its files, with paths relative to the project."""
 
@@ -184,9 +205,15 @@ def _footprint(
 
     logged = [call.value for call in calls if call.what == "log_artifacts" and call.value]
     stale = stale_files(inventory, copy, (os.path.join(directory, path) for path in logged))
+    kept = [artifact.file for run in runs for artifact in run.artifacts.values()]
+    for run in runs:
+        for model in run.models.values():
+            kept += files_below(model.path).values()
+    saved = saved_files(inventory, copy, kept)
     return {
         "changed": [from_project(path) for path in changed_files(inventory, copy, root)],
         "stale": {from_project(path): [*map(from_project, files)] for path, files in stale.items()},
+        "saved": {from_project(path): vars(file) for path, file in saved.items()},
     }
 
 

@@ -264,6 +264,20 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class SavedFile:
+    """A serialised object that a launch wrote into its workspace and logged nowhere.
+
+    Attributes:
+        format: as `Artifact.format`.
+        holds: the class of the object, such as `sklearn.svm._classes.SVC`, or the function that makes it
+            again; empty where it is plain data; None where its format doesn't tell.
+    """
+
+    format: str
+    holds: str | None = None
+
+
+@dataclass(frozen=True)
 class Launch:
     """One case started in one mode.
 
@@ -285,6 +299,8 @@ class Launch:
         changed: files of the project that the launch changed or deleted, relative to the project.
         stale: by directory logged whole, the files in it that the launch didn't write while it wrote others;
             all relative to the project.
+        saved: serialised objects that the launch wrote and logged nowhere, by path relative to the project,
+            the newest first.
     """
 
     mode: Mode
@@ -305,6 +321,7 @@ class Launch:
     observed: bool = False
     changed: tuple[str, ...] = ()
     stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    saved: Mapping[str, SavedFile] = field(default_factory=dict)
 
     def as_original(self, text: str) -> str:
         """A text with the places of the copy in it turned into those of the user's own files."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders import artifact, compare, compare_runs, launch, model, quick, run, slugs, written
+from builders import HOME, artifact, compare, compare_runs, launch, model, quick, run, slugs, written
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.checks.artifacts import check_artifacts
+from pytest_mlflow_check.checks.wrappers import parts
 from pytest_mlflow_check.findings import Finding
+from pytest_mlflow_check.records import Observation
 
 
 def test_equal_paths_are_fine_whatever_their_sizes() -> None:
@@ -82,13 +85,47 @@ def test_a_serialised_object_in_a_run_without_a_model_should_be_one() -> None:
         subject="out/model_pickle",
         why="The run logs no model, but this file holds a serialised object. An artifact has no flavor, no "
         "signature and no requirements, and can't be registered.",
-        fix="log it with its flavor (mlflow.sklearn.log_model, …), or wrap it in a "
-        "mlflow.pyfunc.PythonModel and use mlflow.pyfunc.log_model",
+        fix="log the object with its own flavor, for a scikit-learn model  mlflow.sklearn.log_model(model, "
+        '"model_pickle"), or the file with the wrapper below',
         fluent="pickle, 20 bytes",
         mlflow_run="pickle, 20 bytes",
+        code=parts(
+            "out/model_pickle",
+            "pickle",
+            where="and log the file with it, inside the run",
+            taken="out/model_pickle",
+            note="the path of the file on disk",
+        ),
     )
     (finding,) = check_artifacts(compare(launch("fluent", record)))
     assert (finding.fluent, finding.mlflow_run) == ("pickle, 20 bytes", None)
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "note"),
+    [
+        (Observation("log_artifact", "m/a.pkl", "out/a.pkl"), "out/a.pkl", ""),
+        (Observation("log_artifact", "m/a.pkl", "/copy/out/a.pkl"), "../out/a.pkl", ""),
+        (Observation("log_artifact", "m/a.pkl", "/tmp/x/a.pkl"), "/tmp/x/a.pkl", "  # <- as t.py:3 has it"),
+        (Observation("log_artifacts", "m", "out"), "out/a.pkl", ""),
+        (Observation("log_artifacts", "", "out"), "out/m/a.pkl", ""),
+        (Observation("log_artifacts", "", "."), "m/a.pkl", ""),
+        (
+            Observation("log_artifact", "m/other.pkl", "out/a.pkl"),
+            "m/a.pkl",
+            "  # <- the path of the file on disk",
+        ),
+    ],
+)
+def test_the_wrapper_takes_the_path_that_the_code_logs(call: Observation, path: str, note: str) -> None:
+    record = run(artifacts=[artifact("m/a.pkl", format="joblib")])
+    seen = launch("fluent", record, observations=[replace(call, place="t.py:3")], workspace=HOME.parent)
+    (finding,) = check_artifacts(compare(seen))
+    wrapper, log = finding.code
+    assert wrapper.title == "save this as joblib_wrapper.py in the project's directory"
+    assert f'    artifacts={{"model": "{path}"}},{note}\n' in log.text
+    where = ", where t.py:3 logs it now" if finding.place else ""
+    assert log.title == f"and log the file with it, inside the run{where}"
 
 
 def test_a_pickle_beside_a_logged_model_is_fine() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from pathlib import Path
 
 import pytest
 
-from pytest_mlflow_check.footprint import changed_files, stale_files, take_inventory
+from pytest_mlflow_check.footprint import changed_files, saved_files, stale_files, take_inventory
+from pytest_mlflow_check.records import SavedFile
 
 
 @pytest.fixture
@@ -68,3 +70,65 @@ def test_a_directory_outside_the_workspace_is_passed_over(copy: Path, tmp_path: 
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/a").write_text("")
     assert stale_files({}, copy, [str(tmp_path / "elsewhere")]) == {}
+
+
+PICKLE = pickle.dumps({"a": 1})
+
+
+def save(directory: Path, path: str, *, time: int = 1, content: bytes = PICKLE) -> Path:
+    """A file with a time of its own, in seconds."""
+    file = directory / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    os.utime(file, (time, time))
+    return file
+
+
+def test_what_was_saved_and_not_logged_the_newest_first(copy: Path) -> None:
+    save(copy, "given.pkl")
+    save(copy, "again.pkl")
+    before = take_inventory(copy)
+    save(copy, "out/old.pkl", time=2)
+    save(copy, "out/new.pkl", time=4)
+    save(copy, "again.pkl", time=3)
+    save(copy, "out/notes.txt", content=b"text")
+    saved = saved_files(before, copy, [])
+    assert [*saved] == ["out/new.pkl", "again.pkl", "out/old.pkl"]
+    assert saved["out/new.pkl"] == SavedFile("pickle", "")
+
+
+def test_what_is_logged_isnt_only_saved(copy: Path, tmp_path: Path) -> None:
+    save(copy, "a/same-content.pkl")
+    save(copy, "a/best.pkl", content=pickle.dumps("best"))
+    save(copy, "a/last.pkl", content=pickle.dumps("last"))
+    logged = [save(tmp_path, "store/model.pkl"), save(tmp_path, "store/best.pkl", content=b"earlier")]
+    assert [*saved_files({}, copy, logged)] == ["a/last.pkl"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".hidden/a.pkl",
+        "out/.a.pkl",
+        "__pycache__/a.pkl",
+        "data_cache/a.pkl",
+        ".cache/a.pkl",
+        "Cache/a.pkl",
+        "tmp/a.pkl",
+        "temp/deep/a.pkl",
+        "wandb/run/a.pkl",
+        "memory/joblib/train/load/0123456789abcdef0123456789abcdef/output.pkl",
+        "mlruns/0/a.pkl",
+        "venv/a.pkl",
+    ],
+)
+def test_what_is_kept_for_a_while_isnt_saved(path: str, copy: Path) -> None:
+    save(copy, path)
+    assert saved_files({}, copy, []) == {}
+
+
+def test_a_model_that_mlflow_saved_isnt_a_mere_file(copy: Path) -> None:
+    save(copy, "saved/data/model.pkl")
+    save(copy, "saved/MLmodel", content=b"flavors: {}")
+    save(copy, "template/model.pkl")
+    assert [*saved_files({}, copy, [])] == ["template/model.pkl"]

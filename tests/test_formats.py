@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.reading.formats import sniff
+from pytest_mlflow_check.reading.pickles import held
 
 XGBOOST_UBJSON = (
     b"{L\0\0\0\0\0\0\0\x07learner{L\0\0\0\0\0\0\0\x0aattributes{}}"
@@ -209,9 +210,88 @@ def test_json_in_general_is_no_model(value: object, tmp_path: Path) -> None:
 def test_joblibs_own_files_are_known(tmp_path: Path) -> None:
     joblib = pytest.importorskip("joblib")
     values = {"array": np.arange(10_000), "name": "model"}
-    for compress, expected in ((0, "pickle"), (3, "joblib"), (("gzip", 3), "joblib")):
+    for compress, expected in ((0, "joblib"), (3, "joblib"), (("gzip", 3), "joblib")):
         joblib.dump(values, tmp_path / "m", compress=compress)
         assert sniff(tmp_path / "m", (tmp_path / "m").stat().st_size) == expected
+    # Without arrays it is a pickle like any other.
+    joblib.dump({"name": "model"}, tmp_path / "m")
+    assert sniff(tmp_path / "m", (tmp_path / "m").stat().st_size) == "pickle"
+
+
+def archive(**members: bytes) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as written:
+        for name, member in members.items():
+            written.writestr(name.replace("__", "/").replace("_", "."), member)
+    return content.getvalue()
+
+
+TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        # As net.state_dict() and a checkpoint begin, a whole network, and a tensor on its own.
+        (
+            archive(archive__data_pkl=b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01" + TENSOR),
+            "torch weights",
+        ),
+        (archive(archive__data_pkl=b"\x80\x02}q\x00(X\x05\x00\x00\x00epochK\x03" + TENSOR), "torch weights"),
+        (archive(archive__data_pkl=b"\x80\x02ctorch.nn.modules.linear\nLinear\nq\x00)"), "torch"),
+        (archive(archive__data_pkl=b"\x80\x02}q\x00ctorch.nn.modules.linear\nLinear\n" + TENSOR), "torch"),
+        (archive(archive__data_pkl=b"\x80\x02" + TENSOR), "torch"),
+        (archive(schema_json=b'{"__class__": "SVC", "_skops_version": "0.13.0"}'), "skops"),
+        (archive(schema_json=b'{"title": "a table"}'), None),
+    ],
+)
+def test_archives_are_told_by_what_is_in_them(content: bytes, expected: str | None, tmp_path: Path) -> None:
+    assert sniffed(content, tmp_path) == expected
+
+
+class Own:
+    """A class of the user's."""
+
+
+def count() -> None:
+    """A function of the user's."""
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": [1, 2.0, "text"]}, ""),
+        ({"array": np.arange(3), "path": Path("x")}, ""),
+        (Own(), f"{__name__}.Own"),
+        ([{"a": np.arange(3)}, Own()], f"{__name__}.Own"),
+        (count, f"{__name__}.count"),
+    ],
+    ids=["data", "arrays", "object", "object-within", "function"],
+)
+def test_what_a_pickle_holds(value: object, expected: str, protocol: int, tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(pickle.dumps(value, protocol))
+    assert held(tmp_path / "m", "pickle") == expected
+    (tmp_path / "z").write_bytes(zlib.compress(pickle.dumps(value, protocol)))
+    assert held(tmp_path / "z", "joblib") == expected
+
+
+def test_what_cloudpickle_makes_of_functions_and_models(tmp_path: Path) -> None:
+    cloudpickle = pytest.importorskip("cloudpickle")
+    (tmp_path / "m").write_bytes(cloudpickle.dumps(lambda: 1))
+    assert held(tmp_path / "m", "pickle") == "cloudpickle.cloudpickle._make_function"
+    model = pytest.importorskip("sklearn.linear_model").LinearRegression().fit([[0], [1]], [0, 1])
+    for dump in (cloudpickle.dump, pickle.dump, pytest.importorskip("joblib").dump):
+        with (tmp_path / "m").open("wb") as file:
+            dump(model, file)
+        assert held(tmp_path / "m", "joblib") == "sklearn.linear_model._base.LinearRegression"
+
+
+def test_what_other_files_hold_isnt_told(tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(b"CBM1")
+    assert held(tmp_path / "m", "catboost") is None
+    assert held(tmp_path / "m", "torch") is None
+    assert held(tmp_path / "none", "pickle") is None
 
 
 def test_what_cant_be_opened_has_no_format(tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept, matches_any
 from pytest_mlflow_check.checks.pairing import RunPair
-from pytest_mlflow_check.checks.places import place_of_artifact
-from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Artifact, RunRecord
+from pytest_mlflow_check.checks.places import call_of_artifact, place_of_artifact
+from pytest_mlflow_check.checks.saved import known_by_path, saved_only
+from pytest_mlflow_check.checks.wrappers import fix, parts
+from pytest_mlflow_check.findings import CodePart, Finding
+from pytest_mlflow_check.records import Artifact, Launch, RunRecord
 
 
 def check_artifacts(comparison: Comparison) -> list[Finding]:
@@ -19,6 +22,9 @@ def check_artifacts(comparison: Comparison) -> list[Finding]:
         findings += _models_among(comparison, pair)
         if pair.both:
             findings += _compare(comparison, pair, *pair.both)
+    findings += known_by_path(comparison)
+    if not any(finding.rule == "model-as-artifact" for finding in findings):
+        findings += saved_only(comparison)
     findings += _stale(comparison)
     return findings
 
@@ -59,11 +65,13 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     if any(run.models for _, run in pair.sides):
         return
     found: dict[str, dict[str, str]] = {}
+    formats: dict[str, str] = {}
     for mode, run in pair.sides:
         for path in kept(run.artifacts, comparison.settings.ignore.artifacts):
             artifact = run.artifacts[path]
             if artifact.format is not None:
                 found.setdefault(path, {})[mode] = _described(artifact)
+                formats.setdefault(path, artifact.format)
     for path, sides in found.items():
         yield Finding(
             rule="model-as-artifact",
@@ -74,9 +82,37 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             run=pair.label,
             why="The run logs no model, but this file holds a serialised object. An artifact has no flavor, "
             "no signature and no requirements, and can't be registered.",
-            fix="log it with its flavor (mlflow.sklearn.log_model, …), or wrap it in a "
-            "mlflow.pyfunc.PythonModel and use mlflow.pyfunc.log_model",
+            fix=fix(path, formats[path], taken=path),
+            code=_code(comparison, pair, path, formats[path]),
         )
+
+
+def _code(comparison: Comparison, pair: RunPair, path: str, format: str) -> tuple[CodePart, ...]:
+    """The wrapper for an artifact, with the file's path as the code that logged it has it."""
+    call = call_of_artifact(comparison, pair, path)
+    note = ""
+    if call is None or call.value is None:
+        local, note = path, "the path of the file on disk"
+    else:
+        below = os.path.relpath(path, call.key or ".") if call.what == "log_artifacts" else "."
+        local = os.path.normpath(os.path.join(call.value, below))
+        local = next(
+            (inside for launch in comparison.launches.values() if (inside := _inside(local, launch))), local
+        )
+        if os.path.isabs(local):
+            note = f"as {call.place} has it"
+    line = call.place if call else None
+    where = "and log the file with it, inside the run" + (f", where {line} logs it now" if line else "")
+    return parts(local, format, where=where, taken=path, note=note)
+
+
+def _inside(path: str, launch: Launch) -> str | None:
+    """A path in a launch's copy relative to the project; None for one outside."""
+    if not os.path.isabs(path):
+        return path
+    if launch.workspace is not None and Path(path).is_relative_to(launch.workspace):
+        return os.path.relpath(path, launch.directory)
+    return None
 
 
 def _compare(

@@ -62,12 +62,19 @@ def place_of_start(comparison: Comparison, run: RunRecord) -> str | None:
     return None
 
 
+def call_of_artifact(comparison: Comparison, pair: RunPair, path: str) -> Observation | None:
+    """The call that logged an artifact, by itself or with the nearest directory above it."""
+    parents = [str(parent) for parent in PurePosixPath(path).parents]
+    above = [("log_artifacts", "" if parent == "." else parent) for parent in parents]
+    for kind, key in [("log_artifact", path), *above]:
+        for mode, run in pair.sides:
+            for call in calls(comparison, [kind], run=run, mode=mode):
+                if call.place and call.key == key:
+                    return call
+    return None
+
+
 def place_of_artifact(comparison: Comparison, pair: RunPair, path: str) -> str | None:
     """The line that logged an artifact, by itself or with the nearest directory above it."""
-    if single := place_of(comparison, pair, ["log_artifact"], path):
-        return single
-    parents = [str(parent) for parent in PurePosixPath(path).parents]
-    for parent in ("" if each == "." else each for each in parents):
-        if place := place_of(comparison, pair, ["log_artifacts"], parent):
-            return place
-    return None
+    call = call_of_artifact(comparison, pair, path)
+    return call.place if call else None

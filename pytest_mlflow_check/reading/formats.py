@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_mlflow_check.reading.onnx import is_onnx
+from pytest_mlflow_check.reading.pickles import first_object, torch_pickle
 
 _HEAD_SIZE = 1024
 _TAIL_SIZE = 4096
+_START_SIZE = 1 << 20
 # Protocols 4 and 5 open with a frame; what 2 and 3 open with in practice is a global, container or text.
 _PICKLE_START = re.compile(rb"\x80(?:[\x04\x05]\x95|[\x02\x03][c(}\]X])")
 # The magic number that `torch.save` pickled before it wrote zip files (up to PyTorch 1.5).
 _TORCH_LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+_DICTIONARIES = (b"\x80\x02}", b"\x80\x02ccollections\nOrderedDict\n")
 _KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 _LIGHTGBM_START = re.compile(rb"tree\n(version=v\d+\n)?num_class=\d+\n")
 # XGBoost writes keys in order. `Booster.save_config()` gives the same two keys, and no attributes.
@@ -64,6 +67,27 @@ def _is_torch(sample: _Sample) -> bool:
     return any(name.endswith("/data.pkl") for name in _zip_members(sample))
 
 
+def _is_torch_weights(sample: _Sample) -> bool:
+    """Tensors by name, without the network they belong to: what `torch.save(net.state_dict(), …)` writes."""
+    try:
+        if not _is_torch(sample):
+            return False
+        content = torch_pickle(sample.file)
+        return content.startswith(_DICTIONARIES) and first_object(content).startswith("torch._utils.")
+    except (OSError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile):
+        return False
+
+
+def _is_skops(sample: _Sample) -> bool:
+    if "schema.json" not in _zip_members(sample):
+        return False
+    try:
+        with zipfile.ZipFile(sample.file) as archive:
+            return b'"_skops_version"' in archive.read("schema.json")
+    except (OSError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile):
+        return False
+
+
 def _is_keras(sample: _Sample) -> bool:
     return _zip_members(sample) >= _KERAS_MEMBERS
 
@@ -82,7 +106,11 @@ def _is_safetensors(sample: _Sample) -> bool:
 
 
 def _is_joblib(sample: _Sample) -> bool:
-    # 47 lets zlib tell its own header and gzip's apart. Uncompressed joblib files are pickles.
+    if _is_pickle(sample):
+        # Uncompressed, with arrays between the parts of the pickle, which only joblib can load.
+        with sample.file.open("rb") as content:
+            return b"NumpyArrayWrapper" in content.read(_START_SIZE)
+    # 47 lets zlib tell its own header and gzip's apart.
     try:
         start = zlib.decompressobj(wbits=47).decompress(sample.head, 3)
     except zlib.error:
@@ -121,14 +149,16 @@ def _zip_members(sample: _Sample) -> set[str]:
         return set()
 
 
-# The first that matches counts: an old PyTorch file starts like a pickle.
+# The first that matches counts: an old PyTorch file starts like a pickle, and so may one of joblib.
 _FORMATS: tuple[tuple[str, Callable[[_Sample], bool]], ...] = (
+    ("torch weights", _is_torch_weights),
     ("torch", _is_torch),
     ("keras", _is_keras),
+    ("skops", _is_skops),
+    ("joblib", _is_joblib),
     ("pickle", _is_pickle),
     ("hdf5", _is_hdf5),
     ("safetensors", _is_safetensors),
-    ("joblib", _is_joblib),
     ("lightgbm", _is_lightgbm),
     ("catboost", _is_catboost),
     ("xgboost", _is_xgboost),

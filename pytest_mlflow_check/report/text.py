@@ -52,6 +52,18 @@ def _render_group(slug: str, findings: Sequence[Finding]) -> str:
         lines += _wrap(fix, first="fix: ")
     if len(fixes) > _MOST_TEXTS:
         lines.append(f"{_INDENT}     and so for {len(fixes) - _MOST_TEXTS} more")
+    parts = list(dict.fromkeys(part for finding in findings for part in finding.code))
+    for part in parts[:_MOST_TEXTS]:
+        lines += [
+            "",
+            *_wrap(f"{part.title}:"),
+            "",
+            textwrap.indent(printable(part.text).rstrip(), _INDENT * 2),
+        ]
+    if len(parts) > _MOST_TEXTS:
+        lines += ["", f"{_INDENT}and so for {len(parts) - _MOST_TEXTS} more"]
+    if parts:
+        lines.append("")
     lines.append(f"{_INDENT}more: pytest --mlflow-explain={slug}")
     return "\n".join(lines)
 

@@ -34,21 +34,32 @@ RULES = (
         check="artifacts",
         severity="error",
         title="artifacts: {n} that should be a model",
-        summary="a serialised object is logged as a plain artifact, in a run that logs no model",
+        summary="a model is logged as a plain artifact, by its path alone, or only saved as a file",
         explanation=(
             "A pickle among the artifacts can be downloaded and nothing more: it has no flavor, no signature "
-            "and no requirements, and the registry doesn't take it. Recognised by content, not by name; a "
-            "pickle beside a logged model is fine."
+            "and no requirements, and the registry doesn't take it. Of a file that only a param or a tag "
+            "names, MLflow has nothing but the path. Recognised by content, not by name; a pickle beside a "
+            "logged model is fine. A file that nothing names is found only where no run logs a model, only "
+            "the newest one, and only where it is a model without doubt: not a function or plain data in a "
+            "pickle, not the state of a training, not what lies in hidden or cache directories."
         ),
-        example='pickle.dump(model, open("out/model.pkl", "wb"))\nmlflow.log_artifacts("out")',
+        example=(
+            'pickle.dump(model, open("out/model.pkl", "wb"))\n'
+            'mlflow.log_artifacts("out")                       # or\n'
+            'mlflow.log_param("weights", "out/model.pkl")'
+        ),
         fix=(
-            "Log it with its flavor, or wrap it:\n\n"
+            'Log it with its flavor, such as mlflow.sklearn.log_model(model, "model"), or wrap the file; the '
+            "finding prints the whole wrapper for that very file, such as:\n\n"
+            "# wrapper.py\n"
             "class Wrapper(mlflow.pyfunc.PythonModel):\n"
             "    def load_context(self, context):\n"
             '        self.model = pickle.load(open(context.artifacts["model"], "rb"))\n'
             "    def predict(self, context, model_input, params=None):\n"
-            "        return self.model.predict(model_input)\n\n"
-            'mlflow.pyfunc.log_model(name="model", python_model=Wrapper(), '
+            "        return self.model.predict(model_input)\n"
+            "mlflow.models.set_model(Wrapper())\n\n"
+            "# train.py\n"
+            'mlflow.pyfunc.log_model("model", python_model="wrapper.py", '
             'artifacts={"model": "out/model.pkl"})'
         ),
     ),

@@ -1,0 +1,194 @@
+"""Models that a launch wrote to a file and logged nowhere: known by a path that it logged, or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.places import place_of
+from pytest_mlflow_check.checks.wrappers import fix, parts
+from pytest_mlflow_check.findings import Finding
+from pytest_mlflow_check.records import Launch, Mode, RunRecord, SavedFile
+
+_ALWAYS_MODELS = frozenset(
+    {"torch", "torch weights", "keras", "skops", "onnx", "lightgbm", "xgboost", "catboost", "safetensors"}
+)
+"""Formats that hold little else. Pickles, joblib and HDF5 files hold anything."""
+
+_LIBRARIES = frozenset(
+    {
+        *(
+            "sklearn",
+            "xgboost",
+            "lightgbm",
+            "catboost",
+            "torch",
+            "keras",
+            "tensorflow",
+            "statsmodels",
+            "prophet",
+        ),
+        *("pmdarima", "spacy", "transformers", "sentence_transformers", "gensim", "lifelines", "imblearn"),
+    }
+)
+"""Packages whose pickled objects are models."""
+
+_FUNCTION = "cloudpickle.cloudpickle._make_function"
+
+_PREPARATION = re.compile(r"sklearn\.(preprocessing|feature_extraction|datasets|utils|impute)\b")
+"""What scikit-learn has besides models."""
+
+_MODEL_NAME = re.compile(
+    r"model|weight|checkpoint|ckpt|classifier|regressor|estimator|predictor|network"
+    r"|(^|[-_./])(net|clf|best)([-_./]|$)"
+)
+_OTHER_NAME = re.compile(
+    r"optim|sched|(^|[_/])rng|scaler|label_?enc|one_?hot|vectori|token|vocab|cache|split|result|prediction|history"
+    r"|metric|args|config|trainer_state|(^|[-_./])(train|test|val)?_?(raw|data|dataset|datasets|processed)([-_./]|$)"
+)
+"""What lies beside models: the state of the training, what prepares the data, and data."""
+
+
+def known_by_path(comparison: Comparison) -> Iterator[Finding]:
+    """Files whose path stands in a param or a tag of a run, where its whole tree of runs logs no model."""
+    told: set[str] = set()
+    for pair in comparison.pairs:
+        found: dict[tuple[str, str, str], dict[Mode, SavedFile]] = {}
+        for mode, run in pair.sides:
+            launch = comparison.launches.get(mode)
+            if launch is None or _related_models(launch, run):
+                continue
+            for kind, key, value in _values(run):
+                for path in kept(launch.saved, comparison.settings.ignore.artifacts):
+                    if _names(value, path, launch):
+                        found.setdefault((path, kind, key), {})[mode] = launch.saved[path]
+        for (path, kind, key), sides in found.items():
+            if path in told:
+                continue
+            told.add(path)
+            call = "log_param" if kind == "param" else "set_tag"
+            yield _finding(
+                path,
+                sides,
+                place=place_of(comparison, pair, [call], key),
+                run=pair.label,
+                why=f"The run logs no model, only the path of one: the {kind} {key!r} names this file, which "
+                "was written and isn't logged. A path leads nowhere on another machine, and to another "
+                "model after the next training; nothing can be registered or loaded by it.",
+            )
+
+
+def saved_only(comparison: Comparison) -> Iterator[Finding]:
+    """The newest file that is a model without doubt, where no run of the case logs a model at all.
+
+    One is enough: which of many checkpoints is worth keeping is for the user to say.
+    """
+    launches = comparison.launches
+    if any(run.models for launch in launches.values() for run in launch.runs) or any(
+        call.what == "log_model" for launch in launches.values() for call in launch.observations
+    ):
+        return
+    found: dict[str, list[str]] = {
+        mode: [path for path in _kept(comparison, launch) if _is_model(path, launch.saved[path])]
+        for mode, launch in launches.items()
+    }
+    newest = next((paths[0] for paths in found.values() if paths), None)
+    if newest is None:
+        return
+    sides: dict[Mode, SavedFile] = {}
+    for mode, launch in launches.items():
+        # A name with a date in it is another one in each launch.
+        alike = [path for path in found[mode] if PurePosixPath(path).parent == PurePosixPath(newest).parent]
+        if chosen := next((path for path in [newest, *alike] if path in launch.saved), None):
+            sides[mode] = launch.saved[chosen]
+    more = max(map(len, found.values())) - 1
+    yield _finding(
+        newest,
+        sides,
+        why="The launch wrote this model to a file, and no run logs a model: MLflow knows nothing of it, so "
+        "it can't be found from its run, compared, registered or loaded."
+        + (f" It is the newest of {more + 1} such files." if more else ""),
+    )
+
+
+def _finding(
+    path: str,
+    sides: Mapping[Mode, SavedFile],
+    *,
+    why: str,
+    place: str | None = None,
+    run: str = "",
+) -> Finding:
+    format = next(iter(sides.values())).format
+    shown = {mode: f"{file.format}, not logged" for mode, file in sides.items()}
+    return Finding(
+        rule="model-as-artifact",
+        subject=path,
+        fluent=shown.get("fluent"),
+        mlflow_run=shown.get("mlflow-run"),
+        place=place,
+        run=run,
+        why=why,
+        fix=fix(path, format),
+        code=parts(path, format, where="and log the file with it, inside the run, once it is written"),
+    )
+
+
+def _related_models(launch: Launch, run: RunRecord) -> bool:
+    """Whether a model is logged by the run, by the one it is nested in, or by any nested in that."""
+    runs = {each.run_id: each for each in launch.runs}
+
+    def top(each: RunRecord) -> str:
+        seen = set()
+        while each.parent_id in runs and each.run_id not in seen:
+            seen.add(each.run_id)
+            each = runs[each.parent_id]
+        return each.run_id
+
+    return any(each.models and top(each) == top(run) for each in launch.runs)
+
+
+def _values(run: RunRecord) -> Iterator[tuple[str, str, str]]:
+    for key, value in sorted(run.params.items()):
+        yield "param", key, value
+    for key, value in sorted(run.tags.items()):
+        if not key.startswith("mlflow."):
+            yield "tag", key, value
+
+
+def _names(value: str, path: str, launch: Launch) -> bool:
+    """Whether a value is the path of a file, or the end of it."""
+    # Quoted by `mlflow run`.
+    value = value.strip("'").removeprefix("file://")
+    # A word without a slash or a dot may be anything.
+    if not value or not {"/", "."} & {*value}:
+        return False
+    value = os.path.normpath(value)
+    whole = os.path.normpath(os.path.join(launch.directory, path))
+    if value in (path, whole) or launch.as_original(whole) == value:
+        return True
+    # A part of it: from the directory of the training on, or with a prefix of another machine's.
+    return whole.endswith(f"/{value}") or ("/" in path and value.endswith(f"/{path}"))
+
+
+def _kept(comparison: Comparison, launch: Launch) -> list[str]:
+    """The saved files that aren't ignored, in their own order."""
+    left = {*kept(launch.saved, comparison.settings.ignore.artifacts)}
+    return [path for path in launch.saved if path in left]
+
+
+def _is_model(path: str, file: SavedFile) -> bool:
+    """Whether a file that nothing names is a model without doubt."""
+    name = path.lower()
+    holds = file.holds or ""
+    if _OTHER_NAME.search(name) or _PREPARATION.match(holds):
+        return False
+    if holds == _FUNCTION or (file.format == "torch" and holds.startswith("torch._utils.")):
+        # Code, and a tensor on its own: models only where somebody says so.
+        return False
+    if file.format in _ALWAYS_MODELS and file.holds != "":
+        return True
+    return holds.partition(".")[0] in _LIBRARIES or _MODEL_NAME.search(name) is not None
