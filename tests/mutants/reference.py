@@ -135,6 +135,17 @@ COMPARED = (
         (iterate(LOG_MODEL, '        mlflow.log_artifacts(cfg_model_dir, "model_dir")  # <- here\n'),),
         expected=(artifacts("model-as-artifact", "model_dir/model_pickle", ITERATE),),
     ),
+    Mutant(
+        "reference-model-by-its-path",
+        BASE,
+        (
+            iterate(
+                LOG_MODEL,
+                '        mlflow.log_param("model", Path(cfg_model_dir, "model_pickle"))  # <- here\n',
+            ),
+        ),
+        expected=(artifacts("model-as-artifact", "model_dir/model_pickle", ITERATE),),
+    ),
 )
 
 MODELS = (
@@ -216,6 +227,8 @@ MODELS = (
 
 CORRECT = (
     Mutant("reference-correct", BASE),
+    # A function is code: nobody says that it is a model.
+    Mutant("reference-function-in-a-file", BASE, (iterate(LOG_MODEL, ""),)),
     Mutant(
         "reference-module-given-along",
         BASE,

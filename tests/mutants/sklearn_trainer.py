@@ -159,6 +159,35 @@ MISTAKES = (
         launch="fluent",
     ),
     Mutant(
+        "sklearn-model-by-a-path-in-a-tag",
+        BASE,
+        (
+            train(IMPORT, "import argparse\nfrom pathlib import Path\n\nimport joblib\nimport mlflow\n"),
+            train(
+                LOG_MODEL,
+                '    Path("out/best").mkdir(parents=True)\n'
+                '    joblib.dump(model, "out/best/clf.bin")\n'
+                '    mlflow.set_tag("best", Path("out/best/clf.bin").absolute())  # <- here\n',
+            ),
+        ),
+        # The absolute path is another one in each launch.
+        launch="fluent",
+        expected=(artifacts("model-as-artifact", "out/best/clf.bin", TRAIN),),
+    ),
+    Mutant(
+        "sklearn-model-only-in-a-file",
+        BASE,
+        (
+            train(IMPORT, "import argparse\n\nimport joblib\nimport mlflow\n"),
+            train(
+                LOG_MODEL,
+                '    joblib.dump({"accuracy": model.score(x, y)}, "results.joblib")\n'
+                '    joblib.dump(model, "clf.joblib")\n',
+            ),
+        ),
+        expected=(artifacts("model-as-artifact", "clf.joblib"),),
+    ),
+    Mutant(
         "sklearn-model-without-signature",
         BASE,
         (train("signature=infer_signature(x, model.predict(x)), ", ""),),
@@ -196,6 +225,26 @@ CORRECT = (
         ),
     ),
     Mutant("sklearn-autologging", BASE, (train(MADE, AUTOLOG),)),
+    Mutant(
+        "sklearn-path-beside-the-model",
+        BASE,
+        (
+            train(IMPORT, "import argparse\n\nimport joblib\nimport mlflow\n"),
+            train(
+                LOG_MODEL,
+                f'{LOG_MODEL}    joblib.dump(model, "latest.joblib")\n'
+                '    mlflow.log_param("latest", "latest.joblib")\n',
+            ),
+        ),
+    ),
+    Mutant(
+        "sklearn-results-in-a-pickle",
+        BASE,
+        (
+            train(IMPORT, "import argparse\n\nimport joblib\nimport mlflow\n"),
+            train(LOG_MODEL, '    joblib.dump({"accuracy": model.predict(x)}, "results.pkl")\n'),
+        ),
+    ),
     Mutant(
         "sklearn-scaler-beside-the-model",
         BASE,
