@@ -103,7 +103,9 @@ def saved_files(inventory: Inventory, workspace: Path, logged: Iterable[Path]) -
             and not any(_same(file, other) for other in sizes.get(size, ()))
             and not any((parent / "MLmodel").is_file() for parent in _parents(file, workspace))
         ):
-            found.append((-time, path, SavedFile(format, held(file, format))))
+            what = held(file, format)
+            saved = SavedFile(format, what.object, what.of_script) if what else SavedFile(format)
+            found.append((-time, path, saved))
     return {path: saved for _, path, saved in sorted(found, key=lambda one: one[:2])}
 
 

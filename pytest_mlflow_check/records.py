@@ -54,12 +54,17 @@ class Artifact:
         size: bytes.
         format: `pickle`, … where the content is that of a serialised object, else None.
         file: where the file lies now.
+        holds: the class of the object, such as `sklearn.svm._classes.SVC`, or the function that makes it
+            again; empty where it is plain data; None where its format doesn't tell.
+        of_script: the class or function of the started script that the file refers to as `__main__`'s.
     """
 
     path: str
     size: int
     format: str | None
     file: Path
+    holds: str | None = None
+    of_script: str = ""
 
     def digest(self) -> str:
         """SHA-256 of the content, in hex; read from disk each time it is asked for."""
@@ -268,13 +273,12 @@ class SavedFile:
     """A serialised object that a launch wrote into its workspace and logged nowhere.
 
     Attributes:
-        format: as `Artifact.format`.
-        holds: the class of the object, such as `sklearn.svm._classes.SVC`, or the function that makes it
-            again; empty where it is plain data; None where its format doesn't tell.
+        format, holds, of_script: as in `Artifact`.
     """
 
     format: str
     holds: str | None = None
+    of_script: str = ""
 
 
 @dataclass(frozen=True)

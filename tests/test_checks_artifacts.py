@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.checks.artifacts import check_artifacts
-from pytest_mlflow_check.checks.wrappers import parts
+from pytest_mlflow_check.checks.wrappers import ModelFile, parts
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Observation
 
@@ -90,11 +90,10 @@ def test_a_serialised_object_in_a_run_without_a_model_should_be_one() -> None:
         fluent="pickle, 20 bytes",
         mlflow_run="pickle, 20 bytes",
         code=parts(
-            "out/model_pickle",
-            "pickle",
-            where="and log the file with it, inside the run",
-            taken="out/model_pickle",
-            note="the path of the file on disk",
+            ModelFile(
+                "out/model_pickle", "pickle", taken="out/model_pickle", note="the path of the file on disk"
+            ),
+            "and log the file with it, inside the run",
         ),
     )
     (finding,) = check_artifacts(compare(launch("fluent", record)))

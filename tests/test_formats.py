@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import pickle
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.reading.formats import sniff
-from pytest_mlflow_check.reading.pickles import held
+from pytest_mlflow_check.reading.pickles import Held, held
 
 XGBOOST_UBJSON = (
     b"{L\0\0\0\0\0\0\0\x07learner{L\0\0\0\0\0\0\0\x0aattributes{}}"
@@ -271,20 +272,28 @@ def count() -> None:
 )
 def test_what_a_pickle_holds(value: object, expected: str, protocol: int, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(pickle.dumps(value, protocol))
-    assert held(tmp_path / "m", "pickle") == expected
+    assert held(tmp_path / "m", "pickle") == Held(expected, "")
     (tmp_path / "z").write_bytes(zlib.compress(pickle.dumps(value, protocol)))
-    assert held(tmp_path / "z", "joblib") == expected
+    assert held(tmp_path / "z", "joblib") == Held(expected, "")
 
 
 def test_what_cloudpickle_makes_of_functions_and_models(tmp_path: Path) -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
     (tmp_path / "m").write_bytes(cloudpickle.dumps(lambda: 1))
-    assert held(tmp_path / "m", "pickle") == "cloudpickle.cloudpickle._make_function"
+    assert held(tmp_path / "m", "pickle") == Held("cloudpickle.cloudpickle._make_function", "")
     model = pytest.importorskip("sklearn.linear_model").LinearRegression().fit([[0], [1]], [0, 1])
     for dump in (cloudpickle.dump, pickle.dump, pytest.importorskip("joblib").dump):
         with (tmp_path / "m").open("wb") as file:
             dump(model, file)
-        assert held(tmp_path / "m", "joblib") == "sklearn.linear_model._base.LinearRegression"
+        assert held(tmp_path / "m", "joblib") == Held("sklearn.linear_model._base.LinearRegression", "")
+
+
+def test_classes_of_the_script_itself_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Own, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "Own", Own, raising=False)
+    for protocol in (2, 4):
+        (tmp_path / "m").write_bytes(pickle.dumps({"array": np.arange(3), "a": Own()}, protocol))
+        assert held(tmp_path / "m", "pickle") == Held("__main__.Own", "Own")
 
 
 def test_what_other_files_hold_isnt_told(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from mutants.mutant import Edit, Mutant
 from mutants.sklearn_trainer import IMPORT, LOG_MODEL
 
-from pytest_mlflow_check.checks.wrappers import FORMATS, fix, logging_call, model_name, wrapper, wrapper_file
+from pytest_mlflow_check.checks.wrappers import FORMATS, ModelFile, fix, logging_call, wrapper, wrapper_file
 from pytest_mlflow_check.reading import formats
 from pytest_mlflow_check.reading.formats import sniff
 
@@ -31,7 +31,7 @@ def test_every_format_has_a_wrapper() -> None:
 @pytest.mark.parametrize("format", sorted(FORMATS))
 def test_wrappers_are_python(format: str) -> None:
     compile(wrapper(format), wrapper_file(format), "exec")
-    call = logging_call("out/model.bin", format)
+    call = logging_call(ModelFile("out/model.bin", format))
     compile(call, "train.py", "exec")
     for line in (wrapper(format) + call).splitlines():
         assert len(line) <= 100
@@ -52,20 +52,20 @@ def test_wrappers_are_python(format: str) -> None:
     ],
 )
 def test_names_that_mlflow_takes(path: str, taken: str, name: str) -> None:
-    assert model_name(path, taken) == name
+    assert ModelFile(path, "pickle", taken=taken).name == name
 
 
 @pytest.mark.parametrize("path", ["a b/ü.pkl", 'say "so".pkl', "back\\slash.pkl", "line\nend.pkl"])
 def test_any_path_is_quoted(path: str) -> None:
     seen: dict[str, Any] = {}
     log = SimpleNamespace(log_model=lambda name, **given: seen.update(given))
-    call = logging_call(path, "pickle", note="as train.py:1 has it")
+    call = logging_call(ModelFile(path, "pickle", note="as train.py:1 has it"))
     exec(call, {"mlflow": SimpleNamespace(pyfunc=log)})
     assert seen["artifacts"] == {"model": path}
 
 
 def test_the_call_for_weights_brings_the_class_along() -> None:
-    assert logging_call("runs/exp/weights/best.pt", "torch weights") == dedent(
+    assert logging_call(ModelFile("runs/exp/weights/best.pt", "torch weights")) == dedent(
         """\
         mlflow.pyfunc.log_model(
             "best",
@@ -79,10 +79,35 @@ def test_the_call_for_weights_brings_the_class_along() -> None:
 
 
 def test_the_flavor_of_a_format_is_named() -> None:
-    assert fix("out/m.onnx", "onnx") == (
+    assert fix(ModelFile("out/m.onnx", "onnx")) == (
         'log the object with its own flavor, for an ONNX model  mlflow.onnx.log_model(model, "m"), or the '
         "file with the wrapper below"
     )
+
+
+def test_a_class_of_the_script_has_to_move() -> None:
+    file = ModelFile("net.pt", "torch", "__main__.Net", "Net")
+    assert fix(file) == (
+        'log the object with its own flavor, for a network  mlflow.pytorch.log_model(model, "net"), or the '
+        "file with the wrapper below; the file knows Net as __main__.Net, of the running script alone: move it "
+        "into a module first"
+    )
+    assert '    code_paths=["net.py"],  # <- the file that Net was moved to\n' in logging_call(file)
+
+
+@pytest.mark.parametrize(
+    ("holds", "line"),
+    [
+        ("nets.small.Net", '    # code_paths=["nets.py"],  # if nets is a module of your own\n'),
+        ("sklearn.svm._classes.SVC", ""),
+        ("cloudpickle.cloudpickle._make_function", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_module_of_ones_own_goes_along(holds: str | None, line: str) -> None:
+    call = logging_call(ModelFile("net.pkl", "pickle", holds))
+    assert [one for one in call.splitlines(keepends=True) if "code_paths" in one] == ([line] if line else [])
 
 
 # Real files, loaded and used

@@ -10,8 +10,8 @@ from pytest_mlflow_check.checks.comparison import Comparison, kept, matches_any
 from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.places import call_of_artifact, place_of_artifact
 from pytest_mlflow_check.checks.saved import known_by_path, saved_only
-from pytest_mlflow_check.checks.wrappers import fix, parts
-from pytest_mlflow_check.findings import CodePart, Finding
+from pytest_mlflow_check.checks.wrappers import ModelFile, fix, parts
+from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Artifact, Launch, RunRecord
 
 
@@ -65,14 +65,15 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     if any(run.models for _, run in pair.sides):
         return
     found: dict[str, dict[str, str]] = {}
-    formats: dict[str, str] = {}
+    first: dict[str, Artifact] = {}
     for mode, run in pair.sides:
         for path in kept(run.artifacts, comparison.settings.ignore.artifacts):
             artifact = run.artifacts[path]
             if artifact.format is not None:
                 found.setdefault(path, {})[mode] = _described(artifact)
-                formats.setdefault(path, artifact.format)
+                first.setdefault(path, artifact)
     for path, sides in found.items():
+        model, where = _model(comparison, pair, first[path])
         yield Finding(
             rule="model-as-artifact",
             subject=path,
@@ -82,13 +83,14 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             run=pair.label,
             why="The run logs no model, but this file holds a serialised object. An artifact has no flavor, "
             "no signature and no requirements, and can't be registered.",
-            fix=fix(path, formats[path], taken=path),
-            code=_code(comparison, pair, path, formats[path]),
+            fix=fix(model),
+            code=parts(model, where),
         )
 
 
-def _code(comparison: Comparison, pair: RunPair, path: str, format: str) -> tuple[CodePart, ...]:
-    """The wrapper for an artifact, with the file's path as the code that logged it has it."""
+def _model(comparison: Comparison, pair: RunPair, artifact: Artifact) -> tuple[ModelFile, str]:
+    """An artifact as the file that the code logged, and where it did so, for the wrapper."""
+    path = artifact.path
     call = call_of_artifact(comparison, pair, path)
     note = ""
     if call is None or call.value is None:
@@ -101,9 +103,11 @@ def _code(comparison: Comparison, pair: RunPair, path: str, format: str) -> tupl
         )
         if os.path.isabs(local):
             note = f"as {call.place} has it"
-    line = call.place if call else None
-    where = "and log the file with it, inside the run" + (f", where {line} logs it now" if line else "")
-    return parts(local, format, where=where, taken=path, note=note)
+    where = "and log the file with it, inside the run"
+    if call:
+        where += f", where {call.place} logs it now"
+    format = artifact.format or "pickle"
+    return ModelFile(local, format, artifact.holds, artifact.of_script, taken=path, note=note), where
 
 
 def _inside(path: str, launch: Launch) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept
 from pytest_mlflow_check.checks.places import place_of
-from pytest_mlflow_check.checks.wrappers import fix, parts
+from pytest_mlflow_check.checks.wrappers import LIBRARIES, ModelFile, fix, parts
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Launch, Mode, RunRecord, SavedFile
 
@@ -17,24 +17,6 @@ _ALWAYS_MODELS = frozenset(
     {"torch", "torch weights", "keras", "skops", "onnx", "lightgbm", "xgboost", "catboost", "safetensors"}
 )
 """Formats that hold little else. Pickles, joblib and HDF5 files hold anything."""
-
-_LIBRARIES = frozenset(
-    {
-        *(
-            "sklearn",
-            "xgboost",
-            "lightgbm",
-            "catboost",
-            "torch",
-            "keras",
-            "tensorflow",
-            "statsmodels",
-            "prophet",
-        ),
-        *("pmdarima", "spacy", "transformers", "sentence_transformers", "gensim", "lifelines", "imblearn"),
-    }
-)
-"""Packages whose pickled objects are models."""
 
 _FUNCTION = "cloudpickle.cloudpickle._make_function"
 
@@ -122,7 +104,8 @@ def _finding(
     place: str | None = None,
     run: str = "",
 ) -> Finding:
-    format = next(iter(sides.values())).format
+    first = next(iter(sides.values()))
+    model = ModelFile(path, first.format, first.holds, first.of_script)
     shown = {mode: f"{file.format}, not logged" for mode, file in sides.items()}
     return Finding(
         rule="model-as-artifact",
@@ -132,8 +115,8 @@ def _finding(
         place=place,
         run=run,
         why=why,
-        fix=fix(path, format),
-        code=parts(path, format, where="and log the file with it, inside the run, once it is written"),
+        fix=fix(model),
+        code=parts(model, "and log the file with it, inside the run, once it is written"),
     )
 
 
@@ -191,4 +174,4 @@ def _is_model(path: str, file: SavedFile) -> bool:
         return False
     if file.format in _ALWAYS_MODELS and file.holds != "":
         return True
-    return holds.partition(".")[0] in _LIBRARIES or _MODEL_NAME.search(name) is not None
+    return holds.partition(".")[0] in LIBRARIES or _MODEL_NAME.search(name) is not None

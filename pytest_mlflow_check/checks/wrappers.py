@@ -9,11 +9,30 @@ name in 3.17: the same text works with both (measured with 2.22.5 and 3.17.2).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from textwrap import indent
 
 from pytest_mlflow_check.findings import CodePart
+
+LIBRARIES = frozenset(
+    {
+        *(
+            "sklearn",
+            "xgboost",
+            "lightgbm",
+            "catboost",
+            "torch",
+            "keras",
+            "tensorflow",
+            "statsmodels",
+            "prophet",
+        ),
+        *("pmdarima", "spacy", "transformers", "sentence_transformers", "gensim", "lifelines", "imblearn"),
+    }
+)
+"""Packages whose pickled objects are models."""
 
 _NETWORK = "from my_network import MyNetwork  # <- the class of the network that the weights belong to\n"
 
@@ -140,6 +159,8 @@ _WRAPPERS = {
 }
 """By the names that `reading.formats` has."""
 
+_INSTALLED = LIBRARIES | {"", "cloudpickle", "functools", "operator"}
+
 FORMATS = frozenset(_WRAPPERS)
 """The formats there is a wrapper for."""
 
@@ -163,54 +184,77 @@ def wrapper(format: str) -> str:
     )
 
 
-def logging_call(path: str, format: str, *, taken: str = "", note: str = "") -> str:
-    """The call that logs a file as a model with its wrapper.
+@dataclass(frozen=True)
+class ModelFile:
+    """A file that should be a model.
 
-    Args:
-        path: the file's path as the project's code has it.
+    Attributes:
+        path: as the project's code has it.
         format: one of `FORMATS`.
-        taken: a path among the run's artifacts, which the model's must not meet in MLflow 2.
+        holds, of_script: as in `Artifact`.
+        taken: its path among the run's artifacts, which the model's must not meet in MLflow 2.
         note: a remark on the path.
     """
-    extra = _WRAPPERS[format].extra
+
+    path: str
+    format: str
+    holds: str | None = None
+    of_script: str = ""
+    taken: str = ""
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """A name for the model: the file's own, in characters that MLflow takes."""
+        name = re.sub(r"\W+", "_", PurePosixPath(self.path).stem, flags=re.ASCII).strip("_") or "model"
+        return f"{name}_model" if name == self.taken.partition("/")[0] else name
+
+
+def logging_call(file: ModelFile) -> str:
+    """The call that logs a file as a model with its wrapper."""
     lines = [
-        f'"{model_name(path, taken)}",',
-        f'python_model="{wrapper_file(format)}",',
-        f'artifacts={{"model": {_quoted(path)}}},{f"  # <- {note}" if note else ""}',
-        *([extra] if extra else []),
+        f'"{file.name}",',
+        f'python_model="{wrapper_file(file.format)}",',
+        f'artifacts={{"model": {_quoted(file.path)}}},{f"  # <- {file.note}" if file.note else ""}',
+        *_modules(file),
         "# input_example=X[:3],  # a few rows of what it predicts from: gives it a signature",
     ]
     return f"mlflow.pyfunc.log_model(\n{indent(chr(10).join(lines), ' ' * 4)}\n)\n"
 
 
-def model_name(path: str, taken: str = "") -> str:
-    """A name for the model of a file: the file's own, in characters that MLflow takes."""
-    name = re.sub(r"\W+", "_", PurePosixPath(path).stem, flags=re.ASCII).strip("_") or "model"
-    return f"{name}_model" if name == taken.partition("/")[0] else name
+def _modules(file: ModelFile) -> Iterator[str]:
+    """What to give along for the file to be loaded elsewhere."""
+    if extra := _WRAPPERS[file.format].extra:
+        yield extra
+    elif file.of_script:
+        module = file.of_script.partition(".")[0].lower()
+        yield f'code_paths=["{module}.py"],  # <- the file that {file.of_script} was moved to'
+    elif (package := (file.holds or "").partition(".")[0]) not in _INSTALLED:
+        yield f'# code_paths=["{package}.py"],  # if {package} is a module of your own'
 
 
-def fix(path: str, format: str, taken: str = "") -> str:
+def fix(file: ModelFile) -> str:
     """What to do, in a sentence, with MLflow's own flavor first where there is one."""
-    native = _WRAPPERS[format].native
+    native = _WRAPPERS[file.format].native
+    name = file.of_script
+    own = f"; the file knows {name} as __main__.{name}, of the running script alone: move it into a module first"
+    own = own if name else ""
     if native is None:
-        return "log the file with the wrapper below"
+        return f"log the file with the wrapper below{own}"
     call, what = native
     return (
-        f'log the object with its own flavor, for {what}  {call}(model, "{model_name(path, taken)}"), '
-        "or the file with the wrapper below"
+        f'log the object with its own flavor, for {what}  {call}(model, "{file.name}"), '
+        f"or the file with the wrapper below{own}"
     )
 
 
-def parts(path: str, format: str, *, where: str, taken: str = "", note: str = "") -> tuple[CodePart, ...]:
-    """The wrapper and the call, each with where it goes.
-
-    Args:
-        path, format, taken, note: as in `logging_call`.
-        where: where the call goes.
-    """
+def parts(file: ModelFile, where: str) -> tuple[CodePart, ...]:
+    """The wrapper and the call, each with where it goes; `where` is that of the call."""
     return (
-        CodePart(f"save this as {wrapper_file(format)} in the project's directory", wrapper(format)),
-        CodePart(where, logging_call(path, format, taken=taken, note=note)),
+        CodePart(
+            f"save this as {wrapper_file(file.format)} in the project's directory", wrapper(file.format)
+        ),
+        CodePart(where, logging_call(file)),
     )
 
 

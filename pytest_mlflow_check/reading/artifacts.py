@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pytest_mlflow_check.reading.formats import sniff
+from pytest_mlflow_check.reading.pickles import held
 from pytest_mlflow_check.records import Artifact
 
 MLMODEL = "MLmodel"
@@ -81,4 +82,13 @@ def _artifact(root: Path, file: Path) -> Artifact | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     path = file.relative_to(root).as_posix()
-    return Artifact(path=path, size=status.st_size, format=sniff(file, status.st_size), file=file)
+    format = sniff(file, status.st_size)
+    what = held(file, format) if format else None
+    return Artifact(
+        path=path,
+        size=status.st_size,
+        format=format,
+        file=file,
+        holds=what.object if what else None,
+        of_script=what.of_script if what else "",
+    )

@@ -6,6 +6,7 @@ import pickletools
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 _MOST = 1 << 20
@@ -24,18 +25,31 @@ _TEXTS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"})
 _GETS = frozenset({"BINGET", "LONG_BINGET"})
 
 
-def held(file: Path, format: str) -> str | None:
-    """The class of the object in a `pickle`, `joblib` or `torch` file, or the function that makes it again.
+@dataclass(frozen=True)
+class Held:
+    """What a `pickle`, `joblib` or `torch` file holds.
 
-    Returns:
-        its whole name, such as `sklearn.svm._classes.SVC`; the first one that isn't plain data, or the empty
-        text where there is none; None for other formats and for what can't be read.
+    Attributes:
+        object: whole name of the object's class, such as `sklearn.svm._classes.SVC`, or of the function that
+            makes it again: the first one that isn't plain data, and empty where there is none.
+        of_script: the first class or function that the file knows as one of `__main__`, the script that wrote
+            it; empty where there is none.
     """
+
+    object: str
+    of_script: str
+
+
+def held(file: Path, format: str) -> Held | None:
+    """What a file holds; None for other formats and for what can't be read."""
     try:
         content = _content(file, format)
     except (OSError, ValueError, KeyError, NotImplementedError, zlib.error, zipfile.BadZipFile):
         return None
-    return None if content is None else first_object(content)
+    if content is None:
+        return None
+    own = (name.removeprefix("__main__.") for name in _names(content) if name.startswith("__main__."))
+    return Held(first_object(content), next(own, ""))
 
 
 def first_object(content: bytes) -> str:
