@@ -89,8 +89,8 @@ def test_a_class_of_the_script_has_to_move() -> None:
     file = ModelFile("net.pt", "torch", "__main__.Net", "Net")
     assert fix(file) == (
         'log the object with its own flavor, for a network  mlflow.pytorch.log_model(model, "net"), or the '
-        "file with the wrapper below; the file knows Net as __main__.Net, of the running script alone: move it "
-        "into a module first"
+        "file with the wrapper below; but first move Net into a module: the file knows it as __main__.Net, "
+        "which only the script has"
     )
     assert '    code_paths=["net.py"],  # <- the file that Net was moved to\n' in logging_call(file)
 

@@ -236,9 +236,10 @@ def _modules(file: ModelFile) -> Iterator[str]:
 def fix(file: ModelFile) -> str:
     """What to do, in a sentence, with MLflow's own flavor first where there is one."""
     native = _WRAPPERS[file.format].native
-    name = file.of_script
-    own = f"; the file knows {name} as __main__.{name}, of the running script alone: move it into a module first"
-    own = own if name else ""
+    own = ""
+    if name := file.of_script:
+        known = f"the file knows it as __main__.{name}, which only the script has"
+        own = f"; but first move {name} into a module: {known}"
     if native is None:
         return f"log the file with the wrapper below{own}"
     call, what = native
