@@ -177,18 +177,20 @@ def test_a_file_beside_a_finding_of_the_same_kind_isnt_told() -> None:
     assert slugs(check_artifacts(both(logged, saved={"b.onnx": SavedFile("onnx")}))) == [(RULE, "a.pkl")]
 
 
-def test_a_name_with_a_date_in_it_is_one_file() -> None:
+@pytest.mark.parametrize("names", [("out/model-1.pkl", "out/model-2.pkl"), ("1/model.pkl", "2/model.pkl")])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_path_with_a_date_in_it_is_one_file(names: tuple[str, str], named: bool) -> None:
     sides = [
         launch(
-            mode, run(params={"a": "1"}), saved={f"out/model-{time}.pkl": SavedFile("pickle", "sklearn.X")}
+            mode, run(params={"a": name if named else "1"}), saved={name: SavedFile("pickle", "sklearn.X")}
         )
-        for mode, time in (("fluent", 1), ("mlflow-run", 2))
+        for mode, name in zip(("fluent", "mlflow-run"), names, strict=True)
     ]
     (finding,) = check_artifacts(compare(*sides))
-    assert (finding.subject, finding.fluent, finding.mlflow_run) == (
-        "out/model-1.pkl",
-        "pickle, not logged",
-        "pickle, not logged",
+    shown = "pickle, not logged"
+    assert (finding.subject, finding.fluent, finding.mlflow_run) == (names[0], shown, shown)
+    assert (
+        f'"{names[0]}"}},  # <- another one in each launch: put the variable here\n' in finding.code[1].text
     )
 
 

@@ -39,6 +39,11 @@ def test_wrappers_are_python(format: str) -> None:
     assert f'python_model="{wrapper_file(format)}"' in call
 
 
+def test_the_readme_shows_one() -> None:
+    readme = Path(__file__).parent.parent / "README.md"
+    assert f"```python\n{wrapper('pickle')}```\n" in readme.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("path", "taken", "name"),
     [

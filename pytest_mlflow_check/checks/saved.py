@@ -38,23 +38,23 @@ def known_by_path(comparison: Comparison) -> Iterator[Finding]:
     """Files whose path stands in a param or a tag of a run, where its whole tree of runs logs no model."""
     told: set[str] = set()
     for pair in comparison.pairs:
-        found: dict[tuple[str, str, str], dict[Mode, SavedFile]] = {}
+        found: dict[tuple[str, str], dict[Mode, str]] = {}
         for mode, run in pair.sides:
             launch = comparison.launches.get(mode)
             if launch is None or _related_models(launch, run):
                 continue
+            files = _kept(comparison, launch)
             for kind, key, value in _values(run):
-                for path in kept(launch.saved, comparison.settings.ignore.artifacts):
-                    if _names(value, path, launch):
-                        found.setdefault((path, kind, key), {})[mode] = launch.saved[path]
-        for (path, kind, key), sides in found.items():
-            if path in told:
+                if path := next((path for path in files if _names(value, path, launch)), None):
+                    found.setdefault((kind, key), {})[mode] = path
+        for (kind, key), paths in found.items():
+            if told.intersection(paths.values()):
                 continue
-            told.add(path)
+            told.update(paths.values())
             call = "log_param" if kind == "param" else "set_tag"
             yield _finding(
-                path,
-                sides,
+                comparison,
+                paths,
                 place=place_of(comparison, pair, [call], key),
                 run=pair.label,
                 why=f"The run logs no model, only the path of one: the {kind} {key!r} names this file, which "
@@ -73,40 +73,48 @@ def saved_only(comparison: Comparison) -> Iterator[Finding]:
         call.what == "log_model" for launch in launches.values() for call in launch.observations
     ):
         return
-    found: dict[str, list[str]] = {
+    found = {
         mode: [path for path in _kept(comparison, launch) if _is_model(path, launch.saved[path])]
         for mode, launch in launches.items()
     }
     newest = next((paths[0] for paths in found.values() if paths), None)
     if newest is None:
         return
-    sides: dict[Mode, SavedFile] = {}
-    for mode, launch in launches.items():
-        # A name with a date in it is another one in each launch.
-        alike = [path for path in found[mode] if PurePosixPath(path).parent == PurePosixPath(newest).parent]
-        if chosen := next((path for path in [newest, *alike] if path in launch.saved), None):
-            sides[mode] = launch.saved[chosen]
-    more = max(map(len, found.values())) - 1
+    paths: dict[Mode, str] = {}
+    for mode, files in found.items():
+        alike = [path for path in files if _alike(path, newest)]
+        if alike:
+            paths[mode] = newest if newest in alike else alike[0]
+    count = max(map(len, found.values()))
     yield _finding(
-        newest,
-        sides,
+        comparison,
+        paths,
         why="The launch wrote this model to a file, and no run logs a model: MLflow knows nothing of it, so "
         "it can't be found from its run, compared, registered or loaded."
-        + (f" It is the newest of {more + 1} such files." if more else ""),
+        + (f" It is the newest of {count} such files." if count > 1 else ""),
     )
 
 
+def _alike(path: str, other: str) -> bool:
+    """Whether it may be the same file in another launch: a date in its name or directory makes it another."""
+    one, two = PurePosixPath(path), PurePosixPath(other)
+    return one.parent == two.parent or one.name == two.name
+
+
 def _finding(
-    path: str,
-    sides: Mapping[Mode, SavedFile],
+    comparison: Comparison,
+    paths: Mapping[Mode, str],
     *,
     why: str,
     place: str | None = None,
     run: str = "",
 ) -> Finding:
-    first = next(iter(sides.values()))
-    model = ModelFile(path, first.format, first.holds, first.of_script)
-    shown = {mode: f"{file.format}, not logged" for mode, file in sides.items()}
+    """The finding about a file, which may have another path in each launch."""
+    files = {mode: comparison.launches[mode].saved[path] for mode, path in paths.items()}
+    path, file = next(iter(paths.values())), next(iter(files.values()))
+    note = "another one in each launch: put the variable here" if len({*paths.values()}) > 1 else ""
+    model = ModelFile(path, file.format, file.holds, file.of_script, note=note)
+    shown = {mode: f"{each.format}, not logged" for mode, each in files.items()}
     return Finding(
         rule="model-as-artifact",
         subject=path,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_MOST = 1 << 20
+_MOST = 1 << 16
 """Bytes that are looked at. The class of an object stands before its content."""
 
 _PLAIN = frozenset(
