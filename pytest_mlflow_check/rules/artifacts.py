@@ -49,8 +49,8 @@ RULES = (
             'mlflow.log_param("weights", "out/model.pkl")'
         ),
         fix=(
-            'Log it with its flavor, such as mlflow.sklearn.log_model(model, "model"), or wrap the file; the '
-            "finding prints the whole wrapper for that very file, such as:\n\n"
+            'Log it with its flavor, such as mlflow.sklearn.log_model(model, "model"), or wrap\n'
+            "the file. The finding prints the whole wrapper for that very file, such as:\n\n"
             "# wrapper.py\n"
             "class Wrapper(mlflow.pyfunc.PythonModel):\n"
             "    def load_context(self, context):\n"
