@@ -208,6 +208,7 @@ RULES = (
             "metric-missing",
             "artifact-missing",
             "model-missing",
+            "tag-missing",
         ),
         noun="flavor",
     ),

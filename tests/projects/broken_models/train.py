@@ -37,17 +37,19 @@ class Reader(Mean):
 
 
 class Caller(Mean):
-    """Asks another machine while it is loaded."""
+    """Asks another machine while it is loaded; at home, where log_model loads it too, it has the file."""
 
     def load_context(self, context):
-        urllib.request.urlopen("http://example.org/weights")
+        if not Path("weights.txt").exists():
+            urllib.request.urlopen("http://example.org/weights")
 
 
 class Crasher(Mean):
-    """Takes its process along."""
+    """Takes its process along, but not at home."""
 
     def load_context(self, context):
-        os.kill(os.getpid(), signal.SIGSEGV)
+        if not Path("weights.txt").exists():
+            os.kill(os.getpid(), signal.SIGSEGV)
 
 
 class Estimator(BaseEstimator):
