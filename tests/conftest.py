@@ -38,6 +38,14 @@ class MakeProject(Protocol):
         """Writes the files into a directory, an MLproject and a script without MLflow by default."""
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what needs large libraries unless `-m` names it. In addopts, `-m` gives way to any other."""
+    if "heavy" not in config.getoption("markexpr"):
+        heavy = [item for item in items if item.get_closest_marker("heavy")]
+        config.hook.pytest_deselected(items=heavy)
+        items[:] = [item for item in items if item not in heavy]
+
+
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes away every MLflow variable but two, without which MLflow phones home and refuses file stores."""

@@ -171,6 +171,30 @@ def test_an_inner_run_in_an_environment_that_was_never_finished() -> None:
     assert only(died("fluent", failed)).rule == "launch-failed"
 
 
+def test_an_inner_run_in_an_environment_without_mlflow() -> None:
+    """MLflow makes one that is empty for a project that declares none."""
+    started = (
+        "2026/01/01 INFO mlflow.projects.backend.local: === Running command 'source /t/"
+        f"mlflow-{'0a' * 20}/bin/activate && python prepare.py' in run with ID '{RUN_ID}' === \n"
+    )
+    lacks = traceback("ModuleNotFoundError: No module named 'mlflow'", ("prepare.py", 1, "import mlflow"))
+    failed = traceback(f"ExecutionException: Run (ID '{RUN_ID}') failed", RUN, PROJECTS)
+    finding = only(died("fluent", started + lacks + failed))
+    assert finding == Finding(
+        rule="inner-run-environment",
+        subject="virtualenv",
+        why="main.py:8 runs a project with MLflow, which makes an environment for it with virtualenv, and "
+        "that one has no mlflow. The environment manager that the outer `mlflow run` was given doesn't hold "
+        "for an inner one.",
+        fix='mlflow.run(…, env_manager="local"), which runs it in the environment that is there; or name in '
+        "a python_env.yaml all that it needs",
+        fluent="died",
+        place="main.py:8",
+    )
+    # In the environment that is there, something else is wrong.
+    assert only(died("fluent", lacks + failed)).rule == "launch-failed"
+
+
 def test_an_environment_manager_that_something_else_wants() -> None:
     finding = only(died("fluent", traceback(NO_CONDA, (HOME / "serve.py", 3, "predict()"), CONDA)))
     assert (finding.rule, finding.place) == ("launch-failed", "serve.py:3")

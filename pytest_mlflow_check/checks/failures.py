@@ -37,6 +37,14 @@ _MANAGERS = (
 _HALF_MADE = re.compile(r"[/\\]mlflow-[0-9a-f]{40}[/\\]bin[/\\]activate: No such file or directory")
 """An environment that another run is still making, or never finished, and that MLflow takes for one."""
 
+_LACKING = re.compile(
+    r"=== Running command 'source \S*[/\\]mlflow-[0-9a-f]{40}[/\\]bin[/\\]activate && "
+    r".*?^ModuleNotFoundError: No module named '(?P<module>[\w.]+)'$",
+    re.MULTILINE | re.DOTALL,
+)
+"""What a command misses in an environment that MLflow made: of a project that declares none it is empty, so
+not even MLflow is there (mlflow.projects.backend.local, 3.17.2 and 2.22.5)."""
+
 _MISSING_FILE = re.compile(
     r"""No such file or directory: b?(?P<quoted>'[^'\n]{1,1000}'|"[^"\n]{1,1000}")"""
     r"""|can't open file (?P<script>'[^'\n]{1,1000}'): \[Errno 2\]"""
@@ -136,11 +144,14 @@ def _inner_run_environment(_: Comparison, mode: Mode, launch: Launch) -> Iterato
     if through is None:
         return
     manager = next((name for name, missing in _MANAGERS if missing.search(died.message)), None)
-    half_made = _HALF_MADE.search(launch.stderr)
-    if half_made:
+    half_made, lacking = _HALF_MADE.search(launch.stderr), _LACKING.search(launch.stderr)
+    if half_made or lacking:
         manager = "virtualenv"
     elif manager is None or not any(_ENVIRONMENTS.search(file) for file in files[through:]):
         return
+    trouble = "found that one half made" if half_made else "that is missing here"
+    if lacking:
+        trouble = f"that one has no {lacking['module']}"
     place = last_project_line(died.text, launch.directory)
     yield _finding(
         mode,
@@ -149,9 +160,10 @@ def _inner_run_environment(_: Comparison, mode: Mode, launch: Launch) -> Iterato
         subject=manager,
         place=place,
         why=f"{place or 'The code'} runs a project with MLflow, which makes an environment for it with "
-        f"{manager}, and {'found that one half made' if half_made else 'that is missing here'}. The "
-        "environment manager that the outer `mlflow run` was given doesn't hold for an inner one.",
-        fix='mlflow.run(…, env_manager="local"), which runs it in the environment that is there',
+        f"{manager}, and {trouble}. The environment manager that the outer `mlflow run` was given doesn't "
+        "hold for an inner one.",
+        fix='mlflow.run(…, env_manager="local"), which runs it in the environment that is there'
+        + ("; or name in a python_env.yaml all that it needs" if lacking else ""),
     )
 
 

@@ -1,0 +1,25 @@
+import mlflow
+from search import Best, fit, parse
+
+args = parse()
+best = Best()
+with mlflow.start_run():
+    # `mlflow run` names its run itself, whatever run_name= says.
+    mlflow.set_tag("mlflow.runName", "sweep")
+    mlflow.log_params(vars(args))
+    for trial in range(1, args.trials + 1):
+        hyp = best.next_hyp()
+        with mlflow.start_run(run_name=f"trial-{trial}", nested=True):
+            mlflow.log_params(hyp)
+            losses = []
+            for fold in range(1, args.folds + 1):
+                with mlflow.start_run(run_name=f"fold-{fold}", nested=True):
+                    for epoch, loss in enumerate(fit(hyp, fold)):
+                        mlflow.log_metric("val_loss", loss, step=epoch)
+                losses.append(loss)
+            mean = sum(losses) / len(losses)
+            mlflow.log_metric("mean_loss", mean)
+        best.update(trial, hyp, mean)
+        mlflow.log_metric("best_loss", best.loss, step=trial)
+    mlflow.log_params({f"best_{name}": value for name, value in best.hyp.items()})
+    mlflow.log_param("best_trial", best.trial)
