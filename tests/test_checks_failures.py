@@ -344,6 +344,49 @@ def test_what_autologging_didnt_log_isnt_said_again() -> None:
     assert [slugs(result.findings) for result in results] == [[("autologging-failed", "sklearn")], []]
 
 
+# async-logging-failed
+
+REFUSED = (
+    "2026/01/01 ERROR mlflow.utils.async_logging.async_logging_queue: Run Id "
+    f"{RUN_ID}: Failed to log run data: Exception: "
+)
+EPOCHS = (
+    f"  0%|  | 0/8{REFUSED}Changing param values is not allowed. Param with key='epochs' was already logged "
+    f"with value='2' for run ID='{RUN_ID}'. Attempted logging new value '2.0'.\n"
+)
+
+
+def test_a_param_that_is_refused_to_a_thread() -> None:
+    calls = [Observation("log_param", key, place="train.py:3") for key in ("epochs", "lr")]
+    comparison = compare(
+        launch("fluent", run(params={"epochs": "2.0", "lr": "0.1"})),
+        launch("mlflow-run", run(params={"epochs": "2"}), stderr=EPOCHS, observations=calls),
+        case=case(parameter("epochs")),
+    )
+    (finding,) = judge("launches", comparison, Policy()).findings
+    assert finding == Finding(
+        rule="async-logging-failed",
+        subject="epochs",
+        why="It was logged with synchronous=False, by a thread. MLflow refused, the thread wrote that into "
+        "the output, and the launch went on without it and more of the same call.",
+        fix="call the parameter of the MLproject, or what the code logs, something else",
+        mlflow_run='logged "2", then "2.0"',
+        place="train.py:3",
+    )
+    # What is missing for it isn't said again.
+    assert judge("params", comparison, Policy()).findings == ()
+
+
+def test_anything_else_that_is_refused_to_a_thread() -> None:
+    launches = [
+        launch(mode, LOGGED, stderr=f"{REFUSED}no run {RUN_ID}\n") for mode in ("fluent", "mlflow-run")
+    ]
+    (finding,) = check_launches(compare(*launches))
+    assert (finding.subject, finding.fluent, finding.mlflow_run) == ("run data", "refused", "refused")
+    assert finding.why.endswith("same call. MLflow says: no run …")
+    assert (finding.place, finding.fix) == (None, "mend what MLflow says")
+
+
 def test_a_launch_that_died_is_explained_besides() -> None:
     stderr = REWRITTEN + traceback("KeyError: 'MLFLOW_RUN_ID'", START_RUN)
     findings = check_launches(compare(died("fluent", stderr), launch("mlflow-run", LOGGED)))

@@ -161,6 +161,10 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
         launch("fluent", LOGGED),
         launch("mlflow-run", stderr="Encountered unexpected error during sklearn autologging: no"),
     ),
+    "async-logging-failed": lambda _: compare(
+        launch("fluent", LOGGED),
+        launch("mlflow-run", LOGGED, stderr=f"Run Id {'0' * 32}: Failed to log run data: Exception: no"),
+    ),
     "run-empty": lambda _: compare(
         launch("fluent", LOGGED), launch("mlflow-run", run(params={"a": "1"})), case=case(parameter("a"))
     ),

@@ -59,6 +59,9 @@ _AUTOLOGGING = re.compile(
 )
 """mlflow.utils.autologging_utils.safety, which names no flavor in some places."""
 
+_ASYNC = re.compile(r"Run Id [0-9a-f]{32}: Failed to log run data: Exception: (?P<message>[^\n]*)")
+"""mlflow.utils.async_logging.async_logging_queue (3.17.2 and 2.22.5)."""
+
 _RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
 
@@ -89,6 +92,39 @@ def autologging_failures(comparison: Comparison) -> Iterator[Finding]:
             why="Autologging catches its own errors and only warns; what it was about to log is missing. "
             f"{reason}",
             fix=fix,
+        )
+
+
+def async_failures(comparison: Comparison) -> Iterator[Finding]:
+    """What MLflow refused to the thread that logs with `synchronous=False`, however the launch ended."""
+    found: dict[tuple[str, str], dict[Mode, str]] = {}
+    for mode, launch in comparison.launches.items():
+        for match in _ASYNC.finditer(launch.stderr):
+            message = match["message"].strip()
+            changes = [one for part in message.split(CHANGING)[1:] for one in changed_params(part)]
+            for key, old, new in changes:
+                found.setdefault((key, ""), {})[mode] = f"logged {shown(old)}, then {shown(new)}"
+            if not changes:
+                said = _RUN_ID.sub("…", launch.as_original(message))
+                found.setdefault(("run data", f" MLflow says: {_cut(said)}"), {})[mode] = "refused"
+    for (subject, said), sides in found.items():
+        places = [
+            call.place
+            for mode in sides
+            for call in calls(comparison, ["log_param"], mode=mode)
+            if call.key == subject
+        ]
+        yield Finding(
+            rule="async-logging-failed",
+            subject=subject,
+            fluent=sides.get("fluent"),
+            mlflow_run=sides.get("mlflow-run"),
+            place=next((place for place in places if place), None),
+            why="It was logged with synchronous=False, by a thread. MLflow refused, the thread wrote that "
+            f"into the output, and the launch went on without it and more of the same call.{said}",
+            fix="mend what MLflow says"
+            if said
+            else "call the parameter of the MLproject, or what the code logs, something else",
         )
 
 
@@ -256,5 +292,8 @@ def _reason(message: str) -> tuple[str, str]:
             "leave these names to autologging: call the parameter of the MLproject, or what the code logs, "
             "something else",
         )
-    cut = f"{message[:_LONGEST_MESSAGE]}…" if len(message) > _LONGEST_MESSAGE else message
-    return f"MLflow says: {cut}", "mend what MLflow says, or log it yourself"
+    return f"MLflow says: {_cut(message)}", "mend what MLflow says, or log it yourself"
+
+
+def _cut(message: str) -> str:
+    return f"{message[:_LONGEST_MESSAGE]}…" if len(message) > _LONGEST_MESSAGE else message

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.emptiness import empty_launches, nothing_logged
-from pytest_mlflow_check.checks.failures import autologging_failures, explanations
+from pytest_mlflow_check.checks.failures import async_failures, autologging_failures, explanations
 from pytest_mlflow_check.checks.messages import Known, known_message, missing_package
 from pytest_mlflow_check.checks.metadata import compare_metadata
 from pytest_mlflow_check.checks.output import output_of
@@ -30,7 +30,8 @@ def check_launches(comparison: Comparison) -> list[Finding]:
     findings = list(static_findings(comparison))
     if obstacle(comparison):
         return findings
-    findings += [*redirects(comparison), *autologging_failures(comparison), *_changed_files(comparison)]
+    findings += [*redirects(comparison), *autologging_failures(comparison), *async_failures(comparison)]
+    findings += _changed_files(comparison)
     if failed := failed_launches(comparison.launches):
         findings += failed_but_finished(comparison, failed)
         return findings + list(_explain_failures(comparison, failed))

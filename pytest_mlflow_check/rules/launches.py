@@ -212,4 +212,30 @@ RULES = (
         ),
         noun="flavor",
     ),
+    Rule(
+        slug="async-logging-failed",
+        check="launches",
+        severity="error",
+        title="launches: refused to a thread: {subjects}",
+        summary="MLflow refused what was logged with `synchronous=False`, and only the output says so",
+        explanation=(
+            "With synchronous=False a thread logs, and what MLflow refuses there becomes a line of output: "
+            '"Failed to log run data". The launch ends with exit code 0, and more of the same call is '
+            "missing: what stands behind it in a file store, all of it in a database. The callback of "
+            "Hugging Face's Trainer logs all its arguments this way, num_train_epochs as `2.0` where "
+            "`mlflow run` has logged `2`."
+        ),
+        example='mlflow.log_params({"epochs": 2.0, "lr": 0.1}, synchronous=False)   # "2" by `mlflow run`',
+        fix='parameters:\n  passes: int\ncommand: "python train.py --epochs {passes}"',
+        in_front_of=(
+            "no-run-logged",
+            "run-empty",
+            "param-missing-in-fluent",
+            "param-missing-in-mlflow-run",
+            "param-differs",
+            "metric-missing",
+            "metric-points-differ",
+        ),
+        noun="data",
+    ),
 )

@@ -415,6 +415,15 @@ LAUNCHES = (
 
 PARAMS = (
     Mutant(
+        "callback-params-logged-by-a-thread",
+        BASE,
+        (
+            callbacks(LOG_PARAMS, "mlflow.log_params(params, synchronous=False)  # <- here\n"),
+            mlproject("default: 0.1", "default: 1e-1"),
+        ),
+        expected=(launches("async-logging-failed", "lr", CALLBACKS),),
+    ),
+    Mutant(
         "callback-params-left-to-mlflow-run",
         BASE,
         (callbacks(LOG_PARAMS, 'mlflow.log_param("optimizer", params["optimizer"])\n'),),
