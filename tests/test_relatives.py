@@ -17,8 +17,7 @@ LIGHT: dict[str, dict[str, dict[str, set[str]]]] = {
     "many_params/mistaken": {"launches": {"param-rewritten": {"lr"}}},
     # The weights are written to a file, and the run knows its path.
     "path_only": {},
-    "path_only/mistaken": {},
-    # "path_only/mistaken": {"artifacts": {"model-as-artifact": {"runs/train/exp/weights/best.pkl"}}},
+    "path_only/mistaken": {"artifacts": {"model-as-artifact": {"runs/train/exp/weights/best.pkl"}}},
     # Hyper-parameters evolve from trial to trial. Without runs of their own the second trial dies.
     "nested_sweep": {},
     "nested_sweep/mistaken": {"launches": {"param-rewritten": {"lr"}}},
