@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from gates import gate, outcome
+from gates import ROOT, gate, outcome
 
 FLAVORS = "tests/projects/flavors"
 
@@ -16,6 +17,12 @@ def found_in(tmp_path: Path, case: str) -> tuple[str, dict[str, dict[str, set[st
     assert [item.attrib["name"] for item in report.iter("testcase") if item.find("skipped") is not None] == []
     (checks,) = outcome(report).values()
     return output, checks
+
+
+def line_of(call: str) -> int:
+    lines = (ROOT / FLAVORS / "mistaken.py").read_text(encoding="utf-8").splitlines()
+    (number,) = (number for number, line in enumerate(lines, 1) if call in line)
+    return number
 
 
 @pytest.mark.launch
@@ -33,6 +40,22 @@ def test_what_needs_code_that_is_at_home_only(tmp_path: Path) -> None:
     pickled by its name. cloudpickle, MLflow's default for pyfunc, takes the script's own code along."""
     output, found = found_in(tmp_path, "mistaken")
     assert found == {"models": {"model-not-loadable": {"beside", "in_script"}}}, output
+    unwrapped = re.sub(r"\s+", " ", output)
+    for name, call, why in (
+        (
+            "beside",
+            'log_model("beside"',
+            "it needs the module beside, which is beside.py of the project and isn't in the model.",
+        ),
+        (
+            "in_script",
+            'log_model(doubled, "in_script"',
+            "double was pickled from __main__: a pickle keeps only the name, and elsewhere mistaken.py isn't "
+            "__main__.",
+        ),
+    ):
+        assert f"{name} registers, but {why}" in unwrapped
+        assert f"{name} doesn't load doesn't load mistaken.py:{line_of(call)}" in unwrapped
 
 
 @pytest.mark.heavy

@@ -16,22 +16,9 @@ from textwrap import indent
 
 from pytest_mlflow_check.findings import CodePart
 
-LIBRARIES = frozenset(
-    {
-        *(
-            "sklearn",
-            "xgboost",
-            "lightgbm",
-            "catboost",
-            "torch",
-            "keras",
-            "tensorflow",
-            "statsmodels",
-            "prophet",
-        ),
-        *("pmdarima", "spacy", "transformers", "sentence_transformers", "gensim", "lifelines", "imblearn"),
-    }
-)
+_SCIKIT = ("sklearn", "xgboost", "lightgbm", "catboost", "imblearn", "statsmodels", "lifelines")
+_NETWORKS = ("torch", "keras", "tensorflow", "transformers", "sentence_transformers", "spacy", "gensim")
+LIBRARIES = frozenset({*_SCIKIT, *_NETWORKS, "prophet", "pmdarima"})
 """Packages whose pickled objects are models."""
 
 _NETWORK = "from my_network import MyNetwork  # <- the class of the network that the weights belong to\n"
