@@ -68,7 +68,8 @@ def test_a_class_pickled_from_main() -> None:
 def test_a_module_of_the_project(file: str, code: str) -> None:
     assert said("ModuleNotFoundError: No module named 'x'", module="x", module_file=file) == (
         f"it needs the module x, which is {file} of the project and isn't in the model.",
-        f"code_paths=['{file}'] in log_model, or models-from-code:  python_model='{code}'",
+        f"code_paths=['{file}'] in log_model, or models-from-code:  python_model='{code}', "
+        "with mlflow.models.set_model(…) in it",
     )
 
 

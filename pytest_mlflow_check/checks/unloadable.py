@@ -114,7 +114,7 @@ def _own_module(failure: _Failure) -> Reason | None:
         f"it needs the module {failure.proof.module}, which is {failure.proof.module_file} of the project "
         "and isn't in the model.",
         f"code_paths=[{failure.proof.module_file!r}] in log_model, or models-from-code:  "
-        f"python_model={_python_file(failure.proof.module_file)!r}",
+        f"python_model={_python_file(failure.proof.module_file)!r}, with mlflow.models.set_model(…) in it",
     )
 
 

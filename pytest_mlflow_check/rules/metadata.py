@@ -10,7 +10,7 @@ RULES = (
         noun="run name",
         check="launches",
         severity="warning",
-        title="launches: {n} that differ",
+        title="launches: run names that differ: {n}",
         summary="a run has another name in the two launches",
         explanation=(
             "Names that MLflow invents (`bold-ant-123`) aren't compared. One that the code gives should "
@@ -26,7 +26,7 @@ RULES = (
         noun="description",
         check="launches",
         severity="error",
-        title="launches: {n} that differ",
+        title="launches: descriptions that differ: {n}",
         summary="a run's description isn't the same in the two launches",
         explanation=(
             "The description is what start_run(description=…) gives, kept as the tag mlflow.note.content."
@@ -39,7 +39,7 @@ RULES = (
         noun="tag",
         check="launches",
         severity="error",
-        title="launches: {n} set by one launch only",
+        title="launches: tags set by one launch only: {n}",
         summary="a tag is set by only one of the two launches",
         explanation=(
             "Tags are what runs are searched by. MLflow's own (mlflow.*) aren't compared: the launch mode "
@@ -53,7 +53,7 @@ RULES = (
         noun="tag",
         check="launches",
         severity="error",
-        title="launches: {n} that differ",
+        title="launches: tags that differ: {n}",
         summary="a tag has another value in the two launches",
         explanation=(
             "The same code with the same values should describe its run in the same way. A value that is "
@@ -67,7 +67,7 @@ RULES = (
         noun="dataset",
         check="launches",
         severity="error",
-        title="launches: {n} logged by one launch only",
+        title="launches: datasets logged by one launch only: {n}",
         summary="a dataset is logged as input by only one of the two launches",
         explanation="Datasets (mlflow.log_input) are compared by name and context, then by digest.",
         example='if not os.environ.get("MLFLOW_RUN_ID"):\n    mlflow.log_input(dataset, context="training")',
@@ -78,7 +78,7 @@ RULES = (
         noun="dataset",
         check="launches",
         severity="error",
-        title="launches: {n} that differ",
+        title="launches: datasets that differ: {n}",
         summary="a dataset has another digest in the two launches",
         explanation=(
             "The digest is made from the data, so other data was used: an unseeded sample, a file found "

@@ -38,7 +38,7 @@ RULES = (
         noun="run",
         check="launches",
         severity="error",
-        title="launches: {n} logged by one launch only",
+        title="launches: runs logged by one launch only: {n}",
         summary="a run is logged by only one of the two launches",
         explanation=(
             "The same code under both launch modes should log the same runs. They are matched below each "
