@@ -7,6 +7,7 @@ through the fixtures: `launch.run.params["index"]`, `launch.run.metrics["loss"].
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,11 +113,13 @@ class ModelProof:
         error: the exception's type and message where a step failed, else None.
         chain: the same of the exception and of all that led to it, the first cause last.
         module: the module that wasn't found, or that lacks what a pickle looks for in it.
+        lacks: what the module lacks; None where it wasn't found.
         module_file: where the project has that module, relative to the project; None where it doesn't.
         network: whether another machine was asked for.
         predicted: whether it took its own input example; None for a model without one.
         example: a digest of the example.
-        prediction: what it predicted, as numbers, texts, lists and mappings.
+        prediction: what it predicted, as numbers, texts, lists and mappings; None where it answers
+            differently each time.
         unmet: requirements that aren't met here, each with the version that is installed, or None.
         unlisted: installed packages that its code imports, and none of its requirements brings along.
     """
@@ -127,6 +130,7 @@ class ModelProof:
     error: str | None = None
     chain: tuple[str, ...] = ()
     module: str | None = None
+    lacks: str | None = None
     module_file: str | None = None
     network: bool = False
     predicted: bool | None = None
@@ -330,6 +334,17 @@ class Launch:
     def as_original(self, text: str) -> str:
         """A text with the places of the copy in it turned into those of the user's own files."""
         return text.replace(str(self.workspace), str(self.origin)) if self.workspace else text
+
+    def comparable(self, text: str) -> str:
+        """A text as both launches should have it: without what is another one in each by its nature.
+
+        These are the places of the copy and of the store, and the ids of runs and models.
+        """
+        text = self.as_original(text).replace(self.store_uri, "STORE")
+        text = text.replace(self.store_uri.removeprefix("file://"), "STORE")
+        ids = {run.run_id for run in self.runs}
+        text = re.sub(r"\b[0-9a-f]{32}\b", lambda found: "RUN" if found[0] in ids else found[0], text)
+        return re.sub(r"\bm-[0-9a-f]{32}\b", "MODEL", text)
 
     @property
     def runs(self) -> tuple[RunRecord, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import compare, compare_runs, launch, run, slugs
 
 from pytest_mlflow_check.checks.launches import check_launches
+from pytest_mlflow_check.checks.params import check_params
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Dataset, Observation, RunRecord
 
@@ -94,6 +96,21 @@ def test_datasets_are_compared_by_name_and_context_and_all_digests() -> None:
     assert (finding.rule, finding.subject) == ("dataset-differs", "d (training)")
     assert (finding.fluent, finding.mlflow_run) == ("1, 3", "3")
     assert found({"datasets": (other, train)}, {"datasets": (train, other)}) == []
+
+
+def test_places_and_ids_differ_by_their_nature() -> None:
+    def side(mode: Any, digit: str) -> Any:
+        copy = Path(f"/area/{mode}/workspace")
+        tags = {
+            "data": f"{copy}/data.csv",
+            "run": f"https://server/{digit * 32}",
+            "mlflow.note.content": f"from {copy}/data.csv, see {digit * 32}",
+        }
+        record = run(digit * 32, params={"run": digit * 32}, tags=tags)
+        return launch(mode, record, workspace=copy, origin=Path("/home/me"), directory=copy)
+
+    comparison = compare(side("fluent", "a"), side("mlflow-run", "b"))
+    assert [*check_launches(comparison), *check_params(comparison)] == []
 
 
 def test_what_is_ignored() -> None:

@@ -154,8 +154,9 @@ def test_a_model_that_doesnt_load() -> None:
     assert finding == Finding(
         rule="model-not-loadable",
         subject="m",
-        why="m registers, but `models:/NAME/1` doesn't load outside the project's directory.",
-        fix="put what it needs into the model: code_paths=[…] for modules, artifacts={…} for files",
+        why="m registers, but `models:/NAME/1` doesn't load as it would on another machine, without the "
+        "project and the network.",
+        fix="mend what the message says; modules go into code_paths=[…], files into artifacts={…}",
         fluent="doesn't load",
         mlflow_run="doesn't load",
         detail="ModuleNotFoundError: No module named 'net'",

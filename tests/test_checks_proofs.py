@@ -56,7 +56,7 @@ def said(*chain: str, one: Model | None = None, **fields: Any) -> tuple[str, str
 
 def test_a_class_pickled_from_main() -> None:
     text = "AttributeError: Can't get attribute 'Net' on <module '__main__' from '/prover/__main__.py'>"
-    assert said(text, module="__main__") == (
+    assert said(text, module="__main__", lacks="Net") == (
         "Net was pickled from __main__: a pickle keeps only the name, and elsewhere train.py isn't __main__.",
         "move Net into a module of its own (net.py), import it, and log it with code_paths=['net.py']",
     )
@@ -66,10 +66,21 @@ def test_a_class_pickled_from_main() -> None:
     ("file", "code"), [("train.py", "train.py"), ("src/net.py", "src/net.py"), ("pkg", "pkg/….py")]
 )
 def test_a_module_of_the_project(file: str, code: str) -> None:
-    assert said("ModuleNotFoundError: No module named 'x'", module="x", module_file=file) == (
-        f"it needs the module x, which is {file} of the project and isn't in the model.",
-        f"code_paths=['{file}'] in log_model, or models-from-code:  python_model='{code}', "
-        "with mlflow.models.set_model(…) in it",
+    why = f"it needs the module x, which is {file} of the project and isn't in the model."
+    fix = f"add it to code_paths in log_model:  code_paths=['{file}']"
+    missing = {"module": "x", "module_file": file}
+    assert said("ModuleNotFoundError: No module named 'x'", **missing) == (why, fix)
+    # Only pyfunc takes models from code.
+    pyfunc = replace(model("m"), loader="mlflow.pyfunc.model")
+    fix += f"; or models-from-code:  python_model='{code}', with mlflow.models.set_model(…) in it"
+    assert said("ModuleNotFoundError: No module named 'x'", one=pyfunc, **missing) == (why, fix)
+
+
+def test_a_module_without_what_is_looked_for_in_it() -> None:
+    text = "AttributeError: Can't get attribute 'Net' on <module 'net' from '/model/code/net.py'>"
+    assert said(text, module="net", lacks="Net", module_file="net.py") == (
+        "it needs Net of the module net, and the module that is found there hasn't got it.",
+        "log it with the same version of the module that it was made with",
     )
 
 
@@ -106,6 +117,15 @@ def test_a_missing_requirement() -> None:
 )
 def test_a_file_outside_the_model(chain: str, why: str) -> None:
     assert said(chain) == (why, FIX_FILE)
+
+
+def test_a_program_that_isnt_there() -> None:
+    why, _ = said("FileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'")
+    assert why == "it asks for ffmpeg, a program or file that isn't in the model."
+
+
+def test_a_message_with_the_word_untrusted_isnt_of_skops() -> None:
+    assert "as it would on another machine" in said("ValueError: bad config untrusted")[0]
 
 
 def test_a_file_that_was_looked_for_first_doesnt_hide_the_module() -> None:
@@ -148,14 +168,21 @@ def test_a_custom_flavor_without_a_loader() -> None:
 
 
 def test_a_model_that_takes_its_process_along() -> None:
-    why, _ = said(error="the process that loads it was killed by SIGSEGV")
-    assert why == "loading it ends the whole process: whoever serves it goes down with it."
+    why, _ = said(error="the process was killed by SIGSEGV")
+    assert why == "the whole process ends with it: whoever serves it goes down too."
+
+
+def test_a_model_that_hangs() -> None:
+    assert said(error="it didn't end within 45 seconds") == (
+        "it didn't end within 45 seconds.",
+        "see what it waits for; or give it more time:  --mlflow-timeout=SECONDS",
+    )
 
 
 def test_any_other_reason() -> None:
     assert said("ValueError: no") == (
-        "`models:/NAME/1` doesn't load outside the project's directory.",
-        "put what it needs into the model: code_paths=[…] for modules, artifacts={…} for files",
+        "`models:/NAME/1` doesn't load as it would on another machine, without the project and the network.",
+        "mend what the message says; modules go into code_paths=[…], files into artifacts={…}",
     )
 
 
@@ -204,16 +231,30 @@ def test_a_signature_that_rejects_its_own_example() -> None:
     (finding,) = check_models(compare(one))
     assert (finding.rule, finding.fluent, finding.detail) == (
         "model-rejects-example",
-        "rejects its example",
+        "doesn't predict",
         chain[0],
     )
-    assert finding.why.startswith("It loads, but its signature rejects the input example")
+    assert finding.why.startswith("m loads, but its signature rejects the input example")
 
 
 def test_code_that_fails_with_its_own_example() -> None:
     one = proven(model("m"), predicted=False, error="KeyError: 'x'", chain=("KeyError: 'x'",))
     (finding,) = check_models(compare(one))
-    assert finding.why == "It loads, but predict() fails with the input example that it was logged with."
+    assert finding.why == "m loads, but predict() fails with the input example that it was logged with."
+
+
+def test_what_is_only_missed_when_it_predicts() -> None:
+    chain = ("ModuleNotFoundError: No module named 'clean'",)
+    one = proven(
+        model("m"), predicted=False, error=chain[0], chain=chain, module="clean", module_file="clean.py"
+    )
+    (finding,) = check_models(compare(one))
+    assert (finding.rule, finding.why, finding.fix) == (
+        "model-rejects-example",
+        "m loads, but when it predicts, it needs the module clean, which is clean.py of the project and "
+        "isn't in the model.",
+        "add it to code_paths in log_model:  code_paths=['clean.py']",
+    )
 
 
 def test_a_model_that_asks_a_service_isnt_tried() -> None:
@@ -233,7 +274,13 @@ def test_requirements_that_arent_met_or_not_named() -> None:
         "needs humanize, doesn't ask for it"
     )
     (finding,) = check_models(compare(proven(model("m"), unlisted=("humanize",))))
-    assert finding.fix == "extra_pip_requirements=['humanize'] in log_model, or leave pip_requirements= out"
+    assert finding.fix == "extra_pip_requirements=['humanize'] in log_model"
+    (finding,) = check_models(compare(proven(model("m"), unmet=(("gone", None),))))
+    assert finding.fix.startswith("install what it asks for")
+
+
+def test_a_model_that_answers_differently_each_time_isnt_compared() -> None:
+    assert both(predicting(None), predicting(None)) == []
 
 
 def both(one: ModelProof, other: ModelProof, **settings: Any) -> list[Finding]:
@@ -300,6 +347,20 @@ def test_the_same_registered_in_both() -> None:
     one = registered(ModelVersion("1", "models:/m-1", aliases=("a",), tags={"mlflow.x": "1"}))
     other = registered(ModelVersion("1", "models:/m-2", aliases=("a",)))
     assert registries([one], [other]) == []
+
+
+def test_ids_of_runs_and_models_differ_by_their_nature() -> None:
+    def lineage(digit: str) -> list[RegisteredModel]:
+        tags = {"run_id": digit * 32, "model": f"m-{digit * 32}"}
+        return [registered(ModelVersion("1", tags=tags, description=f"trained in {digit * 32}"))]
+
+    sides = [
+        replace(
+            launch(mode, run(digit * 32, params={"a": "1"})), record=StoreRecord(runs, tuple(lineage(digit)))
+        )
+        for mode, digit, runs in (("fluent", "a", (run("a" * 32),)), ("mlflow-run", "b", (run("b" * 32),)))
+    ]
+    assert check_models(compare(*sides)) == []
 
 
 def test_a_name_in_one_launch() -> None:

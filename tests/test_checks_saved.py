@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -238,3 +239,35 @@ def test_files_of_one_format_share_a_wrapper() -> None:
     assert text.count("save this as pickle_wrapper.py") == 1
     assert [name for name in "abcdefg" if f'"{name}",' in text] == ["a", "b", "c", "d"]
     assert "\n    and so for 3 more\n\n    more: " in text
+
+
+@pytest.mark.parametrize(
+    ("path", "holds", "data"),
+    [
+        ("best_params.pkl", "", True),
+        ("models/feature_names.pkl", "", True),
+        ("features.pkl", "", True),
+        ("label_encoder.pkl", "sklearn.preprocessing._label.LabelEncoder", True),
+        ("weights", "", False),
+        ("out/model.pkl", "", False),
+        ("m.pkl", "sklearn.svm._classes.SVC", False),
+        ("m.bin", None, False),
+    ],
+)
+def test_plain_data_is_no_model(path: str, holds: str | None, data: bool) -> None:
+    record = run(
+        params={"p": path, "dir": "x/y"}, artifacts=[replace(artifact(path, format="pickle"), holds=holds)]
+    )
+    assert (check_artifacts(both(record, saved={})) == []) is data
+    saved = {path: SavedFile("pickle", holds)}
+    known = check_artifacts(both(run(params={"p": path}), saved=saved))
+    assert (known == []) is data
+
+
+def test_what_lies_beside_the_model_of_another_run_of_the_tree_is_fine() -> None:
+    parts = (
+        run("r1", params={"a": "1"}),
+        run("r2", parent="r1", artifacts=[artifact("scores.bin", format="pickle")]),
+        run("r3", parent="r1", models=[model("m")]),
+    )
+    assert check_artifacts(compare(launch("fluent", *parts), launch("mlflow-run", *parts))) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import importlib.metadata
+import importlib.util
 import pickle
 import re
 import sys
@@ -45,9 +46,11 @@ def record(*models: Model, versions: tuple[ModelVersion, ...] = ()) -> StoreReco
 
 
 def test_models_are_proven_and_those_left_half_written_are_not() -> None:
-    good = Model("good", "models:/m-1", Path("/store/m-1"), loader="mlflow.sklearn")
+    good = Model("good", "models:/m-1", Path("/store/m-1"), ("sklearn",), loader="mlflow.sklearn")
     half = Model("half", "models:/m-2", Path("/store/m-2"), status="FAILED")
-    models, proofs = provable(record(good, half))
+    # Stands for something elsewhere.
+    external = Model("agent", "models:/m-3", Path("/store/m-3"))
+    models, proofs = provable(record(good, half, external))
     assert models == [Provable("models:/m-1", loader="mlflow.sklearn")]
     assert [(proof.uri, proof.registered, proof.error) for proof in proofs] == [
         ("models:/m-2", False, "log_model left it FAILED")
@@ -56,7 +59,7 @@ def test_models_are_proven_and_those_left_half_written_are_not() -> None:
 
 @pytest.mark.parametrize("source", ["models:/m-1", "/store/m-1", "file:///store/m-1"])
 def test_a_version_of_a_logged_model_is_that_model(source: str) -> None:
-    good = Model("good", "models:/m-1", Path("/store/m-1"), model_id="m-1")
+    good = Model("good", "models:/m-1", Path("/store/m-1"), ("sklearn",), model_id="m-1")
     assert len(provable(record(good, versions=(ModelVersion("1", source),)))[0]) == 1
 
 
@@ -80,6 +83,7 @@ def test_the_chain_of_an_exception(load: Load) -> None:
         "error": "ValueError: can't be loaded",
         "chain": ["ValueError: can't be loaded", "ModuleNotFoundError: No module named 'no_such_module'"],
         "module": "no_such_module",
+        "lacks": None,
         "network": False,
     }
 
@@ -88,13 +92,17 @@ def test_the_chain_of_an_exception(load: Load) -> None:
     ("text", "module"),
     [
         ("Can't get attribute 'Net' on <module '__main__' from 'a'>", "__main__"),
+        ("Can't get attribute 'Net' on <module 'pkg.net' from 'a'>", "pkg.net"),
         ("Can't get attribute 'Net' from module '__main__'", "__main__"),
-        ("module 'pkg.net' has no attribute 'Net'", "pkg.net"),
+        ("module '__main__' has no attribute 'Net'", "__main__"),
+        # Another version of a package, or a mistake.
+        ("module 'numpy' has no attribute 'float_'", None),
         ("'Net' object has no attribute 'x'", None),
     ],
 )
 def test_the_module_that_lacks_something(load: Load, text: str, module: str | None) -> None:
-    assert load("failures").described(AttributeError(text))["module"] == module
+    said = load("failures").described(AttributeError(text))
+    assert (said["module"], said["lacks"]) == (module, module and "Net")
 
 
 def test_an_exception_that_leads_to_itself(load: Load) -> None:
@@ -153,6 +161,33 @@ def test_long_predictions_are_cut(load: Load) -> None:
     assert len(values.plain([0] * 20_000)) == values.MOST
 
 
+class Reluctant:
+    def tolist(self) -> None:
+        raise RuntimeError("no")
+
+
+def test_an_object_that_cant_be_asked_is_told_by_its_type(load: Load) -> None:
+    assert load("values").plain([1, Reluctant()])[1] == {"type": "test_prover.Reluctant"}
+
+
+def test_a_frame_without_positions(load: Load) -> None:
+    polars = SimpleNamespace(columns=["a"], to_dict=lambda: {"a": np.arange(2)})
+    assert load("values").plain(polars) == {"a": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ([0.1], [0.1 + 1e-12], True),
+        ([0.1], [0.2], False),
+        ({"id": "a"}, {"id": "b"}, False),
+        ("x 1.5", "x 1.5", True),
+    ],
+)
+def test_answers_that_come_twice(load: Load, one: Any, other: Any, same: bool) -> None:
+    assert load("values").same(one, other) is same
+
+
 def test_examples_that_look_the_same_have_the_same_digest(load: Load) -> None:
     digest = load("values").digest
     assert digest(np.arange(3)) == digest([0, 1, 2]) != digest([0, 1, 3])
@@ -178,7 +213,11 @@ def unlisted(load: Load, model: Path) -> list[str]:
 
 def test_requirements_that_arent_met(load: Load, tmp_path: Path) -> None:
     numpy = importlib.metadata.version("numpy")
-    text = f"numpy=={numpy}\nnumpy<1.0  # old\n\n# no\nno-such-package>=2\npytest; python_version < '3'\n"
+    options = "--extra-index-url https://example.org/\n"
+    text = (
+        options
+        + f"numpy=={numpy}\nnumpy<1.0  # old\n\n# no\nno-such-package>=2\npytest; python_version < '3'\n"
+    )
     requirements = load("requirements")
     found = requirements.unmet(requirements.read_requirements(model_with(tmp_path, text)))
     assert found == [["numpy<1.0", numpy], ["no-such-package>=2", None]]
@@ -196,6 +235,8 @@ import json, numpy.linalg
 import own, code_own
 from execnet import gateway
 from . import beside
+if TYPE_CHECKING:
+    import filelock
 def later():
     import xdist.plugin
 try:
@@ -203,12 +244,25 @@ try:
 except ImportError:
     filelock = None
 """
-    model = model_with(tmp_path, "numpy\n", own_py=code, code__code_own_py="")
+    never_loaded = "import hypothesis"
+    model = model_with(tmp_path, "numpy\n", own_py=code, code__code_own_py="", code__other_py=never_loaded)
     assert unlisted(load, model) == ["execnet", "pytest-xdist"]
 
 
 def test_a_requirement_brings_what_it_requires_itself(load: Load, tmp_path: Path) -> None:
     assert unlisted(load, model_with(tmp_path, "pytest-xdist\n", a_py="import execnet, pytest, pluggy")) == []
+
+
+def test_imports_of_a_module_that_is_loaded(load: Load, tmp_path: Path) -> None:
+    model = model_with(tmp_path, "numpy\n", code__loaded_here_py="import execnet")
+    spec = importlib.util.spec_from_file_location("loaded_here", model / "code" / "loaded_here.py")
+    assert spec is not None
+    module = sys.modules["loaded_here"] = importlib.util.module_from_spec(spec)
+    try:
+        assert module.__file__ is not None
+        assert unlisted(load, model) == ["execnet"]
+    finally:
+        del sys.modules["loaded_here"]
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -277,7 +331,7 @@ BROKEN = {
 }
 REASONS = [
     "absolute registers, but it holds the absolute path of weights.txt,",
-    "crash registers, but loading it ends the whole process:",
+    "crash registers, but the whole process ends with it:",
     "custom registers, but its only flavor fancy is a custom one,",
     "loader registers, but its flavor python_function names the loader module myloader,",
     "of_main registers, but Estimator was pickled from __main__:",

@@ -321,6 +321,7 @@ def test_only_what_loses_nothing_is_a_warning() -> None:
         "metric-all-at-end",
         "artifact-stale",
         "model-without-signature",
+        "model-requirements-wrong",
     }
 
 

@@ -9,7 +9,7 @@ from pytest_mlflow_check.checks.comparison import Comparison, kept
 from pytest_mlflow_check.checks.pairing import RunPair, given_names
 from pytest_mlflow_check.checks.places import place_of, place_of_start
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import RunRecord
+from pytest_mlflow_check.records import Mode, RunRecord
 
 # `mlflow.utils.mlflow_tags` of MLflow 3.17.2 and 2.22.5.
 _OWN = "mlflow."
@@ -27,7 +27,7 @@ def compare_metadata(comparison: Comparison) -> Iterator[Finding]:
                 names.get("mlflow-run", {}).get(mlflow_run.run_id),
             )
             yield from _names(comparison, pair, *given)
-            yield from _descriptions(comparison, pair, fluent, mlflow_run)
+            yield from _descriptions(comparison, pair)
             yield from _tags(comparison, pair, fluent, mlflow_run)
             yield from _datasets(comparison, pair, fluent, mlflow_run)
 
@@ -49,10 +49,8 @@ def _names(
     )
 
 
-def _descriptions(
-    comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
-) -> Iterator[Finding]:
-    one, other = fluent.tags.get(_DESCRIPTION), mlflow_run.tags.get(_DESCRIPTION)
+def _descriptions(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
+    one, other = (_text(comparison, mode, run, _DESCRIPTION) for mode, run in pair.sides)
     if one == other:
         return
     yield Finding(
@@ -71,7 +69,7 @@ def _tags(
 ) -> Iterator[Finding]:
     keys = [key for key in {*fluent.tags, *mlflow_run.tags} if not key.startswith(_OWN)]
     for key in kept(keys, comparison.settings.ignore.tags):
-        one, other = fluent.tags.get(key), mlflow_run.tags.get(key)
+        one, other = (_text(comparison, mode, run, key) for mode, run in pair.sides)
         if one == other:
             continue
         missing = one is None or other is None
@@ -124,6 +122,12 @@ def _digests(run: RunRecord) -> Mapping[tuple[str, str], str]:
     for dataset in run.datasets:
         found[dataset.name, dataset.context or ""].append(dataset.digest)
     return {key: ", ".join(sorted(digests)) for key, digests in found.items()}
+
+
+def _text(comparison: Comparison, mode: Mode, run: RunRecord, key: str) -> str | None:
+    """A tag without what differs by its nature: places, and ids of runs."""
+    value, launch = run.tags.get(key), comparison.launches.get(mode)
+    return value if value is None or launch is None else launch.comparable(value)
 
 
 def _start(comparison: Comparison, pair: RunPair) -> str | None:

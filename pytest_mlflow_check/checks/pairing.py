@@ -1,7 +1,7 @@
 """Which run of one launch is the same as which run of the other.
 
-The runs of one parent are matched with each other: by the name the user gave, then by equal params, then by
-order and shape. What is left over is on one side only.
+The runs of one parent are matched with each other: by the name the user gave, by equal params, by equal
+tags, by shape, and by order. What is left over is on one side only.
 """
 
 from __future__ import annotations
@@ -87,19 +87,17 @@ def pair_runs(
 def given_names(launch: Launch | None) -> dict[str, str]:
     """The names that the user gave the runs of a launch, by run id; those that MLflow invented left out.
 
-    A name that looks invented counts as given where the observer saw it given.
+    A name that looks invented counts as given where the observer saw it given, and so does one that the code
+    asked for in vain.
     """
-    runs = launch.runs if launch else ()
-    seen = {
-        call.run_id
-        for call in (launch.observations if launch else ())
-        if call.value and (call.what in ("start_run", "create_run") or call.key == _NAME_TAG)
-    }
-    return {
-        run.run_id: run.name
-        for run in runs
-        if run.name and (run.run_id in seen or not _INVENTED.fullmatch(run.name))
-    }
+    if launch is None:
+        return {}
+    names = {run.run_id: run.name for run in launch.runs if run.name and not _INVENTED.fullmatch(run.name)}
+    for call in launch.observations:
+        # MLflow 2.22 leaves a joined run its name; what counts is what the code asked for.
+        if call.run_id and call.value and (call.what in ("start_run", "create_run") or call.key == _NAME_TAG):
+            names[call.run_id] = call.value
+    return names
 
 
 _Match = tuple[RunRecord | None, RunRecord | None]
@@ -128,6 +126,13 @@ class _Tree:
     def name(self, run: RunRecord) -> str | None:
         return self.names.get(run.run_id)
 
+    def name_and_params(self, run: RunRecord) -> Hashable:
+        name = self.name(run)
+        return (name, _params(run)) if name and run.params else None
+
+    def shape(self, run: RunRecord) -> Hashable:
+        return self.shapes[run.run_id]
+
 
 def _shape(
     run: RunRecord, name: str | None, children: Mapping[str | None, Sequence[RunRecord]]
@@ -152,8 +157,15 @@ def _match(ours: Sequence[RunRecord], theirs: Sequence[RunRecord], left: _Tree, 
         done = {run.run_id for pair in matched for run in pair}
         return [run for run in runs if run.run_id not in done]
 
-    matched += _by_key(ours, theirs, left.name, right.name)
-    matched += _by_key(rest(ours), rest(theirs), _values, _values)
+    # The surest first. A name alone may be that of all of them, and params alone those of all trials.
+    for our_key, their_key in (
+        (left.name_and_params, right.name_and_params),
+        (left.name, right.name),
+        (_params, _params),
+        (_tags, _tags),
+        (left.shape, right.shape),
+    ):
+        matched += _by_key(rest(ours), rest(theirs), our_key, their_key)
     matched += _in_order(
         rest(ours),
         rest(theirs),
@@ -162,8 +174,12 @@ def _match(ours: Sequence[RunRecord], theirs: Sequence[RunRecord], left: _Tree, 
     return _ordered(ours, theirs, matched)
 
 
-def _values(run: RunRecord) -> Hashable:
+def _params(run: RunRecord) -> Hashable:
     return frozenset(run.params.items())
+
+
+def _tags(run: RunRecord) -> Hashable:
+    return frozenset((key, value) for key, value in run.tags.items() if not key.startswith("mlflow."))
 
 
 def _by_key(

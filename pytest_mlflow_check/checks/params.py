@@ -90,9 +90,9 @@ def _reason(
 
 
 def _value(comparison: Comparison, mode: Mode, run: RunRecord, name: str) -> str | None:
-    """The value as it would be in the user's own directory: the copies of the two launches differ."""
+    """The value without what differs by its nature: places, and ids of runs."""
     value, launch = run.params.get(name), comparison.launches.get(mode)
-    return value if value is None or launch is None else launch.as_original(value)
+    return value if value is None or launch is None else launch.comparable(value)
 
 
 def _entry_point(comparison: Comparison) -> str:

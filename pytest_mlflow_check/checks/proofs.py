@@ -9,11 +9,16 @@ from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.places import place_of
 from pytest_mlflow_check.checks.predictions import difference
 from pytest_mlflow_check.checks.registered import place_of_registering
-from pytest_mlflow_check.checks.unloadable import reason_for
+from pytest_mlflow_check.checks.unloadable import Reason, reason_for
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Mode, Model, ModelProof
 
 _Proofs = Mapping[Mode, ModelProof]
+
+_UNKNOWN = Reason(
+    "`models:/NAME/1` doesn't load as it would on another machine, without the project and the network.",
+    "mend what the message says; modules go into code_paths=[…], files into artifacts={…}",
+)
 
 
 def unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
@@ -28,7 +33,7 @@ def unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
         }
         place = place_of(comparison, pair, ["log_model"], name)
         yield from _broken(comparison, name, pair.label, place, proofs, models)
-        yield from _refused(name, pair.label, place, proofs)
+        yield from _refused(comparison, name, pair.label, place, proofs, models)
         yield from _required(name, pair.label, place, proofs)
         yield from _predictions(comparison, name, pair.label, place, proofs)
 
@@ -63,8 +68,9 @@ def _broken(
     for rule, mode in first.items():
         proof = proofs[mode]
         if rule == "model-not-loadable":
-            reason = reason_for(proof, models.get(mode), comparison.launches[mode])
-            why, fix = f"{subject} registers, but {reason.why}", reason.fix
+            reason = reason_for(proof, models.get(mode), comparison.launches[mode]) or _UNKNOWN
+            why = f"{subject} registers, but {reason.why}"
+            fix = reason.fix
         elif models.get(mode) is not None and models[mode].status != "READY":
             why = f"{subject} was left half-written: log_model died, and left it {models[mode].status}."
             fix = "let log_model end without an exception; don't catch what it raises"
@@ -86,15 +92,33 @@ def _broken(
         )
 
 
-def _refused(name: str, run: str, place: str | None, proofs: _Proofs) -> Iterator[Finding]:
+def _refused(
+    comparison: Comparison,
+    name: str,
+    run: str,
+    place: str | None,
+    proofs: _Proofs,
+    models: Mapping[Mode, Model],
+) -> Iterator[Finding]:
     # A model that asks a service for its answer can't be tried here.
     refusing = {
         mode: proof for mode, proof in proofs.items() if proof.predicted is False and not proof.network
     }
     if not refusing:
         return
-    proof = next(iter(refusing.values()))
-    by_signature = "enforce schema" in " ".join(proof.chain)
+    mode, proof = next(iter(refusing.items()))
+    launch = comparison.launches[mode]
+    if "enforce schema" in " ".join(proof.chain):
+        why = (
+            f"{name} loads, but its signature rejects the input example that it was logged with: whoever "
+            "calls it as the example shows gets an exception."
+        )
+        fix = "leave signature= out: it's made from the example then; or infer_signature(EXAMPLE, PREDICTION)"
+    elif reason := reason_for(proof, models.get(mode), launch):
+        why, fix = f"{name} loads, but when it predicts, {reason.why}", reason.fix
+    else:
+        why = f"{name} loads, but predict() fails with the input example that it was logged with."
+        fix = "log an example that predict() takes:  input_example=X[:3]"
     yield Finding(
         rule="model-rejects-example",
         subject=name,
@@ -102,14 +126,9 @@ def _refused(name: str, run: str, place: str | None, proofs: _Proofs) -> Iterato
         mlflow_run=_answer(proofs.get("mlflow-run")),
         place=place,
         run=run,
-        why="It loads, but its signature rejects the input example that it was logged with: whoever calls it "
-        "as the example shows gets an exception."
-        if by_signature
-        else "It loads, but predict() fails with the input example that it was logged with.",
-        fix="leave signature= out: it's made from the example then; or infer_signature(EXAMPLE, PREDICTION)"
-        if by_signature
-        else "log an example that predict() takes:  input_example=X[:3]",
-        detail=proof.error or "",
+        why=why,
+        fix=fix,
+        detail=launch.as_original(proof.error or ""),
     )
 
 
@@ -130,10 +149,16 @@ def _required(name: str, run: str, place: str | None, proofs: _Proofs) -> Iterat
         if proof.unmet
         else "It loads because the package is installed here. In an environment made from its requirements "
         "it isn't.",
-        fix="leave pip_requirements= out, so that MLflow writes down what is installed"
+        fix=_requirements_fix(proof)
         if proof.unmet
-        else f"extra_pip_requirements={list(proof.unlisted)} in log_model, or leave pip_requirements= out",
+        else f"extra_pip_requirements={list(proof.unlisted)} in log_model",
     )
+
+
+def _requirements_fix(proof: ModelProof) -> str:
+    if any(version for _, version in proof.unmet):
+        return "leave pip_requirements= out, so that MLflow writes down what is installed"
+    return "install what it asks for where it is trained, so that it's tried; or take it out"
 
 
 def _predictions(
@@ -177,4 +202,4 @@ def _verdict(proof: ModelProof | None) -> str | None:
 def _answer(proof: ModelProof | None) -> str | None:
     if proof is None or proof.predicted is None:
         return None
-    return "predicts" if proof.predicted else "rejects its example"
+    return "predicts" if proof.predicted else "doesn't predict"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept
 from pytest_mlflow_check.checks.places import calls
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import ModelVersion, RegisteredModel
+from pytest_mlflow_check.records import Launch, ModelVersion, RegisteredModel
 
 _Described = RegisteredModel | ModelVersion
 
@@ -17,8 +19,8 @@ def compare_registered(comparison: Comparison) -> Iterator[Finding]:
     if len(comparison.launches) != 2:
         return
     ours, theirs = (
-        {model.name: model for model in comparison.launches[mode].record.registered_models}
-        for mode in ("fluent", "mlflow-run")
+        {model.name: _comparable(model, launch) for model in launch.record.registered_models}
+        for launch in (comparison.launches["fluent"], comparison.launches["mlflow-run"])
     )
     for name in kept({*ours, *theirs}, comparison.settings.ignore.models):
         one, other = ours.get(name), theirs.get(name)
@@ -49,6 +51,20 @@ def place_of_registering(comparison: Comparison, name: str) -> str | None:
     """The line that registered a version under a name."""
     seen = calls(comparison, ["register_model"])
     return next((call.place for call in seen if call.key == name and call.place), None)
+
+
+def _comparable(model: RegisteredModel, launch: Launch) -> RegisteredModel:
+    """The model with the texts of its own and its versions' as both launches should have them."""
+
+    def texts(described: _Described) -> dict[str, Any]:
+        about = described.description
+        return {
+            "tags": {key: launch.comparable(value) for key, value in described.tags.items()},
+            "description": None if about is None else launch.comparable(about),
+        }
+
+    versions = tuple(replace(version, **texts(version)) for version in model.versions)
+    return replace(model, versions=versions, **texts(model))
 
 
 def _differences(

@@ -33,6 +33,9 @@ _OTHER_NAME = re.compile(
 )
 """What lies beside models: the state of the training, what prepares the data, and data."""
 
+_DATA_NAME = re.compile(r"param|feature|name|column|threshold")
+"""What plain data about a model is called."""
+
 
 def known_by_path(comparison: Comparison) -> Iterator[Finding]:
     """Files whose path stands in a param or a tag of a run, where its whole tree of runs logs no model."""
@@ -41,9 +44,11 @@ def known_by_path(comparison: Comparison) -> Iterator[Finding]:
         found: dict[tuple[str, str], dict[Mode, str]] = {}
         for mode, run in pair.sides:
             launch = comparison.launches.get(mode)
-            if launch is None or _related_models(launch, run):
+            if launch is None or related_models(launch, run):
                 continue
-            files = _kept(comparison, launch)
+            files = [
+                path for path in _kept(comparison, launch) if not is_data(path, launch.saved[path].holds)
+            ]
             for kind, key, value in _values(run):
                 if path := next((path for path in files if _names(value, path, launch)), None):
                     found.setdefault((kind, key), {})[mode] = path
@@ -128,7 +133,20 @@ def _finding(
     )
 
 
-def _related_models(launch: Launch, run: RunRecord) -> bool:
+def is_data(path: str, holds: str | None) -> bool:
+    """Whether a file holds plain data, or what prepares data, and isn't called a model either.
+
+    Args:
+        path: its path; only its own name counts.
+        holds: as in `Artifact`.
+    """
+    name = PurePosixPath(path).stem.lower()
+    if holds == "":
+        return any(words.search(name) for words in (_OTHER_NAME, _DATA_NAME)) or not _MODEL_NAME.search(name)
+    return _PREPARATION.match(holds or "") is not None
+
+
+def related_models(launch: Launch, run: RunRecord) -> bool:
     """Whether a model is logged by the run, by the one it is nested in, or by any nested in that."""
     runs = {each.run_id: each for each in launch.runs}
 
@@ -176,6 +194,8 @@ def _is_model(path: str, file: SavedFile) -> bool:
     name = path.lower()
     holds = file.holds or ""
     if _OTHER_NAME.search(name) or _PREPARATION.match(holds):
+        return False
+    if file.holds == "" and _DATA_NAME.search(PurePosixPath(name).stem):
         return False
     if holds == _FUNCTION or (file.format == "torch" and holds.startswith("torch._utils.")):
         # Code, and a tensor on its own: models only where somebody says so.

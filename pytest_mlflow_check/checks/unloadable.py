@@ -15,7 +15,7 @@ _FILE_ERRORS = ("FileNotFoundError", "NotADirectoryError", "No such file", "does
 
 @dataclass(frozen=True)
 class Reason:
-    """Why it doesn't load, and what to do about it; `why` completes "NAME registers, but …"."""
+    """Why it fails, and what to do about it; `why` completes "NAME registers, but …"."""
 
     why: str
     fix: str
@@ -23,7 +23,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class _Failure:
-    """A model that registered and didn't load; `model` is None for a version made from something else."""
+    """A model that failed a step; `model` is None for a version made from something else."""
 
     proof: ModelProof
     model: Model | None
@@ -34,11 +34,11 @@ class _Failure:
         return " ".join(self.proof.chain)
 
 
-def reason_for(proof: ModelProof, model: Model | None, launch: Launch) -> Reason:
-    """The first reason that fits.
+def reason_for(proof: ModelProof, model: Model | None, launch: Launch) -> Reason | None:
+    """The first reason that fits what a proof says; None where none does.
 
     Args:
-        proof: of a model that registered and didn't load.
+        proof: of a model that registered and didn't load, or didn't predict.
         model: the logged model; None for a version that the project registered from something else.
         launch: which logged it.
     """
@@ -46,10 +46,7 @@ def reason_for(proof: ModelProof, model: Model | None, launch: Launch) -> Reason
     for judge in _JUDGES:
         if reason := judge(failure):
             return reason
-    return Reason(
-        "`models:/NAME/1` doesn't load outside the project's directory.",
-        "put what it needs into the model: code_paths=[…] for modules, artifacts={…} for files",
-    )
+    return None
 
 
 def _source_in_artifacts(failure: _Failure) -> Reason | None:
@@ -79,8 +76,7 @@ def _source_in_artifacts(failure: _Failure) -> Reason | None:
 def _main(failure: _Failure) -> Reason | None:
     if failure.proof.module != "__main__":
         return None
-    found = re.search(r"attribute '(\w+)'", failure.text)
-    what = found[1] if found else "a class"
+    what = failure.proof.lacks or "a class"
     script = _script(failure.launch)
     return Reason(
         f"{what} was pickled from __main__: a pickle keeps only the name, and elsewhere {script} isn't "
@@ -108,13 +104,27 @@ def _no_loader(failure: _Failure) -> Reason | None:
 
 
 def _own_module(failure: _Failure) -> Reason | None:
-    if failure.proof.module is None or failure.proof.module_file is None:
+    if failure.proof.module_file is None:
+        return None
+    file = failure.proof.module_file
+    fix = f"add it to code_paths in log_model:  code_paths=[{file!r}]"
+    # Only pyfunc takes models from code.
+    if failure.model is not None and failure.model.loader == "mlflow.pyfunc.model":
+        code = _python_file(file)
+        fix += f"; or models-from-code:  python_model={code!r}, with mlflow.models.set_model(…) in it"
+    return Reason(
+        f"it needs the module {failure.proof.module}, which is {file} of the project and isn't in the model.",
+        fix,
+    )
+
+
+def _lacking(failure: _Failure) -> Reason | None:
+    if failure.proof.lacks is None:
         return None
     return Reason(
-        f"it needs the module {failure.proof.module}, which is {failure.proof.module_file} of the project "
-        "and isn't in the model.",
-        f"code_paths=[{failure.proof.module_file!r}] in log_model, or models-from-code:  "
-        f"python_model={_python_file(failure.proof.module_file)!r}, with mlflow.models.set_model(…) in it",
+        f"it needs {failure.proof.lacks} of the module {failure.proof.module}, and the module that is found "
+        "there hasn't got it.",
+        "log it with the same version of the module that it was made with",
     )
 
 
@@ -131,7 +141,7 @@ def _package(failure: _Failure) -> Reason | None:
 
 def _untrusted(failure: _Failure) -> Reason | None:
     text = failure.text
-    if "ntrusted" not in text:
+    if "UntrustedTypesFound" not in text and "Untrusted types found" not in text:
         return None
     types = re.findall(r"'([A-Za-z_][\w.]*\.[\w.]+)'", text)
     trusted = ", ".join(f'"{each}"' for each in dict.fromkeys(types)) or "…"
@@ -171,18 +181,26 @@ def _files(failure: _Failure) -> Reason | None:
     if found is None:
         return None
     path = found[1]
+    if not {"/", "."} & {*path}:
+        return Reason(
+            f"it asks for {path}, a program or file that isn't in the model.",
+            "put a file into the model:  artifacts={…} in log_model; a program can't be put there",
+        )
     kind = "the absolute path" if os.path.isabs(path) else "the path"
     return Reason(f"it opens {kind} {path}, a file that isn't in the model.", fix)
 
 
 def _crash(failure: _Failure) -> Reason | None:
     # As `_mlflow_check_prover.main` says it; no exception was there to be told.
-    if not (failure.proof.error or "").startswith("the process that loads it"):
-        return None
-    return Reason(
-        "loading it ends the whole process: whoever serves it goes down with it.",
-        'see what ends it:  python -X faulthandler -c "import mlflow; mlflow.pyfunc.load_model(…)"',
-    )
+    error = failure.proof.error or ""
+    if error.startswith("the process "):
+        return Reason(
+            "the whole process ends with it: whoever serves it goes down too.",
+            'see what ends it:  python -X faulthandler -c "import mlflow; mlflow.pyfunc.load_model(…)"',
+        )
+    if error.startswith("it didn't end within"):
+        return Reason(f"{error}.", "see what it waits for; or give it more time:  --mlflow-timeout=SECONDS")
+    return None
 
 
 # From what leaves no doubt to what only looks like it.
@@ -192,6 +210,7 @@ _JUDGES: tuple[Callable[[_Failure], Reason | None], ...] = (
     _source_in_artifacts,
     _main,
     _no_loader,
+    _lacking,
     _own_module,
     _package,
     _files,

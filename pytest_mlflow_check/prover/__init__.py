@@ -16,6 +16,9 @@ from pytest_mlflow_check.processes import Ended, Processes
 from pytest_mlflow_check.records import Model, ModelProof, StoreRecord
 from pytest_mlflow_check.store import Store
 
+_GRACE = 30.0
+"""Seconds for the start of the process, which loads MLflow."""
+
 _PROVER = Path(__file__).with_name("path")
 
 
@@ -40,7 +43,13 @@ def provable(record: StoreRecord) -> tuple[list[Provable], list[ModelProof]]:
     Versions that were made from one of the models aren't proven twice.
     """
     models = [model for run in record.runs for model in run.models.values()]
-    ready = [Provable(model.uri, loader=model.loader) for model in models if model.status == "READY"]
+    # A model without flavors has nothing to load: one that only stands for something elsewhere
+    # (`create_external_model`, `set_active_model` of MLflow 3).
+    ready = [
+        Provable(model.uri, loader=model.loader)
+        for model in models
+        if model.status == "READY" and model.flavors
+    ]
     half = [
         ModelProof(model.uri, False, False, f"log_model left it {model.status}")
         for model in models
@@ -78,6 +87,9 @@ def prove_models(
         interpreter: the Python of the launch.
         processes: what starts the process.
         timeout: seconds for all models together.
+
+    Returns:
+        The proofs; none of a model that wasn't tried, since the ones before took all the time.
     """
     if not models:
         return []
@@ -86,22 +98,24 @@ def prove_models(
     answers.mkdir()
     request = directory / "request.json"
     withheld = [path.absolute() for path in withheld]
-    request.write_text(json.dumps(_request(models, withheld)), encoding="utf-8")
+    request.write_text(json.dumps(_request(models, withheld, timeout)), encoding="utf-8")
     ended = processes.run(
         [str(interpreter), str(_PROVER), str(request), str(answers)],
         cwd=stand,
         env=_environment(env, directory, withheld),
         stdout=directory / "stdout.txt",
         stderr=directory / "stderr.txt",
-        timeout=timeout,
+        # The process keeps the time itself, model by model; this is for when it can't.
+        timeout=timeout + _GRACE,
     )
-    return [
+    proofs = (
         _proof(answers / f"{number}.json", model, ended, directory / "stderr.txt")
         for number, model in enumerate(models)
-    ]
+    )
+    return [proof for proof in proofs if proof is not None]
 
 
-def _request(models: Sequence[Provable], withheld: Iterable[Path]) -> dict[str, Any]:
+def _request(models: Sequence[Provable], withheld: Iterable[Path], seconds: float) -> dict[str, Any]:
     asked = [
         {
             "uri": model.uri,
@@ -110,12 +124,13 @@ def _request(models: Sequence[Provable], withheld: Iterable[Path]) -> dict[str, 
         }
         for number, model in enumerate(models)
     ]
-    return {"withheld": [str(path) for path in withheld], "models": asked}
+    return {"withheld": [str(path) for path in withheld], "models": asked, "seconds": seconds}
 
 
-def _proof(answer: Path, model: Provable, ended: Ended, stderr: Path) -> ModelProof:
+def _proof(answer: Path, model: Provable, ended: Ended, stderr: Path) -> ModelProof | None:
     if answer.exists():
-        return ModelProof.from_json(json.loads(answer.read_text(encoding="utf-8")))
+        said = json.loads(answer.read_text(encoding="utf-8"))
+        return None if said.get("untried") else ModelProof.from_json(said)
     why = "didn't end in time" if ended.exit_code is None else f"ended with exit code {ended.exit_code}"
     error = f"the process that registers and loads it {why}; see {stderr}"
     return ModelProof(model.uri, model.registered, False, error)

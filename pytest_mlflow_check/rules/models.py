@@ -70,12 +70,12 @@ RULES = (
         check="models",
         severity="error",
         title="models: {n} that can't take the input example",
-        summary="a model loads, and fails with the input example that it was logged with",
+        summary="a model loads, and can't predict with the input example that it was logged with",
         explanation=(
             "A model with an input example is asked for a prediction after it was loaded. Where its "
             "signature has other columns or types than the example, or predict() fails with it, nobody can "
-            "use "
-            "it as its own example shows. A model that asks another machine for its answer isn't tried."
+            "use it as its own example shows. The same goes for code that imports or opens, only when it "
+            "predicts, what isn't in the model. A model that asks another machine for its answer isn't tried."
         ),
         example="log_model(model, signature=infer_signature(X), input_example=X.astype(str))",
         fix="log_model(model, signature=infer_signature(X), input_example=X[:3])",
@@ -83,7 +83,7 @@ RULES = (
     Rule(
         slug="model-requirements-wrong",
         check="models",
-        severity="error",
+        severity="warning",
         title="models: {n} with wrong requirements",
         summary="a model's requirements name what isn't installed, or leave out what its code imports",
         explanation=(
@@ -91,7 +91,7 @@ RULES = (
             "writes down the versions that are installed; with pip_requirements= it writes what it is told. "
             "Compared "
             "are the versions, and the imports in the model's own code and pickles (those within `try` "
-            "aren't)."
+            "or `if` aren't)."
         ),
         example='log_model(model, pip_requirements=["scikit-learn==0.24"])   # trained with another one',
         fix="log_model(model)   # or extra_pip_requirements=[…], to add some",

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+_OWN = frozenset({"", "localhost", "::1", "0.0.0.0", "::"})
+
 
 class NoNetworkError(OSError):
     """Raised in place of every attempt to reach another machine."""
@@ -44,11 +46,7 @@ def cut_network() -> None:
             return
         if isinstance(host, bytes):
             host = host.decode(errors="replace")
-        if (
-            isinstance(host, str)
-            and host not in ("", "localhost", "::1", here)
-            and not host.startswith("127.")
-        ):
+        if isinstance(host, str) and host not in _OWN | {here} and not host.startswith("127."):
             raise NoNetworkError(
                 errno.ENETUNREACH, f"there is no network in this process, and {host} is asked for"
             )

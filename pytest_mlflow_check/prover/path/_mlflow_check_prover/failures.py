@@ -16,15 +16,17 @@ def described(error: BaseException) -> dict[str, Any]:
     Returns:
         `error`: type and message of what was raised. `chain`: the same of it and of all that led to it,
         the first cause last. `module`: the module that wasn't found, or that lacks what a pickle looks for
-        in it. `network`: whether it was raised in place of reaching another machine.
+        in it: `lacks`. `network`: whether it was raised in place of reaching another machine.
     """
     chain = list(_chain(error))
+    lacking = next((found for each in reversed(chain) if (found := _lacking(each))), None)
+    missing = next((each.name for each in reversed(chain) if isinstance(each, ModuleNotFoundError)), None)
     return {
         "error": _text(error),
         "chain": [_text(each) for each in chain],
-        "module": next((module for module in map(_module, reversed(chain)) if module), None),
-        "network": any(type(each).__name__ == "NoNetworkError" for each in chain)
-        or "there is no network in this process" in " ".join(map(str, chain)),
+        "module": missing or (lacking[0] if lacking else None),
+        "lacks": lacking[1] if lacking and not missing else None,
+        "network": "there is no network in this process" in " ".join(map(str, chain)),
     }
 
 
@@ -37,14 +39,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         following = following.__cause__ or following.__context__
 
 
-def _module(error: BaseException) -> Optional[str]:
-    if isinstance(error, ModuleNotFoundError):
-        return error.name
+def _lacking(error: BaseException) -> Optional[tuple[str, str]]:
+    """The module in which a pickle looks for something in vain, and for what."""
+    text = str(error)
     # pickle: "Can't get attribute 'Net' on <module '__main__' from …>", and "… from module '__main__'" later.
-    found = re.search(r"Can't get (?:local )?attribute .* (?:on <module|from module) '([\w.]+)'", str(error))
-    # getattr: "module '__main__' has no attribute 'Net'".
-    found = found or re.search(r"module '([\w.]+)' has no attribute", str(error))
-    return found[1] if found else None
+    found = re.search(
+        r"Can't get (?:local )?attribute '([\w.<>]+)' (?:on <module|from module) '([\w.]+)'", text
+    )
+    if found:
+        return found[2], found[1]
+    # getattr, as joblib and skops do it: "module '__main__' has no attribute 'Net'".
+    found = re.search(r"module '(__main__)' has no attribute '(\w+)'", text)
+    return (found[1], found[2]) if found else None
 
 
 def _text(error: BaseException) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from contextlib import suppress
 from functools import partial
@@ -27,10 +28,11 @@ def main(request: str, answers: str) -> None:
     Args:
         request: a JSON file: `withheld`, directories to take off `sys.path`; `models`, a list of objects
             with `uri`, `name` (None for a version that is registered already) and `loader`, the module that
-            loads it.
+            loads it; `seconds` for all of them together.
         answers: a directory; the answer to the model with number N is written to `N.json`.
     """
     asked = json.loads(Path(request).read_text(encoding="utf-8"))
+    deadline = time.monotonic() + asked["seconds"]
     withhold(asked["withheld"])
     cut_network()
     import mlflow  # noqa: F401
@@ -41,19 +43,27 @@ def main(request: str, answers: str) -> None:
             with suppress(Exception):
                 importlib.import_module(loader)
     for number, model in enumerate(asked["models"]):
-        _in_a_fork(model, Path(answers, f"{number}.json"))
+        seconds = int(deadline - time.monotonic())
+        answer = Path(answers, f"{number}.json")
+        if seconds > 0:
+            _in_a_fork(model, answer, seconds)
+        else:
+            _write(answer, {"untried": True})
 
 
-def _in_a_fork(model: dict[str, Any], answer: Path) -> None:
+def _in_a_fork(model: dict[str, Any], answer: Path, seconds: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
         if status:
-            _write(answer, {**_unfinished(model, answer), "error": _ended(status)})
+            _write(answer, {**_unfinished(model, answer), "error": _ended(status, seconds)})
         return
     code = 1
+    # Ends the process, whatever it is busy with.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(seconds)
     try:
         if model["name"] is None:
             import mlflow
@@ -85,7 +95,9 @@ def _write(file: Path, answer: dict[str, Any]) -> None:
     unfinished.replace(file)
 
 
-def _ended(status: int) -> str:
+def _ended(status: int, seconds: int) -> str:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        return f"it didn't end within {seconds} seconds"
     if os.WIFSIGNALED(status):
-        return f"the process that loads it was killed by {signal.Signals(os.WTERMSIG(status)).name}"
-    return f"the process that loads it ended with exit code {os.WEXITSTATUS(status)}"
+        return f"the process was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"the process ended with exit code {os.WEXITSTATUS(status)}"

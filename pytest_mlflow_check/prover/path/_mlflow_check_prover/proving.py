@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Optional
 
 from . import requirements
 from .failures import described
-from .values import digest, plain
+from .values import digest, plain, same
 
 
 def prove(uri: str, name: Optional[str], note: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -39,10 +41,10 @@ def prove(uri: str, name: Optional[str], note: Callable[[dict[str, Any]], None])
             uri = f"models:/{name}/{version.version}"
         directory = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         metadata = mlflow.models.Model.load(str(directory))
-        answer.update(_requirements(directory))
         note(answer)
         model = _load(uri, list(metadata.flavors))
         answer["loaded"] = True
+        answer.update(_requirements(directory))
         note(answer)
     except BaseException as error:
         return {**answer, **described(error)}
@@ -61,20 +63,26 @@ def _load(uri: str, flavors: list[str]) -> Any:
 
 
 def _predict(model: Any, metadata: Any, directory: str) -> dict[str, Any]:
+    """Whether it takes its example, and what it answers; nothing where it answers differently each time."""
     try:
         example = metadata.load_input_example(directory)
         params = metadata.load_input_example_params(directory)
-        prediction = model.predict(example, params=params) if params else model.predict(example)
-        return {"predicted": True, "example": digest([example, params]), "prediction": plain(prediction)}
+        given = {"params": params} if params else {}
+        # An example may be changed by who is asked with it.
+        answers = [model.predict(deepcopy(example), **given) for _ in range(2)]
     except BaseException as error:
         return {"predicted": False, **described(error)}
+    prediction = plain(answers[0]) if same(*answers) else None
+    return {"predicted": True, "example": digest([example, params]), "prediction": prediction}
 
 
 def _requirements(directory: Path) -> dict[str, Any]:
-    listed = requirements.read_requirements(directory)
-    if listed is None:
-        return {}
-    return {
-        "unmet": requirements.unmet(listed),
-        "unlisted": requirements.unlisted(directory, listed),
-    }
+    # What can't be read here is nothing that the model does wrong.
+    with suppress(Exception):
+        listed = requirements.read_requirements(directory)
+        if listed is not None:
+            return {
+                "unmet": requirements.unmet(listed),
+                "unlisted": requirements.unlisted(directory, listed),
+            }
+    return {}

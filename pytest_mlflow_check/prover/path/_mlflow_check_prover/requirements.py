@@ -13,19 +13,21 @@ from typing import Optional
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+_OPTIONS = ("#", "--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-", "--pre")
+
 
 def read_requirements(model: Path) -> Optional[list[Requirement]]:
     """The requirements that hold for this interpreter; None where there are none to read.
 
-    A file with lines that name no package (`-r other.txt`, a path) counts as none: what it asks for isn't
-    known.
+    A file with lines that name packages in another way (`-r other.txt`, a path) counts as none: what it asks
+    for isn't known. Options that only say where packages are (`--index-url …`) are passed over.
     """
     file = model / "requirements.txt"
     if not file.is_file():
         return None
     lines = (line.split(" #")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
     try:
-        requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+        requirements = [Requirement(line) for line in lines if line and not line.startswith(_OPTIONS)]
     except InvalidRequirement:
         return None
     return [each for each in requirements if each.marker is None or each.marker.evaluate()]
@@ -44,7 +46,8 @@ def unmet(requirements: Iterable[Requirement]) -> list[list[Optional[str]]]:
 def unlisted(model: Path, requirements: Iterable[Requirement]) -> list[str]:
     """The installed packages that its own code or pickles import, and that no requirement brings along.
 
-    Code is read, not run: imports within `try` are left out, since the code goes on without them.
+    Code is read, not run: that at the top of the model, which is models-from-code, and the modules that are
+    loaded. Imports within `try` and `if` are left out, since the code goes on without them.
     """
     if sys.version_info < (3, 10):
         return []
@@ -91,7 +94,11 @@ def _closure(requirements: Iterable[Requirement]) -> set[str]:
 
 
 def _imports(model: Path) -> Iterator[str]:
+    loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+    beside = {str(file) for file in model.glob("*.py")}
     for file in model.rglob("*.py"):
+        if str(file) not in loaded | beside:
+            continue
         try:
             yield from _imported(ast.parse(file.read_bytes()))
         except SyntaxError:
@@ -104,7 +111,7 @@ def _imports(model: Path) -> Iterator[str]:
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Try):
+    if isinstance(node, (ast.Try, ast.If)):
         return
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)

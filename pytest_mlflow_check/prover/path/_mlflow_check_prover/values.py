@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,19 @@ def plain(value: Any) -> Any:
 
     Arrays, series and tensors become lists, long ones cut; a data frame becomes its columns.
     """
+    try:
+        return _plain(value)
+    # Whatever an object of somebody else's does with being asked, it's no fault of the model.
+    except Exception:
+        return _type(value)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values look the same, but for the last digits of their numbers."""
+    return _rounded(plain(one)) == _rounded(plain(other))
+
+
+def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
@@ -24,7 +38,10 @@ def plain(value: Any) -> Any:
         return [plain(each) for each in value[:MOST]]
     # By what they can do, not by their type: the libraries aren't imported for it.
     if hasattr(value, "columns") and hasattr(value, "to_dict"):
-        return {str(name): plain(value.iloc[:, number]) for number, name in enumerate(value.columns)}
+        if hasattr(value, "iloc"):
+            return {str(name): plain(value.iloc[:, number]) for number, name in enumerate(value.columns)}
+        # As polars has it.
+        return {str(name): plain(column) for name, column in value.to_dict().items()}
     for method in ("detach", "cpu", "toarray", "to_numpy"):
         if hasattr(value, method):
             value = getattr(value, method)()
@@ -37,7 +54,15 @@ def plain(value: Any) -> Any:
         return listed if type(listed) is type(value) else plain(listed)
     if hasattr(value, "isoformat"):
         return value.isoformat()
+    return _type(value)
+
+
+def _type(value: Any) -> dict[str, str]:
     return {"type": f"{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def _rounded(value: Any) -> str:
+    return re.sub(r"-?\d+\.\d+(e[-+]?\d+)?", lambda number: f"{float(number[0]):.5g}", json.dumps(value))
 
 
 def digest(value: Any) -> str:
