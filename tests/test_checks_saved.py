@@ -262,12 +262,3 @@ def test_plain_data_is_no_model(path: str, holds: str | None, data: bool) -> Non
     saved = {path: SavedFile("pickle", holds)}
     known = check_artifacts(both(run(params={"p": path}), saved=saved))
     assert (known == []) is data
-
-
-def test_what_lies_beside_the_model_of_another_run_of_the_tree_is_fine() -> None:
-    parts = (
-        run("r1", params={"a": "1"}),
-        run("r2", parent="r1", artifacts=[artifact("scores.bin", format="pickle")]),
-        run("r3", parent="r1", models=[model("m")]),
-    )
-    assert check_artifacts(compare(launch("fluent", *parts), launch("mlflow-run", *parts))) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_mlflow_check.checks.comparison import Comparison, kept, matches_any
 from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.places import call_of_artifact, place_of_artifact
-from pytest_mlflow_check.checks.saved import is_data, known_by_path, related_models, saved_only
+from pytest_mlflow_check.checks.saved import is_data, known_by_path, saved_only
 from pytest_mlflow_check.checks.wrappers import ModelFile, fix, parts
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Artifact, Launch, RunRecord
@@ -62,10 +62,8 @@ def _place_of_directory(comparison: Comparison, file: str) -> str | None:
 
 def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     # Where only one of the two logs a model, the other lacks it, and that is what to say.
-    for mode, run in pair.sides:
-        launch = comparison.launches.get(mode)
-        if run.models or (launch is not None and related_models(launch, run)):
-            return
+    if any(run.models for _, run in pair.sides):
+        return
     found: dict[str, dict[str, str]] = {}
     first: dict[str, Artifact] = {}
     for mode, run in pair.sides:

@@ -44,7 +44,7 @@ def known_by_path(comparison: Comparison) -> Iterator[Finding]:
         found: dict[tuple[str, str], dict[Mode, str]] = {}
         for mode, run in pair.sides:
             launch = comparison.launches.get(mode)
-            if launch is None or related_models(launch, run):
+            if launch is None or _related_models(launch, run):
                 continue
             files = [
                 path for path in _kept(comparison, launch) if not is_data(path, launch.saved[path].holds)
@@ -146,7 +146,7 @@ def is_data(path: str, holds: str | None) -> bool:
     return _PREPARATION.match(holds or "") is not None
 
 
-def related_models(launch: Launch, run: RunRecord) -> bool:
+def _related_models(launch: Launch, run: RunRecord) -> bool:
     """Whether a model is logged by the run, by the one it is nested in, or by any nested in that."""
     runs = {each.run_id: each for each in launch.runs}
 
