@@ -47,6 +47,10 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             )
 
 
+_MEASURED = frozenset({"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"})
+"""Seconds, which are others each time: what autologging takes over from `cv_results_` of scikit-learn's
+searches (`mlflow.sklearn.utils`, 3.17.2 and 2.22.5)."""
+
 _Judgement = tuple[str, str | None, str | None, str, str]
 
 
@@ -70,7 +74,7 @@ def _judge(
             "Without `step` every point lands on step 0: MLflow doesn't count.",
             f'mlflow.log_metric("{name}", …, step=…)',
         )
-    if fluent is None or mlflow_run is None:
+    if fluent is None or mlflow_run is None or name in _MEASURED:
         return None
     return _difference(fluent, mlflow_run, comparison.settings.metric_tolerance)
 

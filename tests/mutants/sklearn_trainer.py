@@ -226,6 +226,23 @@ CORRECT = (
     ),
     Mutant("sklearn-autologging", BASE, (train(MADE, AUTOLOG),)),
     Mutant(
+        "sklearn-search-with-autologging",
+        BASE,
+        (
+            train(
+                "import SGDClassifier\n",
+                "import SGDClassifier\nfrom sklearn.model_selection import GridSearchCV\n",
+            ),
+            train(
+                MADE,
+                "    mlflow.sklearn.autolog(log_models=False)\n"
+                '    grid = {"l1_ratio": [0.1, 0.2, 0.3]}\n'
+                "    GridSearchCV(SGDClassifier(random_state=0), grid, cv=2).fit(x, y)\n"
+                f"    mlflow.sklearn.autolog(disable=True)\n{MADE}",
+            ),
+        ),
+    ),
+    Mutant(
         "sklearn-path-beside-the-model",
         BASE,
         (
