@@ -22,6 +22,10 @@ _SHARE = 5
 
 def step_repeated(series: MetricSeries) -> str | None:
     """The first step that has two different values."""
+    ordered = np.sort(series.steps)
+    # Most series have none twice, and finding that out takes a tenth of what sorting their values too does.
+    if np.all(ordered[1:] != ordered[:-1]):
+        return None
     order = np.lexsort((series.values, series.steps))
     steps, values = series.steps[order], series.values[order]
     both_nan = np.isnan(values[1:]) & np.isnan(values[:-1])

@@ -12,8 +12,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +37,15 @@ _RUNS = """
     WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
     ORDER BY runs.rowid
 """
-# SQLite numbers rows as they come, so the rowid gives the order of logging; the primary key, which is all
-# of the columns, would give the order of time. Infinity is stored as ±1.797e308
-# (`SqlAlchemyStore.sanitize_metric_value`) and stays that, as MLflow's client gives it: nothing tells it from
-# the number itself.
-_METRICS = """
-    SELECT run_uuid, key, timestamp, CASE WHEN is_nan THEN NULL ELSE value END, step
-    FROM metrics ORDER BY run_uuid, key, rowid
+_SERIES = "SELECT run_uuid, key, COUNT(*) FROM metrics GROUP BY run_uuid, key ORDER BY run_uuid, key"
+# By step, since there is an index for that: sorting by rowid takes SQLite longer than all the rest, and numpy
+# next to nothing. Infinity is stored as ±1.797e308 (`SqlAlchemyStore.sanitize_metric_value`) and stays that,
+# as MLflow's client gives it: nothing tells it from the number itself.
+_POINTS = """
+    SELECT timestamp, CASE WHEN is_nan THEN NULL ELSE value END, step, rowid
+    FROM metrics WHERE run_uuid = ? AND key = ? ORDER BY step
 """
+_ROW = np.dtype([*POINT.descr, ("rowid", np.int64)])
 _PARAMS = "SELECT run_uuid, key, value FROM params ORDER BY key"
 _TAGS = "SELECT run_uuid, key, value FROM tags ORDER BY key"
 _DATASETS = f"""
@@ -148,10 +147,11 @@ def _texts(connection: sqlite3.Connection, query: str) -> defaultdict[str, dict[
 
 def _metrics(connection: sqlite3.Connection) -> defaultdict[str, dict[str, MetricSeries]]:
     metrics: defaultdict[str, dict[str, MetricSeries]] = defaultdict(dict)
-    for (run_id, key), rows in groupby(connection.execute(_METRICS), itemgetter(0, 1)):
+    for run_id, key, count in connection.execute(_SERIES).fetchall():
         # numpy makes NaN of SQL's NULL.
-        points = np.fromiter((row[2:] for row in rows), dtype=POINT)
-        metrics[run_id][key] = metric_series(key, points)
+        rows = np.fromiter(connection.execute(_POINTS, (run_id, key)), dtype=_ROW, count=count)
+        # SQLite numbers rows as they come, so the rowid gives the order of logging.
+        metrics[run_id][key] = metric_series(key, rows[np.argsort(rows["rowid"])])
     return metrics
 
 
