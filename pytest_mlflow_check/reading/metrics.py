@@ -69,9 +69,9 @@ def _parse_columns(data: bytes) -> NDArray[np.void] | None:
     `int` and `float` convert a whole column in one go, and are those that MLflow uses.
     """
     count = data.count(b"\n")
-    # A line end becomes a field itself. With one at every fourth place, no line has more or fewer than three.
+    # A line end becomes a field itself. Where not every fourth is one, one stands where a number is expected.
     fields = data.replace(b"\n", b" \n ").split(b" ")
-    if len(fields) != 4 * count + 1 or fields[3::4].count(b"\n") != count:
+    if len(fields) != 4 * count + 1:
         return None
     points = np.empty(count, dtype=POINT)
     try:
@@ -87,7 +87,7 @@ def _parse_line(line: bytes) -> tuple[int, float, int] | None:
     fields = line.strip().split(b" ")
     # Four fields are a five-field line cut short, or a line of a logged model's own metrics. More than five
     # come from a dataset whose name has spaces in it, which MLflow writes as it is.
-    if len(fields) in (0, 1, 4):
+    if len(fields) in (1, 4):
         return None
     try:
         # MLflow 3.17.2 (`FileStore._get_metric_from_line`) gives step 0 for a line with a dataset. The step
