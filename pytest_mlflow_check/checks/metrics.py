@@ -175,9 +175,13 @@ def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Toler
 
 def _distinct(series: MetricSeries) -> MetricSeries:
     """The series without points that repeat step and value of an earlier one."""
-    points = np.stack([series.steps, (series.values + 0.0).view(np.int64)])
-    _, first = np.unique(points, axis=1, return_index=True)
-    return _taken(series, np.sort(first))
+    columns = (series.steps, (series.values + 0.0).view(np.int64))
+    # np.unique does the same for rows of a matrix, and takes several times as long.
+    order = np.lexsort(columns)
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = np.any([column[order][1:] != column[order][:-1] for column in columns], axis=0)
+    # lexsort is stable, so the first of its kind in this order is the one logged first.
+    return _taken(series, np.sort(order[first]))
 
 
 def _by_time(series: MetricSeries) -> MetricSeries:
