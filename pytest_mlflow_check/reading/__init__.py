@@ -1,7 +1,7 @@
 """Reads a throw-away store back into records, straight from its files or its database.
 
-MLflow isn't imported: that takes seconds, and `MlflowClient.get_metric_history` minutes for a million points:
-since MLflow 3 it reads the whole series again for every 25,000 (measured with 3.17.2).
+MLflow isn't imported: that takes seconds, and `MlflowClient.get_metric_history` minutes for a million points.
+MLflow 3.17.2 reads the whole series again for every 25,000 of them.
 The layouts are those of MLflow 3.17.2 and 2.22.5.
 """
 
