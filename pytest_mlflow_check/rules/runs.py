@@ -42,10 +42,10 @@ RULES = (
         summary="a run is logged by only one of the two launches",
         explanation=(
             "The same code under both launch modes should log the same runs. They are matched below each "
-            "parent: by the name that the code gave, then by equal params, then by order and shape. Under "
-            "`mlflow run` the first start_run() joins the run that MLFLOW_RUN_ID names; a plain command "
-            "creates one. Code that creates runs in another way (MlflowClient.create_run) has one more under "
-            "`mlflow run`."
+            "parent: by the name that the code gave, by equal params, by equal tags, by shape, and by order. "
+            "Under `mlflow run` the first start_run() joins the run that MLFLOW_RUN_ID names; a plain "
+            "command creates one. Code that creates runs in another way (MlflowClient.create_run) has one "
+            "more under `mlflow run`."
         ),
         example='client.create_run("0")   # does not join the run that `mlflow run` made',
         fix="with mlflow.start_run():   # joins it",
