@@ -158,6 +158,16 @@ def test_an_inner_run_without_its_environment_manager(
     )
 
 
+def test_an_inner_run_whose_python_cant_be_installed() -> None:
+    message = (
+        "mlflow.utils.process.ShellCommandException: Non-zero exit code: 1\n"
+        "Command: ['/home/me/.pyenv/bin/pyenv', 'install', '--skip-existing', '3.11.2']"
+    )
+    finding = only(died("fluent", traceback(message, RUN, PROJECTS, VIRTUALENV)))
+    assert (finding.rule, finding.subject) == ("inner-run-environment", "pyenv")
+    assert "with pyenv, and that one can't install the Python for it." in finding.why
+
+
 def test_an_inner_run_in_an_environment_that_was_never_finished() -> None:
     left = f"bash: line 1: /root/.mlflow/envs/mlflow-{'0a' * 20}/bin/activate: No such file or directory\n"
     failed = traceback(f"ExecutionException: Run (ID '{RUN_ID}') failed", RUN, PROJECTS)

@@ -28,7 +28,7 @@ _PROJECTS = re.compile(r"[/\\]mlflow[/\\]projects[/\\]__init__\.py$")
 _ENVIRONMENTS = re.compile(r"[/\\]mlflow[/\\]utils[/\\](virtualenv|conda)\.py$")
 _MANAGERS = (
     ("conda", re.compile(r"[Cc]onda executable")),
-    ("pyenv", re.compile(r"pyenv binary|'None'")),
+    ("pyenv", re.compile(r"pyenv binary|'None'|pyenv', 'install'")),
     ("virtualenv", re.compile(r"virtualenv binary|'virtualenv'")),
     ("uv", re.compile(r"'uv'")),
 )
@@ -188,6 +188,8 @@ def _inner_run_environment(_: Comparison, mode: Mode, launch: Launch) -> Iterato
     trouble = "found that one half made" if half_made else "that is missing here"
     if lacking:
         trouble = f"that one has no {lacking['module']}"
+    elif "'install'" in died.message:
+        trouble = "that one can't install the Python for it"
     place = last_project_line(died.text, launch.directory)
     yield _finding(
         mode,
