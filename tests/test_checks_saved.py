@@ -249,6 +249,7 @@ def test_files_of_one_format_share_a_wrapper() -> None:
         ("features.pkl", "", True),
         ("label_encoder.pkl", "sklearn.preprocessing._label.LabelEncoder", True),
         ("weights", "", False),
+        ("trained.bin", "", False),
         ("out/model.pkl", "", False),
         ("m.pkl", "sklearn.svm._classes.SVC", False),
         ("m.bin", None, False),

@@ -24,7 +24,7 @@ _PREPARATION = re.compile(r"sklearn\.(preprocessing|feature_extraction|datasets|
 """What scikit-learn has besides models."""
 
 _MODEL_NAME = re.compile(
-    r"model|weight|checkpoint|ckpt|classifier|regressor|estimator|predictor|network"
+    r"model|trained|weight|checkpoint|ckpt|classifier|regressor|estimator|predictor|network"
     r"|(^|[-_./])(net|clf|best)([-_./]|$)"
 )
 _OTHER_NAME = re.compile(
