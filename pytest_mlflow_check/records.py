@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +24,12 @@ from pytest_mlflow_check.errors import UserError
 
 Mode = Literal["fluent", "mlflow-run"]
 Caller = Literal["code", "autologging", "mlflow-run", "exit", "mlflow"]
+
+
+def given_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that the user's code set: those of MLflow itself begin with `mlflow.`
+    (`mlflow.utils.mlflow_tags` of MLflow 3.17.2 and 2.22.5)."""
+    return {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,6 +341,18 @@ class Launch:
     stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved: Mapping[str, SavedFile] = field(default_factory=dict)
 
+    @cached_property
+    def _calls_by_run(self) -> Mapping[str | None, Sequence[tuple[int, Observation]]]:
+        calls: dict[str | None, list[tuple[int, Observation]]] = defaultdict(list)
+        for position, call in enumerate(self.observations):
+            calls[call.run_id].append((position, call))
+        return calls
+
+    def calls_about(self, run_id: str, *, or_none: bool = False) -> Iterator[Observation]:
+        """The observed calls that name a run, in their order; with `or_none` also those that name no run."""
+        named, nameless = self._calls_by_run.get(run_id, ()), self._calls_by_run.get(None, ())
+        yield from (call for _, call in (merge(named, nameless, key=itemgetter(0)) if or_none else named))
+
     def as_original(self, text: str) -> str:
         """A text with the places of the copy in it turned into those of the user's own files."""
         return text.replace(str(self.workspace), str(self.origin)) if self.workspace else text
@@ -342,8 +364,12 @@ class Launch:
         """
         text = self.as_original(text).replace(self.store_uri, "STORE")
         text = text.replace(self.store_uri.removeprefix("file://"), "STORE")
-        ids = {run.run_id for run in self.runs}
-        text = re.sub(r"\b[0-9a-f]{32}\b", lambda found: "RUN" if found[0] in ids else found[0], text)
+        # Looked for only where the text holds what may be an id: every param and tag comes by here.
+        text = re.sub(
+            r"\b[0-9a-f]{32}\b",
+            lambda found: "RUN" if any(run.run_id == found[0] for run in self.runs) else found[0],
+            text,
+        )
         return re.sub(r"\bm-[0-9a-f]{32}\b", "MODEL", text)
 
     @property

@@ -9,7 +9,7 @@ from pytest_mlflow_check.checks.output import output_of
 from pytest_mlflow_check.checks.places import place_of_start
 from pytest_mlflow_check.checks.runs import runs_text
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Launch, Mode, RunRecord
+from pytest_mlflow_check.records import Launch, Mode, RunRecord, given_tags
 
 
 def empty_launches(comparison: Comparison) -> list[Mode]:
@@ -76,12 +76,11 @@ def _code_logged(comparison: Comparison, mode: Mode) -> bool:
 
 
 def _is_empty(run: RunRecord, by_mlflow: frozenset[str]) -> bool:
-    own_tags = [tag for tag in run.tags if not tag.startswith("mlflow.")]
     return not (
         run.params.keys() - by_mlflow
         or run.metrics
         or run.artifacts
         or run.models
         or run.datasets
-        or own_tags
+        or given_tags(run.tags)
     )

@@ -6,35 +6,27 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept
-from pytest_mlflow_check.checks.pairing import RunPair, given_names
+from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.checks.places import place_of, place_of_start
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Mode, RunRecord
+from pytest_mlflow_check.records import Mode, RunRecord, given_tags
 
 # `mlflow.utils.mlflow_tags` of MLflow 3.17.2 and 2.22.5.
-_OWN = "mlflow."
 _DESCRIPTION = "mlflow.note.content"
 
 
 def compare_metadata(comparison: Comparison) -> Iterator[Finding]:
     """Findings for names, descriptions, tags and datasets that one launch lacks, or that differ."""
-    names = {mode: given_names(launch) for mode, launch in comparison.launches.items()}
     for pair in comparison.pairs:
         if pair.both:
-            fluent, mlflow_run = pair.both
-            given = (
-                names.get("fluent", {}).get(fluent.run_id),
-                names.get("mlflow-run", {}).get(mlflow_run.run_id),
-            )
-            yield from _names(comparison, pair, *given)
+            yield from _names(comparison, pair)
             yield from _descriptions(comparison, pair)
-            yield from _tags(comparison, pair, fluent, mlflow_run)
-            yield from _datasets(comparison, pair, fluent, mlflow_run)
+            yield from _tags(comparison, pair, *pair.both)
+            yield from _datasets(comparison, pair, *pair.both)
 
 
-def _names(
-    comparison: Comparison, pair: RunPair, fluent: str | None, mlflow_run: str | None
-) -> Iterator[Finding]:
+def _names(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
+    fluent, mlflow_run = pair.given.get("fluent"), pair.given.get("mlflow-run")
     if fluent == mlflow_run:
         return
     yield Finding(
@@ -67,7 +59,7 @@ def _descriptions(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
 def _tags(
     comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
 ) -> Iterator[Finding]:
-    keys = [key for key in {*fluent.tags, *mlflow_run.tags} if not key.startswith(_OWN)]
+    keys = {*given_tags(fluent.tags), *given_tags(mlflow_run.tags)}
     for key in kept(keys, comparison.settings.ignore.tags):
         one, other = (_text(comparison, mode, run, key) for mode, run in pair.sides)
         if one == other:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from pytest_mlflow_check.records import Launch, Mode, RunRecord
+from pytest_mlflow_check.records import Launch, Mode, RunRecord, given_tags
 
 _INVENTED = re.compile(r"[a-z]+-[a-z]+-\d{1,4}|[a-z]+-[a-z]+-?(?<=^.{20})")
 """`bold-ant-123`, as `_generate_random_name` of `mlflow.utils.name_utils` makes them (3.17.2 and 2.22.5),
@@ -27,11 +27,13 @@ class RunPair:
         label: tells it from the case's other runs: the names from the top-level run down to it, such as
             `sweep/trial-3`, with numbers for runs without a given name; empty where it is the only one.
         fluent, mlflow_run: the two sides.
+        given: the name that the user gave each side's run; sides without one are left out.
     """
 
     label: str
     fluent: RunRecord | None
     mlflow_run: RunRecord | None
+    given: Mapping[Mode, str] = field(default_factory=dict)
 
     @property
     def both(self) -> tuple[RunRecord, RunRecord] | None:
@@ -69,9 +71,8 @@ def pair_runs(
         else:
             matched = _match(ours, theirs, left, right)
         for (first, second), part in zip(matched, _parts(matched, left, right), strict=True):
-            pair = RunPair(
-                f"{prefix}{part}" if prefix or not part.isdigit() else f"run {part}", first, second
-            )
+            label = f"{prefix}{part}" if prefix or not part.isdigit() else f"run {part}"
+            pair = RunPair(label, first, second, _given(first, second, left, right))
             if pair.both or fluent is None or mlflow_run is None:
                 pairs.append(pair)
                 below(first.run_id if first else "", second.run_id if second else "", f"{pair.label}/")
@@ -80,7 +81,7 @@ def pair_runs(
 
     below(None, None, "")
     if len(pairs) == 1 and not missing:
-        pairs = [RunPair("", pairs[0].fluent, pairs[0].mlflow_run)]
+        pairs = [replace(pairs[0], label="")]
     return tuple(pairs), tuple(missing)
 
 
@@ -143,7 +144,7 @@ def _shape(
     for kind in ("params", "metrics", "models"):
         yield from ((kind, key) for key in getattr(run, kind))
     yield from (("artifacts", path.split("/")[0]) for path in run.artifacts)
-    yield from (("tags", key) for key in run.tags if not key.startswith("mlflow."))
+    yield from (("tags", key) for key in given_tags(run.tags))
     nested = children.get(run.run_id, [])
     yield from (("child", number) for number in range(len(nested)))
     yield from (("grandchild", number) for number in range(sum(len(one.children) for one in nested)))
@@ -179,7 +180,7 @@ def _params(run: RunRecord) -> Hashable:
 
 
 def _tags(run: RunRecord) -> Hashable:
-    return frozenset((key, value) for key, value in run.tags.items() if not key.startswith("mlflow."))
+    return frozenset(given_tags(run.tags).items())
 
 
 def _by_key(
@@ -254,6 +255,14 @@ def _ordered(
         else:
             ordered.append((after + 0.5, number, (None, run)))
     return [match for _, _, match in sorted(ordered, key=lambda each: each[:2])]
+
+
+def _given(one: RunRecord | None, other: RunRecord | None, left: _Tree, right: _Tree) -> dict[Mode, str]:
+    sides: tuple[tuple[Mode, RunRecord | None, _Tree], ...] = (
+        ("fluent", one, left),
+        ("mlflow-run", other, right),
+    )
+    return {mode: name for mode, run, tree in sides if run and (name := tree.name(run))}
 
 
 def _parts(matched: Sequence[_Match], left: _Tree, right: _Tree) -> list[str]:

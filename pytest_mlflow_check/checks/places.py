@@ -25,11 +25,8 @@ def calls(
     """
     for each, launch in comparison.launches.items():
         if mode in (None, each):
-            for call in launch.observations:
-                if call.what in kinds and call.by in ("code", "autologging"):
-                    if run is not None and call.run_id not in (None, run.run_id):
-                        continue
-                    yield call
+            seen = launch.calls_about(run.run_id, or_none=True) if run else launch.observations
+            yield from (call for call in seen if call.what in kinds and call.by in ("code", "autologging"))
 
 
 def place_of(
@@ -56,8 +53,8 @@ def place_of(
 def place_of_start(comparison: Comparison, run: RunRecord) -> str | None:
     """The line that started a run, or joined it under `mlflow run`."""
     for launch in comparison.launches.values():
-        for call in launch.observations:
-            if call.what in STARTING and call.run_id == run.run_id and call.place:
+        for call in launch.calls_about(run.run_id):
+            if call.what in STARTING and call.place:
                 return call.place
     return None
 

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_mlflow_check.checks.comparison import Comparison, kept
 from pytest_mlflow_check.checks.places import calls
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Launch, ModelVersion, RegisteredModel
+from pytest_mlflow_check.records import Launch, ModelVersion, RegisteredModel, given_tags
 
 _Described = RegisteredModel | ModelVersion
 
@@ -77,7 +77,7 @@ def _differences(
     pairs: list[tuple[str, _Described, _Described]] = [("", one, other)]
     pairs += zip(_numbers(one), one.versions, other.versions, strict=True)
     for number, here, there in pairs:
-        if _own(here) != _own(there):
+        if given_tags(here.tags) != given_tags(there.tags):
             yield "tags", _tags(number, here, there), _tags(number, there, here)
             break
     for _, here, there in pairs:
@@ -96,14 +96,9 @@ def _numbers(model: RegisteredModel) -> list[str]:
     return [f"version {version.version}: " for version in model.versions]
 
 
-def _own(described: _Described) -> dict[str, str]:
-    """Its tags without those of MLflow."""
-    return {key: value for key, value in described.tags.items() if not key.startswith("mlflow.")}
-
-
 def _tags(number: str, described: _Described, other: _Described) -> str | None:
     """The tags that the other side hasn't."""
-    tags, others = _own(described), _own(other)
+    tags, others = given_tags(described.tags), given_tags(other.tags)
     texts = [f"{key}={value}" for key, value in sorted(tags.items()) if others.get(key) != value]
     return number + ", ".join(texts) if texts else None
 

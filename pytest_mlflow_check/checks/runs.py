@@ -116,10 +116,7 @@ def runs_text(count: int) -> str:
 
 
 def _closed_by_exit(launch: Launch, run: RunRecord) -> bool:
-    return any(
-        call.what == "end_run" and call.by == "exit" and call.run_id == run.run_id
-        for call in launch.observations
-    )
+    return any(call.what == "end_run" and call.by == "exit" for call in launch.calls_about(run.run_id))
 
 
 def _sides(

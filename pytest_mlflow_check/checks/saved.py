@@ -11,7 +11,7 @@ from pytest_mlflow_check.checks.comparison import Comparison, kept
 from pytest_mlflow_check.checks.places import place_of
 from pytest_mlflow_check.checks.wrappers import LIBRARIES, ModelFile, fix, parts
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Launch, Mode, RunRecord, SavedFile
+from pytest_mlflow_check.records import Launch, Mode, RunRecord, SavedFile, given_tags
 
 _ALWAYS_MODELS = frozenset(
     {"torch", "torch weights", "keras", "skops", "onnx", "lightgbm", "xgboost", "catboost", "safetensors"}
@@ -40,17 +40,19 @@ _DATA_NAME = re.compile(r"param|feature|name|column|threshold")
 def known_by_path(comparison: Comparison) -> Iterator[Finding]:
     """Files whose path stands in a param or a tag of a run, where its whole tree of runs logs no model."""
     told: set[str] = set()
+    files = {
+        mode: [path for path in _kept(comparison, launch) if not is_data(path, launch.saved[path].holds)]
+        for mode, launch in comparison.launches.items()
+    }
+    modelled = {mode: _runs_with_models(launch) for mode, launch in comparison.launches.items()}
     for pair in comparison.pairs:
         found: dict[tuple[str, str], dict[Mode, str]] = {}
         for mode, run in pair.sides:
-            launch = comparison.launches.get(mode)
-            if launch is None or _related_models(launch, run):
+            if not files.get(mode) or run.run_id in modelled[mode]:
                 continue
-            files = [
-                path for path in _kept(comparison, launch) if not is_data(path, launch.saved[path].holds)
-            ]
+            launch = comparison.launches[mode]
             for kind, key, value in _values(run):
-                if path := next((path for path in files if _names(value, path, launch)), None):
+                if path := next((path for path in files[mode] if _names(value, path, launch)), None):
                     found.setdefault((kind, key), {})[mode] = path
         for (kind, key), paths in found.items():
             if told.intersection(paths.values()):
@@ -146,8 +148,8 @@ def is_data(path: str, holds: str | None) -> bool:
     return _PREPARATION.match(holds or "") is not None
 
 
-def _related_models(launch: Launch, run: RunRecord) -> bool:
-    """Whether a model is logged by the run, by the one it is nested in, or by any nested in that."""
+def _runs_with_models(launch: Launch) -> set[str]:
+    """The runs that log a model, or of whose tree of nested runs another one does."""
     runs = {each.run_id: each for each in launch.runs}
 
     def top(each: RunRecord) -> str:
@@ -157,15 +159,15 @@ def _related_models(launch: Launch, run: RunRecord) -> bool:
             each = runs[each.parent_id]
         return each.run_id
 
-    return any(each.models and top(each) == top(run) for each in launch.runs)
+    tops = {top(each) for each in launch.runs if each.models}
+    return {each.run_id for each in launch.runs if top(each) in tops}
 
 
 def _values(run: RunRecord) -> Iterator[tuple[str, str, str]]:
     for key, value in sorted(run.params.items()):
         yield "param", key, value
-    for key, value in sorted(run.tags.items()):
-        if not key.startswith("mlflow."):
-            yield "tag", key, value
+    for key, value in sorted(given_tags(run.tags).items()):
+        yield "tag", key, value
 
 
 def _names(value: str, path: str, launch: Launch) -> bool:
