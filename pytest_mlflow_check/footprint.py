@@ -92,6 +92,7 @@ def saved_files(inventory: Inventory, workspace: Path, logged: Iterable[Path]) -
         path, (size, time) = file.relative_to(workspace).as_posix(), _state(file)
         if (
             inventory.get(path) == (size, time)
+            or file.name in names
             or _PASSING.search(path)
             or SKIPPED.intersection(path.split("/"))
         ):
@@ -99,7 +100,6 @@ def saved_files(inventory: Inventory, workspace: Path, logged: Iterable[Path]) -
         format = sniff(file, size)
         if (
             format is not None
-            and file.name not in names
             and not any(_same(file, other) for other in sizes.get(size, ()))
             and not any((parent / "MLmodel").is_file() for parent in _parents(file, workspace))
         ):

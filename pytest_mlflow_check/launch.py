@@ -85,9 +85,9 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     store = Store(conditions.store, area / "store")
     prepare_store(store, conditions.template)
     env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
-    python = conditions.interpreter
-    env = python.activated(env) if mode == "fluent" else python.offered(env, area / "environments")
-    command, shown = _command(case, mode, directory, area / "downloads", python.manager)
+    interpreter = conditions.interpreter
+    env = interpreter.activated(env) if mode == "fluent" else interpreter.offered(env, area / "environments")
+    command, shown = _command(case, mode, directory, area / "downloads", interpreter.manager)
     inventory = take_inventory(copy)
     calls = area / _OBSERVATIONS
     ended = processes.run(
@@ -109,7 +109,7 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
             directory=area / "proof",
             env=env,
             withheld=[copy, root],
-            interpreter=conditions.interpreter.python,
+            interpreter=interpreter.python,
             processes=processes,
             timeout=conditions.timeout,
         )
@@ -165,7 +165,8 @@ def _out_of_reach(copy: Path, record: StoreRecord) -> Iterator[Path]:
     Where models lie in the workspace themselves (MLflow 2.22 with SQLite) it stays. Gives where it is.
     """
     models = [model for run in record.runs for model in run.models.values()]
-    if any(model.path.is_relative_to(copy) for model in models):
+    nothing = not models and not record.registered_models
+    if nothing or any(model.path.is_relative_to(copy) for model in models):
         yield copy
         return
     away = copy.with_name("workspace-away")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept, matches_any
 from pytest_mlflow_check.checks.pairing import RunPair
@@ -13,12 +14,61 @@ from pytest_mlflow_check.checks.unloadable import Reason, reason_for
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.records import Mode, Model, ModelProof
 
-_Proofs = Mapping[Mode, ModelProof]
-
 _UNKNOWN = Reason(
     "`models:/NAME/1` doesn't load as it would on another machine, without the project and the network.",
     "mend what the message says; modules go into code_paths=[…], files into artifacts={…}",
 )
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A model of a run, or a version that the project registered, with what its proofs say of it.
+
+    Attributes:
+        comparison: whose launches tried it.
+        name: of the model, or of the registered model.
+        proofs, models: by launch mode; there is no model for a version made from something else.
+        pair: the run that logged it; None for such a version.
+        version: the number of such a version.
+    """
+
+    comparison: Comparison
+    name: str
+    proofs: Mapping[Mode, ModelProof]
+    models: Mapping[Mode, Model] = field(default_factory=dict)
+    pair: RunPair | None = None
+    version: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"{self.name}, version {self.version}" if self.version else self.name
+
+    def reason(self, mode: Mode) -> Reason | None:
+        return reason_for(self.proofs[mode], self.models.get(mode), self.comparison.launches[mode])
+
+    def finding(
+        self, rule: str, sides: Mapping[Mode, str | None], *, why: str, fix: str, failed: Mode | None = None
+    ) -> Finding:
+        """A finding about it; its detail is what the launch `failed` has for an error."""
+        launch, error = (
+            (self.comparison.launches[failed], self.proofs[failed].error) if failed else (None, None)
+        )
+        return Finding(
+            rule=rule,
+            subject=self.subject,
+            fluent=sides.get("fluent"),
+            mlflow_run=sides.get("mlflow-run"),
+            place=self._place(),
+            run=self.pair.label if self.pair else "",
+            why=why,
+            fix=fix,
+            detail=launch.as_original(error) if launch and error else "",
+        )
+
+    def _place(self) -> str | None:
+        if self.pair is None:
+            return place_of_registering(self.comparison, self.name)
+        return place_of(self.comparison, self.pair, ["log_model"], self.name)
 
 
 def unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
@@ -31,11 +81,9 @@ def unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             for mode, model in models.items()
             if mode in comparison.launches and (proof := comparison.launches[mode].proofs.get(model.uri))
         }
-        place = place_of(comparison, pair, ["log_model"], name)
-        yield from _broken(comparison, name, pair.label, place, proofs, models)
-        yield from _refused(comparison, name, pair.label, place, proofs, models)
-        yield from _required(name, pair.label, place, proofs)
-        yield from _predictions(comparison, name, pair.label, place, proofs)
+        tried = _Tried(comparison, name, proofs, models, pair)
+        for judge in (_broken, _refused, _required, _predictions):
+            yield from judge(tried)
 
 
 def unproven_versions(comparison: Comparison) -> Iterator[Finding]:
@@ -48,111 +96,73 @@ def unproven_versions(comparison: Comparison) -> Iterator[Finding]:
                     proofs.setdefault((registered.name, version.version), {})[mode] = proof
     for (name, number), sides in proofs.items():
         if not matches_any(name, comparison.settings.ignore.models):
-            place = place_of_registering(comparison, name)
-            yield from _broken(comparison, f"{name}, version {number}", "", place, sides, {})
+            yield from _broken(_Tried(comparison, name, sides, version=number))
 
 
-def _broken(
-    comparison: Comparison,
-    subject: str,
-    run: str,
-    place: str | None,
-    proofs: _Proofs,
-    models: Mapping[Mode, Model],
-) -> Iterator[Finding]:
+def _broken(tried: _Tried) -> Iterator[Finding]:
     """The first failure of each kind; the same one of the other launch isn't told twice."""
     first: dict[str, Mode] = {}
-    for mode, proof in proofs.items():
+    for mode, proof in tried.proofs.items():
         if not proof.loaded:
             first.setdefault("model-not-loadable" if proof.registered else "model-not-registrable", mode)
+    sides = {mode: _verdict(proof) for mode, proof in tried.proofs.items()}
     for rule, mode in first.items():
-        proof = proofs[mode]
+        model = tried.models.get(mode)
         if rule == "model-not-loadable":
-            reason = reason_for(proof, models.get(mode), comparison.launches[mode]) or _UNKNOWN
-            why = f"{subject} registers, but {reason.why}"
-            fix = reason.fix
-        elif models.get(mode) is not None and models[mode].status != "READY":
-            why = f"{subject} was left half-written: log_model died, and left it {models[mode].status}."
+            reason = tried.reason(mode) or _UNKNOWN
+            why, fix = f"{tried.subject} registers, but {reason.why}", reason.fix
+        elif model is not None and model.status != "READY":
+            why = f"{tried.subject} was left half-written: log_model died, and left it {model.status}."
             fix = "let log_model end without an exception; don't catch what it raises"
         else:
-            why, fix = (
-                f"The registry doesn't take {subject}.",
-                "the message above is MLflow's: log it so that it's taken",
-            )
-        yield Finding(
-            rule=rule,
-            subject=subject,
-            fluent=_verdict(proofs.get("fluent")),
-            mlflow_run=_verdict(proofs.get("mlflow-run")),
-            place=place,
-            run=run,
-            why=why,
-            fix=fix,
-            detail=comparison.launches[mode].as_original(proof.error or ""),
-        )
+            why = f"The registry doesn't take {tried.subject}."
+            fix = "the message above is MLflow's: log it so that it's taken"
+        yield tried.finding(rule, sides, why=why, fix=fix, failed=mode)
 
 
-def _refused(
-    comparison: Comparison,
-    name: str,
-    run: str,
-    place: str | None,
-    proofs: _Proofs,
-    models: Mapping[Mode, Model],
-) -> Iterator[Finding]:
+def _refused(tried: _Tried) -> Iterator[Finding]:
     # A model that asks a service for its answer can't be tried here.
-    refusing = {
-        mode: proof for mode, proof in proofs.items() if proof.predicted is False and not proof.network
-    }
+    refusing = [
+        mode for mode, proof in tried.proofs.items() if proof.predicted is False and not proof.network
+    ]
     if not refusing:
         return
-    mode, proof = next(iter(refusing.items()))
-    launch = comparison.launches[mode]
-    if "enforce schema" in " ".join(proof.chain):
+    mode = refusing[0]
+    if "enforce schema" in " ".join(tried.proofs[mode].chain):
         why = (
-            f"{name} loads, but its signature rejects the input example that it was logged with: whoever "
-            "calls it as the example shows gets an exception."
+            f"{tried.name} loads, but its signature rejects the input example that it was logged with: "
+            "whoever calls it as the example shows gets an exception."
         )
         fix = "leave signature= out: it's made from the example then; or infer_signature(EXAMPLE, PREDICTION)"
-    elif reason := reason_for(proof, models.get(mode), launch):
-        why, fix = f"{name} loads, but when it predicts, {reason.why}", reason.fix
+    elif reason := tried.reason(mode):
+        why, fix = f"{tried.name} loads, but when it predicts, {reason.why}", reason.fix
     else:
-        why = f"{name} loads, but predict() fails with the input example that it was logged with."
+        why = f"{tried.name} loads, but predict() fails with the input example that it was logged with."
         fix = "log an example that predict() takes:  input_example=X[:3]"
-    yield Finding(
-        rule="model-rejects-example",
-        subject=name,
-        fluent=_answer(proofs.get("fluent")),
-        mlflow_run=_answer(proofs.get("mlflow-run")),
-        place=place,
-        run=run,
-        why=why,
-        fix=fix,
-        detail=launch.as_original(proof.error or ""),
-    )
+    sides = {mode: _answer(proof) for mode, proof in tried.proofs.items()}
+    yield tried.finding("model-rejects-example", sides, why=why, fix=fix, failed=mode)
 
 
-def _required(name: str, run: str, place: str | None, proofs: _Proofs) -> Iterator[Finding]:
-    texts = {mode: text for mode, proof in proofs.items() if proof.loaded and (text := _requirements(proof))}
+def _required(tried: _Tried) -> Iterator[Finding]:
+    texts = {
+        mode: text for mode, proof in tried.proofs.items() if proof.loaded and (text := _requirements(proof))
+    }
     if not texts:
         return
-    proof = proofs[next(iter(texts))]
-    yield Finding(
-        rule="model-requirements-wrong",
-        subject=name,
-        fluent=texts.get("fluent"),
-        mlflow_run=texts.get("mlflow-run"),
-        place=place,
-        run=run,
-        why="It was trained and loads with what is installed here, and asks for something else: an "
-        "environment made from its requirements is another one."
-        if proof.unmet
-        else "It loads because the package is installed here. In an environment made from its requirements "
-        "it isn't.",
-        fix=_requirements_fix(proof)
-        if proof.unmet
-        else f"extra_pip_requirements={list(proof.unlisted)} in log_model",
-    )
+    proof = tried.proofs[next(iter(texts))]
+    if proof.unmet:
+        why = (
+            "It was trained and loads with what is installed here, and asks for something else: an "
+            "environment made from its requirements is another one."
+        )
+        fix = _requirements_fix(proof)
+    else:
+        why = (
+            "It loads because the package is installed here. In an environment made from its requirements "
+            "it isn't."
+        )
+        fix = f"extra_pip_requirements={list(proof.unlisted)} in log_model"
+    yield tried.finding("model-requirements-wrong", texts, why=why, fix=fix)
 
 
 def _requirements_fix(proof: ModelProof) -> str:
@@ -161,29 +171,21 @@ def _requirements_fix(proof: ModelProof) -> str:
     return "install what it asks for where it is trained, so that it's tried; or take it out"
 
 
-def _predictions(
-    comparison: Comparison, name: str, run: str, place: str | None, proofs: _Proofs
-) -> Iterator[Finding]:
-    if len(proofs) != 2 or not all(proof.predicted for proof in proofs.values()):
+def _predictions(tried: _Tried) -> Iterator[Finding]:
+    if len(tried.proofs) != 2 or not all(proof.predicted for proof in tried.proofs.values()):
         return
-    fluent, mlflow_run = proofs["fluent"], proofs["mlflow-run"]
-    found = difference(fluent.prediction, mlflow_run.prediction, comparison.settings.prediction_tolerance)
+    fluent, mlflow_run = tried.proofs["fluent"], tried.proofs["mlflow-run"]
+    tolerance = tried.comparison.settings.prediction_tolerance
+    found = difference(fluent.prediction, mlflow_run.prediction, tolerance)
     if found is None:
         return
-    yield Finding(
-        rule="prediction-differs",
-        subject=name,
-        fluent=found[0],
-        mlflow_run=found[1],
-        place=place,
-        run=run,
-        why="The two models answer the same input example differently."
-        if fluent.example == mlflow_run.example
-        else "The two models were logged with different input examples, and answer differently.",
-        fix="seed what is random: the data, the split, the start weights"
-        if fluent.example == mlflow_run.example
-        else "seed what makes the data, and take the example from a fixed place",
-    )
+    if fluent.example == mlflow_run.example:
+        why = "The two models answer the same input example differently."
+        fix = "seed what is random: the data, the split, the start weights"
+    else:
+        why = "The two models were logged with different input examples, and answer differently."
+        fix = "seed what makes the data, and take the example from a fixed place"
+    yield tried.finding("prediction-differs", {"fluent": found[0], "mlflow-run": found[1]}, why=why, fix=fix)
 
 
 def _requirements(proof: ModelProof) -> str:
@@ -191,15 +193,13 @@ def _requirements(proof: ModelProof) -> str:
     return "; ".join([*wrong, *(f"needs {package}, doesn't ask for it" for package in proof.unlisted)])
 
 
-def _verdict(proof: ModelProof | None) -> str | None:
-    if proof is None:
-        return None
+def _verdict(proof: ModelProof) -> str:
     if proof.loaded:
         return "loads"
     return "doesn't load" if proof.registered else "not registered"
 
 
-def _answer(proof: ModelProof | None) -> str | None:
-    if proof is None or proof.predicted is None:
+def _answer(proof: ModelProof) -> str | None:
+    if proof.predicted is None:
         return None
     return "predicts" if proof.predicted else "doesn't predict"

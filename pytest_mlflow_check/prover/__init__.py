@@ -138,6 +138,7 @@ def _proof(answer: Path, model: Provable, ended: Ended, stderr: Path) -> ModelPr
 
 def _environment(env: Mapping[str, str], directory: Path, withheld: Sequence[Path]) -> dict[str, str]:
     registry = Store("file", directory / "registry")
+    # The process clears its path itself, but not before Python has looked there for a sitecustomize.
     paths = [
         entry
         for entry in env.get("PYTHONPATH", "").split(os.pathsep)

@@ -69,10 +69,10 @@ def _predict(model: Any, metadata: Any, directory: str) -> dict[str, Any]:
         params = metadata.load_input_example_params(directory)
         given = {"params": params} if params else {}
         # An example may be changed by who is asked with it.
-        answers = [model.predict(deepcopy(example), **given) for _ in range(2)]
+        answers = [plain(model.predict(deepcopy(example), **given)) for _ in range(2)]
     except BaseException as error:
         return {"predicted": False, **described(error)}
-    prediction = plain(answers[0]) if same(*answers) else None
+    prediction = answers[0] if same(*answers) else None
     return {"predicted": True, "example": digest([example, params]), "prediction": prediction}
 
 

@@ -53,8 +53,9 @@ def unlisted(model: Path, requirements: Iterable[Requirement]) -> list[str]:
         return []
     provided = _closure(requirements)
     providers = importlib.metadata.packages_distributions()
-    own = {path.stem for path in model.rglob("*.py")} | {path.parent.name for path in model.rglob("*.py")}
-    wanted = {name.partition(".")[0] for name in _imports(model)} - own - set(sys.stdlib_module_names)
+    code = list(model.rglob("*.py"))
+    own = {name for file in code for name in (file.stem, file.parent.name)}
+    wanted = {name.partition(".")[0] for name in _imports(model, code)} - own - set(sys.stdlib_module_names)
     missing: set[str] = set()
     for name in wanted:
         packages = {canonicalize_name(each) for each in providers.get(name, [])}
@@ -93,11 +94,10 @@ def _closure(requirements: Iterable[Requirement]) -> set[str]:
     return found
 
 
-def _imports(model: Path) -> Iterator[str]:
-    loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
-    beside = {str(file) for file in model.glob("*.py")}
-    for file in model.rglob("*.py"):
-        if str(file) not in loaded | beside:
+def _imports(model: Path, code: Iterable[Path]) -> Iterator[str]:
+    loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    for file in code:
+        if file.parent != model and str(file) not in loaded:
             continue
         try:
             yield from _imported(ast.parse(file.read_bytes()))

@@ -25,8 +25,8 @@ def plain(value: Any) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values look the same, but for the last digits of their numbers."""
-    return _rounded(plain(one)) == _rounded(plain(other))
+    """Whether two values that `plain` gave are the same, but for the last digits of their numbers."""
+    return _rounded(one) == _rounded(other)
 
 
 def _plain(value: Any) -> Any:
