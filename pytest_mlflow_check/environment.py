@@ -19,6 +19,12 @@ being tested (MLflow itself behaves differently where PYTEST_CURRENT_TEST is set
 _CONDA = ("MLFLOW_CONDA_HOME", "MLFLOW_CONDA_CREATE_ENV_CMD")
 """Where conda is; that leads to no server."""
 
+_ALWAYS = {
+    # 3.13 and later refuse a file store without it; read in mlflow.store.tracking, 3.17.2.
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
 _RETRIES = "2"
 """MLflow's own default retries an unreachable server for minutes (MLFLOW_HTTP_REQUEST_MAX_RETRIES)."""
 
@@ -54,13 +60,7 @@ def launch_environment(
         pass_env: patterns of variables to pass on although they'd be withheld.
         extra: variables the case sets; they can't lead away from the store either.
     """
-    base = os.environ if base is None else base
-    passed, withheld = (*_CONDA, *pass_env), _WITHHELD
-    env = {
-        name: value for name, value in base.items() if _matches(name, passed) or not _matches(name, withheld)
-    }
-    path = env.get("PATH", os.defpath)
-    env["PATH"] = os.pathsep.join([str(interpreter_directory()), path])
+    env = _inherited(os.environ if base is None else base, pass_env)
     if "PYTHONPATH" in env:
         entries = env["PYTHONPATH"].split(os.pathsep)
         mapped = [(entry, map_into(entry, root, copy)) for entry in entries]
@@ -70,9 +70,7 @@ def launch_environment(
     env |= {
         "MLFLOW_TRACKING_URI": store.uri,
         "MLFLOW_REGISTRY_URI": store.uri,
-        # 3.13 and later refuse a file store without it; read in mlflow.store.tracking, 3.17.2.
-        "MLFLOW_ALLOW_FILE_STORE": "true",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
+        **_ALWAYS,
     }
     env.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES)
     # A project that runs another one gets environments made, by default in the user's home, where two
@@ -83,6 +81,33 @@ def launch_environment(
         # SQL store (mlflow.tracking._tracking_service.utils, 3.17.2). MLflow 2 puts them into ./mlruns
         # of the current directory, which is the workspace.
         env["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(store.artifact_root)
+    return env
+
+
+def warm_environment(roots: Iterable[Path], *, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables for a process that logs nothing itself, but forks for launches.
+
+    Args:
+        roots: the directories that will be copied; what lies below them isn't importable.
+        base: what to start from; the environment of this process by default.
+    """
+    env = _inherited(os.environ if base is None else base) | _ALWAYS
+    entries = env.pop("PYTHONPATH", "").split(os.pathsep)
+    kept = [
+        entry
+        for entry in entries
+        if os.path.isabs(entry)
+        and not any(Path(os.path.realpath(entry)).is_relative_to(one) for one in roots)
+    ]
+    return {**env, "PYTHONPATH": os.pathsep.join(kept)} if kept else env
+
+
+def _inherited(base: Mapping[str, str], pass_env: Iterable[str] = ()) -> dict[str, str]:
+    passed, withheld = (*_CONDA, *pass_env), _WITHHELD
+    env = {
+        name: value for name, value in base.items() if _matches(name, passed) or not _matches(name, withheld)
+    }
+    env["PATH"] = os.pathsep.join([str(interpreter_directory()), env.get("PATH", os.defpath)])
     return env
 
 

@@ -12,11 +12,10 @@ import pytest
 
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.options import project_settings
-from pytest_mlflow_check.xdist import lasting_cache, shared_area
+from pytest_mlflow_check.session import launcher_of
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.cases import Case
-    from pytest_mlflow_check.launcher import Launcher
     from pytest_mlflow_check.records import Launch, Mode, RunRecord, StoreRecord
     from pytest_mlflow_check.settings import Settings
 
@@ -137,7 +136,7 @@ def mlflow_launch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
     Each call is a launch of its own, in a new copy with a new store.
     """
-    launcher = _launcher(request.config, tmp_path_factory)
+    launcher = launcher_of(request.config, tmp_path_factory)
 
     def launch(
         project: str | os.PathLike[str],
@@ -164,7 +163,7 @@ def mlflow_launches(
 
     They are made once a session, and shared by all tests and workers that ask for the same.
     """
-    launcher = _launcher(request.config, tmp_path_factory)
+    launcher = launcher_of(request.config, tmp_path_factory)
 
     def launches(
         project: str | os.PathLike[str], params: Mapping[str, object] | None = None, **given: Any
@@ -175,13 +174,6 @@ def mlflow_launches(
         return Launches(made["fluent"], made["mlflow-run"])
 
     return launches
-
-
-def _launcher(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Launcher:
-    from pytest_mlflow_check.launcher import Launcher
-
-    area = shared_area(config, tmp_path_factory)
-    return Launcher(area, cache=lasting_cache(config, area))
 
 
 def _one_case(

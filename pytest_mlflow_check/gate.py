@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,13 +14,21 @@ from pytest_mlflow_check import engine, terminal
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.checks import Comparison, Policy, beside_its_case, judge
 from pytest_mlflow_check.errors import UserError
-from pytest_mlflow_check.findings import CheckResult
+from pytest_mlflow_check.findings import CHECKS, CheckResult
 from pytest_mlflow_check.items import CheckItem, ProjectFile
-from pytest_mlflow_check.launcher import Launcher
-from pytest_mlflow_check.options import named_on_command_line, project_directories, project_settings
+from pytest_mlflow_check.options import (
+    makes_launches,
+    named_on_command_line,
+    project_directories,
+    project_settings,
+)
 from pytest_mlflow_check.project import read_project
+from pytest_mlflow_check.session import launcher_of, warm_up
 from pytest_mlflow_check.settings import Settings
-from pytest_mlflow_check.xdist import is_worker, lasting_cache, shared_area
+from pytest_mlflow_check.xdist import is_worker, tell
+
+if TYPE_CHECKING:
+    from pytest_mlflow_check.launcher import Launcher
 
 
 @dataclass
@@ -80,12 +88,11 @@ class Gate:
             [(project.path, case.id) for project in self.projects for case in project.cases],
         )
 
-    @cached_property
+    @property
     def _launcher(self) -> Launcher:
         # pytest-xdist reads the same attribute; there is no public way to it outside a fixture.
         factory: pytest.TempPathFactory = self._config._tmp_path_factory  # type: ignore[attr-defined]
-        area = shared_area(self._config, factory)
-        return Launcher(area, cache=lasting_cache(self._config, area))
+        return launcher_of(self._config, factory)
 
     def _gated(self, directory: Path) -> GatedProject:
         project = read_project(directory)
@@ -167,6 +174,45 @@ class Gate:
                 seen.add(key)
                 kept.append(item)
         items[:] = kept
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Begins all launches that the selected checks need; the tests before them needn't wait."""
+        # A worker of pytest-xdist ends before others are done: the controller, which stays, begins them.
+        if makes_launches(self._config) and not is_worker(self._config):
+            self._begin(item.key[:2] for item in session.items if isinstance(item, CheckItem))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Lets a worker of pytest-xdist use this process's warm one."""
+        warm = warm_up(self._config)
+        if warm is not None:
+            tell(node, warm)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """The same where the workers of pytest-xdist collected; a case not found is launched by a worker."""
+        root = self._config.rootpath
+        keys = {
+            f"{Path(os.path.relpath(one.path, root)).as_posix()}::{case.id}::{check}": (
+                one.settings.project,
+                case.id,
+            )
+            for one in self.projects
+            for case in one.cases
+            for check in CHECKS
+        }
+        self._begin(keys[nodeid] for nodeid in ids if nodeid in keys)
+
+    def _begin(self, keys: Iterable[tuple[Path, str]]) -> None:
+        known = {
+            (one.settings.project, case.id): (case, one.settings.values)
+            for one in self.projects
+            for case in one.cases
+        }
+        wanted = [known[key] for key in dict.fromkeys(keys)]
+        if wanted:
+            self._launcher.begin(wanted)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

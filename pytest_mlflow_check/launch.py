@@ -22,7 +22,7 @@ from pytest_mlflow_check.footprint import (
 )
 from pytest_mlflow_check.interpreter import Interpreter
 from pytest_mlflow_check.observer import observed
-from pytest_mlflow_check.processes import Processes
+from pytest_mlflow_check.processes import Call, Processes
 from pytest_mlflow_check.project import complete_params, render_command
 from pytest_mlflow_check.prover import provable, prove_models
 from pytest_mlflow_check.reading import read_store
@@ -39,6 +39,7 @@ from pytest_mlflow_check.records import (
 )
 from pytest_mlflow_check.settings import EnvManager
 from pytest_mlflow_check.store import Store, StoreKind, prepare_store
+from pytest_mlflow_check.warm import PATH as WARM_PATH
 from pytest_mlflow_check.workspace import enclosing_root, make_workspace
 
 _TAIL = 64 * 1024
@@ -73,7 +74,7 @@ class Conditions:
 def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, processes: Processes) -> None:
     """Starts a case in one mode, waits for its end, and proves the models it logged.
 
-    Everything is kept below `area`, a directory that doesn't exist yet; `read_launch(area)` gives the
+    Everything is kept below `area`, a directory with nothing in it; `read_launch(area)` gives the
     launch from there, in this process or another.
 
     Raises:
@@ -87,11 +88,12 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
     interpreter = conditions.interpreter
     env = interpreter.activated(env) if mode == "fluent" else interpreter.offered(env, area / "environments")
-    command, shown = _command(case, mode, directory, area / "downloads", interpreter.manager)
+    start = _start(case, mode, directory, area / "downloads", interpreter.manager)
     inventory = take_inventory(copy)
     calls = area / _OBSERVATIONS
     ended = processes.run(
-        command,
+        start.command,
+        call=start.call,
         cwd=directory,
         env=observed(env, file=calls, directory=directory, root=copy, uri=store.uri, block=conditions.block)
         if conditions.observer
@@ -116,7 +118,7 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         proofs = [_with_module(proof, away, os.path.relpath(directory, copy)) for proof in proofs]
     summary = {
         "mode": mode,
-        "command": shown,
+        "command": start.shown,
         "exit_code": ended.exit_code,
         "duration": ended.duration,
         "directory": str(directory),
@@ -218,25 +220,34 @@ def _footprint(
     }
 
 
-def _command(
-    case: Case, mode: Mode, directory: Path, downloads: Path, manager: EnvManager
-) -> tuple[list[str], str]:
-    """What is started, and the same as a user would type it."""
+@dataclass(frozen=True)
+class _Start:
+    """What is started, the same as a user would type it, and a call that does the same where there is one."""
+
+    command: list[str]
+    shown: str
+    call: Call | None = None
+
+
+def _start(case: Case, mode: Mode, directory: Path, downloads: Path, manager: EnvManager) -> _Start:
     if mode == "fluent":
         command = render_command(case, directory, template=case.fluent)
         # As MLflow starts an entry point's command (mlflow.projects.backend.local, 3.17.2).
-        return ["bash", "-c", command], command
+        return _Start(["bash", "-c", command], command)
     # Values that aren't given are left to MLflow, so that its own handling of defaults is seen.
     complete_params(case)
+    name = case.entry_point.name
     arguments = ["run", ".", f"--env-manager={manager}"]
-    if case.entry_point.name != "main":
-        arguments += ["-e", case.entry_point.name]
-    for name, value in case.params.items():
-        arguments += ["-P", f"{name}={value}"]
+    if name != "main":
+        arguments += ["-e", name]
+    for param, value in case.params.items():
+        arguments += ["-P", f"{param}={value}"]
     # Where the project doesn't see it, and where it goes away with the launch: what MLflow downloads.
-    return [*mlflow_command(), *arguments, "--storage-dir", str(downloads)], shlex.join(
-        ["mlflow", *arguments]
-    )
+    full = [*mlflow_command(), *arguments, "--storage-dir", str(downloads)]
+    values = [name, dict(case.params), manager, str(downloads)]
+    argv = [full[0], *full[full.index("run") :]]
+    call = Call(WARM_PATH, "_mlflow_check_warm.running", "run", values, argv)
+    return _Start(full, shlex.join(["mlflow", *arguments]), call)
 
 
 def _tail(path: Path) -> str:

@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.checks import Comparison, compare_launches
@@ -20,11 +21,13 @@ from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.interpreter import make_interpreter
 from pytest_mlflow_check.launch import Conditions, make_launch, read_launch
-from pytest_mlflow_check.processes import Processes
+from pytest_mlflow_check.processes import Processes, Stopped
 from pytest_mlflow_check.project import unset_null_defaults
 from pytest_mlflow_check.records import Launch, Mode
 from pytest_mlflow_check.settings import ProjectSettings
+from pytest_mlflow_check.slots import processors, slot
 from pytest_mlflow_check.store import Store, sqlite_template
+from pytest_mlflow_check.warm import Warm, WarmProcessGone
 from pytest_mlflow_check.workspace import mark_area
 
 
@@ -35,13 +38,24 @@ class Launcher:
     makes the first launch while the others wait, and what it left is read from disk by all.
     """
 
-    def __init__(self, area: Path, *, cache: Path) -> None:
-        """Takes the directory for launches, and the one for what lasts (the SQLite template,
-        the environments that MLflow makes)."""
+    def __init__(self, area: Path, *, cache: Path, warm: Warm | None = None, jobs: int | None = None) -> None:
+        """Prepares for launches; nothing is started yet.
+
+        Args:
+            area: the directory for launches.
+            cache: the one for what lasts (the SQLite template, the environments that MLflow makes).
+            warm: leads to the process that forks for `mlflow run` and for proofs; without it each is a
+                process that loads MLflow anew.
+            jobs: how many launches there may be at a time; as many as processors by default.
+        """
         # Tracebacks name real paths; a link in between would hide that they lie in the workspace.
         self._area = area.resolve()
         self._cache = cache
-        self._read: dict[Path, dict[Mode, Launch]] = {}
+        self._warm = warm
+        self._jobs = jobs or processors()
+        self._read: dict[Path, Launch] = {}
+        self._begun: dict[Path, Future[Launch | None]] = {}
+        self._processes = Processes(warm)
 
     @property
     def area(self) -> Path:
@@ -65,53 +79,114 @@ class Launcher:
         return case.project.docker_image is not None and not self._docker_reachable
 
     @cached_property
+    def _queue(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._jobs, thread_name_prefix="mlflow-check")
+
+    @cached_property
     def _docker_reachable(self) -> bool:
         return docker_reachable()
 
+    def begin(self, wanted: Iterable[tuple[Case, ProjectSettings]]) -> None:
+        """Makes the launches of cases in the background, in this order; `launches` waits for its own."""
+        for case, values in wanted:
+            if unset_null_defaults(case) or (values.launch != "fluent" and self._lacks_docker(case)):
+                continue
+            for mode in _modes(values):
+                home = self._home(case, mode, values)
+                if home not in self._begun:
+                    self._begun[home] = self._queue.submit(self._unless_made, home, case, mode, values)
+
+    def stop(self) -> None:
+        """Ends what was begun, and what is still at work for it."""
+        self._processes.stop()
+        self._queue.shutdown(cancel_futures=True)
+
     def launches(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
-        """The launches of a case in the modes that the settings ask for, made once and shared."""
-        modes: tuple[Mode, ...] = ("fluent", "mlflow-run") if values.launch == "both" else (values.launch,)
-        home = self._area / _directory_name(case, values)
-        if home not in self._read:
-            mark_area(self._area)
-            home.mkdir(exist_ok=True)
-            with FileLock(home / "lock"):
-                areas = self._once(home, case, modes, values)
-            self._read[home] = {mode: read_launch(area) for mode, area in areas.items()}
-        return self._read[home]
+        """The launches of a case in the modes that the settings ask for, made once and shared.
+
+        Raises:
+            UserError: where a launch can't be made.
+        """
+        homes = {mode: self._home(case, mode, values) for mode in _modes(values)}
+        for home in homes.values():
+            launch = self._begun[home].result() if home in self._begun else None
+            if launch is not None:
+                self._read[home] = launch
+        missing = {mode: home for mode, home in homes.items() if home not in self._read}
+        made = self._side_by_side(
+            {mode: partial(self._once, home, case, mode, values) for mode, home in missing.items()}
+        )
+        self._read |= {homes[mode]: read_launch(area) for mode, area in made.items()}
+        return {mode: self._read[home] for mode, home in homes.items()}
 
     def launch(self, case: Case, mode: Mode, values: ProjectSettings) -> Launch:
-        """A launch of its own, shared with nobody."""
+        """A launch of its own, shared with nobody.
+
+        Raises:
+            UserError: where it can't be made.
+        """
         mark_area(self._area)
         home = Path(tempfile.mkdtemp(prefix=f"{_slug(case.id)}-", dir=self._area))
-        return read_launch(self._start(home, case, (mode,), values)[mode])
+        made = self._side_by_side({mode: partial(self._make, home, case, mode, values)})
+        return read_launch(made[mode])
+
+    def _side_by_side(self, makers: Mapping[Mode, Callable[[Processes], Path]]) -> dict[Mode, Path]:
+        """What each maker made; when one can't, or on Ctrl-C, all are ended."""
+        processes = Processes(self._warm)
+        if not makers:
+            return {}
+        with ThreadPoolExecutor(len(makers)) as pool:
+            try:
+                started = {mode: pool.submit(make, processes) for mode, make in makers.items()}
+                for one in wait(started.values(), return_when=FIRST_EXCEPTION).done:
+                    one.result()
+                return {mode: one.result() for mode, one in started.items()}
+            except BaseException:
+                processes.stop()
+                raise
+
+    def _home(self, case: Case, mode: Mode, values: ProjectSettings) -> Path:
+        return self._area / _directory_name(case, values) / mode
+
+    def _unless_made(self, home: Path, case: Case, mode: Mode, values: ProjectSettings) -> Launch | None:
+        """Makes a launch, unless another process is just about it; whoever needs it finds out what came."""
+        with suppress(Timeout, UserError, Stopped):
+            return read_launch(self._once(home, case, mode, values, self._processes, blocking=False))
+        return None
 
     def _once(
-        self, home: Path, case: Case, modes: Sequence[Mode], values: ProjectSettings
-    ) -> dict[Mode, Path]:
-        result = home / "result.json"
-        if not result.exists():
-            # An attempt whose process died may still have children that write: never use its place again.
-            attempt = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
-            answer: dict[str, object] = {}
-            try:
-                made = self._start(attempt, case, modes, values)
-                answer["areas"] = {mode: str(area) for mode, area in made.items()}
-            except UserError as error:
-                # Remembered, so that the other checks don't try it all over again.
-                answer["error"] = str(error)
-            unfinished = home / "result.json.tmp"
-            unfinished.write_text(json.dumps(answer), encoding="utf-8")
-            unfinished.replace(result)
+        self,
+        home: Path,
+        case: Case,
+        mode: Mode,
+        values: ProjectSettings,
+        processes: Processes,
+        *,
+        blocking: bool = True,
+    ) -> Path:
+        mark_area(self._area)
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / "lock", blocking=blocking):
+            result = home / "result.json"
+            if not result.exists():
+                answer: dict[str, object] = {}
+                try:
+                    answer["area"] = str(self._make(home, case, mode, values, processes))
+                except UserError as error:
+                    # Remembered, so that the other checks don't try it all over again.
+                    answer["error"] = str(error)
+                unfinished = home / "result.json.tmp"
+                unfinished.write_text(json.dumps(answer), encoding="utf-8")
+                unfinished.replace(result)
         said = json.loads(result.read_text(encoding="utf-8"))
         if "error" in said:
             raise UserError(said["error"])
-        return {mode: Path(said["areas"][mode]) for mode in modes}
+        return Path(said["area"])
 
-    def _start(
-        self, home: Path, case: Case, modes: Sequence[Mode], values: ProjectSettings
-    ) -> dict[Mode, Path]:
-        """Makes the launches side by side; when one can't be made, or on Ctrl-C, all are ended."""
+    def _make(
+        self, home: Path, case: Case, mode: Mode, values: ProjectSettings, processes: Processes
+    ) -> Path:
+        """Makes a launch in a new directory below `home`, and gives that."""
         conditions = Conditions(
             values.store,
             self._template(values),
@@ -127,26 +202,26 @@ class Launcher:
                 pass_env=values.pass_env,
             ),
         )
-        areas = {mode: home / mode for mode in modes}
-        processes = Processes()
-        with ThreadPoolExecutor(len(areas)) as pool:
-            try:
-                started = [
-                    pool.submit(make_launch, case, mode, conditions, area=area, processes=processes)
-                    for mode, area in areas.items()
-                ]
-                for launch in wait(started, return_when=FIRST_EXCEPTION).done:
-                    launch.result()
-            except BaseException:
-                processes.stop()
-                raise
-        return areas
+        with slot(self._area / "slots", self._jobs):
+            while True:
+                # An attempt whose process died may still have children that write: never use its place again.
+                area = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
+                try:
+                    make_launch(case, mode, conditions, area=area, processes=processes)
+                    return area
+                except WarmProcessGone:
+                    # Nothing is warm any more, so that this doesn't happen again.
+                    continue
 
     def _template(self, values: ProjectSettings) -> Path | None:
         if values.store != "sqlite":
             return None
         nowhere = Store("sqlite", self._cache)
         return sqlite_template(self._cache, launch_environment(nowhere, root=self._cache, copy=self._cache))
+
+
+def _modes(values: ProjectSettings) -> tuple[Mode, ...]:
+    return ("fluent", "mlflow-run") if values.launch == "both" else (values.launch,)
 
 
 def _directory_name(case: Case, values: ProjectSettings) -> str:
@@ -160,7 +235,6 @@ def _directory_name(case: Case, values: ProjectSettings) -> str:
             dict(case.params),
             case.fluent,
             dict(case.env),
-            values.launch,
             values.store,
             values.timeout,
             values.pass_env,

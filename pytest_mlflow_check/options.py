@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -70,10 +71,17 @@ def add_options(parser: pytest.Parser) -> None:
         help="also check with values derived from the MLproject: 1 for a float, a text with a space, …",
     )
     group.addoption(
+        "--mlflow-jobs",
+        type=_count,
+        metavar="N",
+        help="how many launches there may be at a time. Default: as many as processors",
+    )
+    group.addoption(
         "--mlflow-explain", metavar="RULE", help="print what a rule means, with example and fix; run nothing"
     )
     parser.addini("mlflow_project", "twin of --mlflow-project, relative to this file", "paths", [])
     parser.addini("mlflow_param", "twin of --mlflow-param, one NAME=VALUE a line", "linelist", [])
+    parser.addini("mlflow_jobs", "twin of --mlflow-jobs", "string", "")
     for name in _SCALARS.values():
         parser.addini(name, f"twin of --{name.replace('_', '-')}", "string", "")
 
@@ -91,6 +99,28 @@ def project_directories(config: pytest.Config) -> list[Path]:
 def named_on_command_line(config: pytest.Config) -> bool:
     """Whether a project was named in this very call: not by an ini file, and not in its `addopts`."""
     return any(str(arg).startswith("--mlflow-project") for arg in config.invocation_params.args)
+
+
+def launch_jobs(config: pytest.Config) -> int | None:
+    """How many launches there may be at a time; None where nobody said so.
+
+    Raises:
+        UserError: where the ini file says something else than a number.
+    """
+    given: int | None = config.getoption("mlflow_jobs")
+    text = config.getini("mlflow_jobs")
+    if given is not None or not text:
+        return given
+    try:
+        return _count(text)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"mlflow_jobs = {text}: {error}") from error
+
+
+def makes_launches(config: pytest.Config) -> bool:
+    """Whether this session goes beyond collecting, and listing what there is."""
+    listing = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan", "markers", "help")
+    return not any(getattr(config.option, name, False) for name in listing)
 
 
 def project_settings(config: pytest.Config, project: Path, **given: Any) -> Settings:
@@ -111,6 +141,12 @@ def project_settings(config: pytest.Config, project: Path, **given: Any) -> Sett
     ini = {key: config.getini(name) for key, name in _SCALARS.items()}
     ini["params"] = _pairs(config.getini("mlflow_param"), "mlflow_param")
     return load_settings(project, command_line=_set(options) | _set(given), ini=_set(ini))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is no number of launches: write  --mlflow-jobs=2')
+    return int(text)
 
 
 def _set(values: dict[str, Any]) -> dict[str, Any]:

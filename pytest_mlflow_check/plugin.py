@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_mlflow_check.fixtures import mlflow_launch, mlflow_launches, mlflow_store
-from pytest_mlflow_check.options import add_options, project_directories
+from pytest_mlflow_check.options import add_options, makes_launches, project_directories
+from pytest_mlflow_check.session import warm_up
 
 __all__ = ["mlflow_launch", "mlflow_launches", "mlflow_store"]
 
@@ -35,7 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declares the marker; gets everything else going only where a project is to be checked."""
     config.addinivalue_line("markers", "mlflow_check: a check of what an MLflow project logs")
     # `--help` configures too, and has to work whatever the ini file names.
-    if project_directories(config) and not config.option.help:
+    projects = [] if config.option.help else project_directories(config)
+    if projects:
+        if makes_launches(config):
+            # First of all: while this process gets ready, it has MLflow loaded.
+            warm_up(config, projects)
         from pytest_mlflow_check.gate import register
 
         register(config)

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from pytest_mlflow_check.warm import Warm
+
+_WARM = "mlflow_check_warm"
 
 
 def is_worker(config: pytest.Config) -> bool:
     """Whether this process is a worker of pytest-xdist."""
     return hasattr(config, "workerinput")
+
+
+def tell(node: Any, warm: Warm) -> None:
+    """Tells a worker where the warm process is, before it is started.
+
+    Args:
+        node: what pytest-xdist's hook `pytest_configure_node` is given.
+        warm: the controller's.
+    """
+    node.workerinput[_WARM] = {"address": warm.address, "env": warm.env}
+
+
+def told(config: pytest.Config) -> dict[str, Any] | None:
+    """In a worker, the arguments for `Warm`, if it was told."""
+    known: dict[str, Any] | None = getattr(config, "workerinput", {}).get(_WARM)
+    return known
 
 
 def shared_area(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -49,7 +49,7 @@ warning: metrics: 1 with every point at step 0             [metric-without-step]
 HEAD = "case        launches  params   metrics  artifacts  models"
 
 
-AREA = re.compile(r"/\S*/mlflow-check/[\w.-]+/attempt-\w+/")
+AREA = re.compile(r"/\S*/mlflow-check/[\w.-]+/([\w-]+)/attempt-\w+/")
 """Where launches are kept."""
 
 
@@ -66,7 +66,7 @@ def output(result: pytest.RunResult) -> str:
     text = re.sub(r"^(FAILED \S+) - .*$", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^([=_])\1+ (.*?) \1+$", r"\1\1 \2 \1\1", text, flags=re.MULTILINE)
     text = re.sub(r"^(copies, stores and outputs of the launches): .*\n", "", text, flags=re.MULTILINE)
-    return AREA.sub("AREA/", text)
+    return AREA.sub(r"AREA/\1/", text)
 
 
 def table(result: pytest.RunResult) -> list[str]:
@@ -133,7 +133,7 @@ def test_a_failure_says_where_everything_is_kept(
     result = pytester.runpytest(PROJECT)
     (line,) = [one for one in result.outlines if one.startswith("copies, stores and outputs of")]
     kept = Path(line.partition(": ")[2])
-    assert [file.read_text() for file in kept.glob("proj-main-*/attempt-*/fluent/stdout.txt")] == [
+    assert [file.read_text() for file in kept.glob("proj-main-*/fluent/attempt-*/stdout.txt")] == [
         "trained\n"
     ]
 
@@ -261,7 +261,7 @@ def test_junit_xml(pytester: pytest.Pytester, make_project: MakeProject) -> None
     ]
     first, *others = [case[0] for case in cases]
     assert first.tag == "failure"
-    assert AREA.sub("AREA/", first.text or "") == NOTHING_LOGGED
+    assert AREA.sub(r"AREA/\1/", first.text or "") == NOTHING_LOGGED
     assert [(other.tag, other.get("message")) for other in others] == [("skipped", SKIPPED)] * 4
 
 
@@ -339,6 +339,6 @@ def test_an_expected_failure(pytester: pytest.Pytester, make_project: MakeProjec
     make_project("proj", SILENT)
     result = pytester.runpytest(PROJECT, "-rx", "--xfail-tb")
     result.assert_outcomes(xfailed=1, skipped=4)
-    assert NOTHING_LOGGED in AREA.sub("AREA/", result.stdout.str())
+    assert NOTHING_LOGGED in AREA.sub(r"AREA/\1/", result.stdout.str())
     assert "Skipped: None" not in result.stdout.str()
     assert table(result)[1] == "proj::main  skipped   skipped  skipped  skipped    -"

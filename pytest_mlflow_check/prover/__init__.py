@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_mlflow_check.processes import Ended, Processes
+from pytest_mlflow_check.processes import Call, Ended, Processes
 from pytest_mlflow_check.records import Model, ModelProof, StoreRecord
 from pytest_mlflow_check.store import Store
 
@@ -99,8 +100,12 @@ def prove_models(
     request = directory / "request.json"
     withheld = [path.absolute() for path in withheld]
     request.write_text(json.dumps(_request(models, withheld, timeout)), encoding="utf-8")
+    arguments = [str(request), str(answers)]
+    call = Call(_PROVER, "_mlflow_check_prover.main", "main", arguments, [str(_PROVER), *arguments])
     ended = processes.run(
-        [str(interpreter), str(_PROVER), str(request), str(answers)],
+        [str(interpreter), str(_PROVER), *arguments],
+        # The process that forks runs with this process's own interpreter.
+        call=call if interpreter == Path(sys.executable) else None,
         cwd=stand,
         env=_environment(env, directory, withheld),
         stdout=directory / "stdout.txt",

@@ -1,0 +1,193 @@
+"""The warm process: MLflow loaded once a session, and a fork of it wherever MLflow is needed.
+
+`import mlflow` takes one to two seconds, and the command `mlflow run` twice that (MLflow 3.17.2); a fork
+takes milliseconds. What lies in `path/` runs there, with the interpreter that runs pytest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pytest_mlflow_check.processes import Call
+
+PATH = Path(__file__).with_name("path")
+"""Where the modules lie that a fork imports."""
+
+_PATIENCE = 120.0
+"""Seconds that loading MLflow may take, on a machine that is busy with other things."""
+
+_AT_START = ("LANG*", "LC_*", "LD_*", "MLFLOW_*LOGGING*", "PYTHON*", "TZ", "*_NUM_THREADS")
+"""Variables that are only looked at when Python, a library or MLflow is loaded: in a fork it is too late."""
+
+_PLUGINS = ("*.dist-info", "*.egg-info")
+"""What MLflow finds its plugins by, as it is loaded."""
+
+
+class Fork:
+    """A fork of the warm process, as far as `subprocess.Popen` has the same."""
+
+    def __init__(self, connection: socket.socket, pid: int, warm: Warm) -> None:
+        """Takes the connection on which the exit code will come."""
+        self._connection, self.pid, self._warm = connection, pid, warm
+        self._exit_code: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code; below 0 for a signal.
+
+        Raises:
+            subprocess.TimeoutExpired: after so many seconds.
+            WarmProcessGone: where the warm process has ended, and with it what it knew.
+        """
+        if self._exit_code is None:
+            self._connection.settimeout(timeout)
+            try:
+                said = _line(self._connection)
+            except TimeoutError as error:
+                raise subprocess.TimeoutExpired(["fork"], timeout or 0.0) from error
+            self._connection.close()
+            if said is None:
+                self._warm.failure = "it ended while a fork of it was at work"
+                raise WarmProcessGone(self._warm.failure)
+            self._exit_code = said
+        return self._exit_code
+
+
+class WarmProcessGone(Exception):
+    """The warm process ended while a fork of it was at work."""
+
+
+class Warm:
+    """A way to the warm process; every process of the session may have one.
+
+    Attributes:
+        address: the path of its socket.
+        env: the variables that it was started with.
+        failure: why it can't be used any more.
+    """
+
+    def __init__(self, address: str, env: Mapping[str, str]) -> None:
+        """Takes what the one who started it knows."""
+        self.address, self.env = address, dict(env)
+        self.failure: str | None = None
+
+    def start(
+        self, call: Call, *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path | None
+    ) -> Fork | None:
+        """Has a fork carry out a call, in a session of its own and with empty standard input.
+
+        Returns:
+            None where that isn't possible: the warm process failed, or the variables need a new process.
+        """
+        if self.failure is not None or not self._fits(env):
+            return None
+        request = {
+            "path": str(call.path),
+            "module": call.module,
+            "function": call.function,
+            "arguments": call.arguments,
+            "argv": call.argv,
+            "cwd": str(cwd),
+            "env": dict(env),
+            "stdout": str(stdout),
+            "stderr": None if stderr is None else str(stderr),
+        }
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(_PATIENCE)
+            connection.connect(self.address)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            pid = _line(connection)
+        except OSError as error:
+            pid, why = None, str(error)
+        else:
+            why = "it ended"
+        if pid is None:
+            connection.close()
+            self.failure = why
+            return None
+        return Fork(connection, pid, self)
+
+    def _fits(self, env: Mapping[str, str]) -> bool:
+        differing = {
+            name for name in {*env, *self.env} if env.get(name) != self.env.get(name) and name != "PYTHONPATH"
+        }
+        if any(fnmatchcase(name, pattern) for name in differing for pattern in _AT_START):
+            return False
+        known = self.env.get("PYTHONPATH", "").split(os.pathsep)
+        added = [Path(entry) for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry not in known]
+        return not any(any(entry.glob(pattern)) for entry in added for pattern in _PLUGINS)
+
+
+class WarmProcess(Warm):
+    """The warm process, of the one who starts and ends it."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        """Starts it. It takes requests at once, and sees to them when MLflow is loaded.
+
+        Args:
+            env: its variables.
+        """
+        self._directory = Path(tempfile.mkdtemp(prefix="mlflow-check-"))
+        super().__init__(str(self._directory / "socket"), env)
+        output = self._directory / "output.txt"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door, output.open("wb") as out:
+            door.bind(self.address)
+            door.listen(128)
+            self._process = subprocess.Popen(
+                [sys.executable, str(PATH), str(door.fileno())],
+                cwd=self._directory,
+                env=self.env,
+                # It ends when this end of the pipe is closed, however this process ends.
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                pass_fds=[door.fileno()],
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        """Ends it, with all forks that are still at work."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5.0)
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def why_not() -> str | None:
+    """Why no process can be kept warm on this platform; None where it can."""
+    if not hasattr(os, "fork"):
+        return "this platform has no fork"
+    # Its system libraries may crash in a fork (Python docs, multiprocessing, "Contexts and start methods").
+    return "forking isn't safe on macOS" if sys.platform == "darwin" else None
+
+
+def _line(connection: socket.socket) -> int | None:
+    """The next number; None where the connection ends before."""
+    text = b""
+    end = time.monotonic() + timeout if (timeout := connection.gettimeout()) is not None else None
+    while not text.endswith(b"\n"):
+        if end is not None:
+            connection.settimeout(max(end - time.monotonic(), 0.001))
+        try:
+            # A byte at a time: what comes behind the line is for the next to read.
+            more = connection.recv(1)
+        except ConnectionError:
+            return None
+        if not more:
+            return None
+        text += more
+    return int(text)

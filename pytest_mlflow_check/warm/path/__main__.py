@@ -1,0 +1,10 @@
+"""`python path ADDRESS-FD`: the warm process; see `_mlflow_check_warm`.
+
+Nothing else stands here: a pickle that looks for its class in `__main__` must not find anything.
+"""
+
+import sys
+
+import _mlflow_check_warm.main  # type: ignore[import-not-found]
+
+_mlflow_check_warm.main.main(int(sys.argv[1]))
