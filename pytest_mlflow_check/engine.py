@@ -1,32 +1,19 @@
 """From settings to a report, without pytest.
 
-`check_project` does all of it in one call. The pytest side uses the same pieces one by one: `cases_of`,
-`Launcher.compare` from `launcher`, `judge` from `checks`.
+`check_project` does all of it in one call. The pytest side uses the same pieces one by one: `cases_of` from
+`plan`, `Launcher.compare` from `launcher`, `judge` from `checks`.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from pytest_mlflow_check.cases import Case, Project
-from pytest_mlflow_check.checks import Policy, beside_its_case, judge
-from pytest_mlflow_check.errors import UserError, shown_path
-from pytest_mlflow_check.findings import CHECKS, Allowance, CaseReport, CheckResult, Report
+from pytest_mlflow_check.checks import beside_its_case, judge
+from pytest_mlflow_check.findings import CHECKS, CaseReport, Report
 from pytest_mlflow_check.launcher import Launcher
-from pytest_mlflow_check.probes import identity, probes_of
-from pytest_mlflow_check.project import (
-    check_fluent,
-    complete_params,
-    read_project,
-    render_command,
-    resolve_entry_point,
-    unset_null_defaults,
-)
-from pytest_mlflow_check.rules import check_slugs
-from pytest_mlflow_check.settings import CaseSettings, Settings
+from pytest_mlflow_check.plan import cases_of, policy_of, unused_allowances
+from pytest_mlflow_check.settings import Settings
 
 
 def check_project(settings: Settings, *, area: Path | None = None) -> Report:
@@ -58,110 +45,3 @@ def check_project(settings: Settings, *, area: Path | None = None) -> Report:
     results = tuple(result for case_report in reports.values() for result in case_report.results)
     unused = () if settings.narrowed else unused_allowances(policy, results)
     return Report(settings.project, tuple(reports.values()), unused, settings.values.strict)
-
-
-def cases_of(settings: Settings, project: Project | None = None, *, probes: bool = True) -> list[Case]:
-    """The cases of a project, each of them ready to launch, and behind it its probes where asked for.
-
-    Args:
-        settings: from `load_settings`.
-        project: from `read_project`, where it was read before.
-        probes: False for none, whatever the settings say.
-
-    Raises:
-        UserError: where the project can't be read, a case names an entry point or a parameter that
-            doesn't fit, or two cases have one id.
-    """
-    project = project or read_project(settings.project)
-    cases = [_case(settings, project, chosen) for chosen in _chosen(settings)]
-    seen: set[str] = set()
-    for case in cases:
-        if case.id in seen:
-            raise UserError(
-                f'{_file(settings)}: two cases have the id "{case.id}": give each an id of its own'
-            )
-        seen.add(case.id)
-    return _with_probes(cases) if probes and settings.values.probes else cases
-
-
-def _with_probes(cases: Sequence[Case]) -> list[Case]:
-    """The cases with their probes; those that would launch what another case does are left out."""
-    found: list[Case] = []
-    ids, launched = {case.id for case in cases}, [identity(case) for case in cases]
-    for case in cases:
-        found.append(case)
-        for probe in probes_of(case):
-            if identity(probe) in launched:
-                continue
-            try:
-                _refuse_unfit(probe)
-            except UserError:
-                # A default of the MLproject that doesn't fit, and that the case doesn't use.
-                continue
-            while probe.id in ids:
-                probe = replace(probe, id=f"{probe.id} again")
-            ids.add(probe.id)
-            launched.append(identity(probe))
-            found.append(probe)
-    return found
-
-
-def policy_of(settings: Settings) -> Policy:
-    """The severities and allowances of a project.
-
-    Raises:
-        UserError: where they name a rule that doesn't exist.
-    """
-    values = settings.values
-    check_slugs(values.rules, where=f"{_file(settings)}, [rules]")
-    check_slugs((allow.rule for allow in values.allow), where=f"{_file(settings)}, [[allow]]")
-    allowances = tuple(Allowance(allow.rule, allow.match, allow.reason) for allow in values.allow)
-    return Policy(values.rules, allowances)
-
-
-def unused_allowances(policy: Policy, results: Sequence[CheckResult]) -> tuple[Allowance, ...]:
-    """The allowances no finding needed; none while a check was skipped, since it might have."""
-    if any(result.skipped and "see launches" in result.skipped for result in results):
-        return ()
-    used = {position for result in results for position in result.used_allowances}
-    return tuple(one for position, one in enumerate(policy.allowances) if position not in used)
-
-
-def _chosen(settings: Settings) -> list[CaseSettings]:
-    """The cases of the settings; with an entry point on the command line those that run it, or a new one."""
-    values = settings.values
-    cases = list(values.case) or [CaseSettings()]
-    if settings.entry_point is None:
-        return cases
-    named = [case for case in cases if (case.entry_point or values.entry_point) == settings.entry_point]
-    return named or [CaseSettings(entry_point=settings.entry_point)]
-
-
-def _case(settings: Settings, project: Project, chosen: CaseSettings) -> Case:
-    values = settings.values
-    name = chosen.entry_point or values.entry_point
-    case = Case(
-        id=chosen.id or name,
-        project=project,
-        entry_point=resolve_entry_point(project, name),
-        params={**values.params, **chosen.params, **settings.params},
-        fluent=chosen.fluent,
-        env=chosen.env,
-    )
-    _refuse_unfit(case)
-    return case
-
-
-def _refuse_unfit(case: Case) -> None:
-    """What can't be filled in is a user's mistake, to be told before anything is launched."""
-    directory = case.project.directory
-    complete_params(case)
-    check_fluent(case)
-    if not unset_null_defaults(case):
-        render_command(case, directory)
-        if case.fluent is not None:
-            render_command(case, directory, template=case.fluent)
-
-
-def _file(settings: Settings) -> str:
-    return shown_path(settings.file) if settings.file else "settings"

@@ -185,7 +185,7 @@ def _one_case(
     **given: Any,
 ) -> tuple[Settings, Case]:
     __tracebackhide__ = True
-    from pytest_mlflow_check.engine import cases_of
+    from pytest_mlflow_check.plan import cases_of
 
     directory = Path(os.path.abspath(config.rootpath / project))
     texts = {name: str(value) for name, value in (params or {}).items()}

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mlflow_check import engine, terminal
+from pytest_mlflow_check import terminal
 from pytest_mlflow_check.cases import Case
-from pytest_mlflow_check.checks import Comparison, Policy, beside_its_case, judge
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS, CheckResult
 from pytest_mlflow_check.items import CheckItem, ProjectFile
@@ -22,12 +21,16 @@ from pytest_mlflow_check.options import (
     project_directories,
     project_settings,
 )
+from pytest_mlflow_check.plan import cases_of, policy_of
+from pytest_mlflow_check.policy import Policy
 from pytest_mlflow_check.project import read_project
 from pytest_mlflow_check.session import launcher_of, warm_up
 from pytest_mlflow_check.settings import Settings
 from pytest_mlflow_check.xdist import is_worker, tell
 
+# Collecting launches and judges nothing: what does is imported where the first item runs.
 if TYPE_CHECKING:
+    from pytest_mlflow_check.checks import Comparison
     from pytest_mlflow_check.launcher import Launcher
 
 
@@ -58,6 +61,8 @@ class GatedProject:
         Raises:
             UserError: where a launch can't be made.
         """
+        from pytest_mlflow_check.checks import beside_its_case
+
         result = self._judge(case, check)
         if case.probe_of is None or not result.findings:
             return result
@@ -65,6 +70,8 @@ class GatedProject:
         return beside_its_case(result, case, self._judge(origin, check), origin)
 
     def _judge(self, case: Case, check: str) -> CheckResult:
+        from pytest_mlflow_check.checks import judge
+
         if case.id not in self._compared:
             self._compared[case.id] = self.launcher().compare(case, self.settings.values)
         return judge(check, self._compared[case.id], self.policy)
@@ -97,9 +104,9 @@ class Gate:
     def _gated(self, directory: Path) -> GatedProject:
         project = read_project(directory)
         settings = project_settings(self._config, directory)
-        cases = engine.cases_of(settings, project)
+        cases = cases_of(settings, project)
         path = project.mlproject or directory / cases[0].entry_point.name
-        return GatedProject(settings, path, cases, engine.policy_of(settings), lambda: self._launcher)
+        return GatedProject(settings, path, cases, policy_of(settings), lambda: self._launcher)
 
     def add_arguments(self) -> None:
         """Lets pytest collect the projects.

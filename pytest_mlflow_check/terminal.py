@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 
-from pytest_mlflow_check.engine import unused_allowances
 from pytest_mlflow_check.findings import CHECKS, Allowance, CheckResult
+from pytest_mlflow_check.plan import unused_allowances
 from pytest_mlflow_check.report.text import padded, printable, render_title, width
 
 if TYPE_CHECKING:
-    from pytest_mlflow_check.checks import Policy
     from pytest_mlflow_check.items import CheckItem
+    from pytest_mlflow_check.policy import Policy
     from pytest_mlflow_check.settings import Settings
 
 _SHOWN = ("store", "launch", "timeout", "strict")

@@ -58,6 +58,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def gate_loaded() -> None:
     """What a test with `pytester` imports goes away with it, and NumPy can't be loaded twice."""
+    import pytest_mlflow_check.engine
     import pytest_mlflow_check.gate  # noqa: F401
 
 

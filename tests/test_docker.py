@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_mlflow_check import docker
-from pytest_mlflow_check.engine import cases_of
 from pytest_mlflow_check.launcher import Launcher
+from pytest_mlflow_check.plan import cases_of
 from pytest_mlflow_check.settings import load_settings
 
 

@@ -8,19 +8,47 @@ import sys
 import pytest
 from conftest import FILES, LOGGING, MakeProject
 
-HEAVY = ("mlflow", "numpy", "pandas", "pydantic", "yaml", "filelock")
+LAUNCHING = ("mlflow", "numpy", "pandas", "sqlite3", "filelock")
+OUR_LAUNCHING = tuple(
+    f"pytest_mlflow_check.{name}" for name in ("checks", "engine", "launch", "launcher", "reading", "records")
+)
+HEAVY = (*LAUNCHING, *OUR_LAUNCHING, "pydantic", "yaml", "pytest_mlflow_check.gate")
 TELL = f"""
 import sys
 
 def pytest_unconfigure(config):
-    print("\\nloaded:", [name for name in {HEAVY} if name in sys.modules])
+    print("\\nloaded:", *(name for name in {HEAVY} if name in sys.modules))
 """
 
+WITH_ALL_SETTINGS = {
+    "MLproject": """
+entry_points:
+  main:
+    parameters: {alpha: {type: float, default: 0.5}}
+    command: "python train.py {alpha}"
+""",
+    "mlflow-check.toml": """
+probes = true
+rules = { param-quoted = "off" }
 
-def loaded(result: pytest.RunResult) -> str:
+[[case]]
+params = { alpha = 0.1 }
+
+[[case]]
+id = "other"
+params = { alpha = 0.2 }
+
+[[allow]]
+rule = "param-differs"
+reason = "allowances are worked out too"
+""",
+}
+
+
+def loaded(result: pytest.RunResult) -> set[str]:
     """The heavy modules that the conftest of a session tells of."""
-    (line,) = [line for line in result.outlines if line.startswith("loaded: ")]
-    return line.removeprefix("loaded: ")
+    (line,) = [line for line in result.outlines if line.startswith("loaded:")]
+    return set(line.removeprefix("loaded:").split())
 
 
 def test_importing_the_plugin_imports_little() -> None:
@@ -42,19 +70,27 @@ def test_a_session_without_a_project_imports_little(
     result = pytester.runpytest_subprocess(*arguments)
     assert result.ret == 0
     if "--mlflow-explain=param-differs" not in arguments:
-        assert loaded(result) == "[]"
+        assert loaded(result) == set()
 
 
-@pytest.mark.parametrize("arguments", [("--co",), ("--mlflow-launch=fluent",)])
 def test_a_session_with_a_project_imports_neither_mlflow_nor_pandas(
-    pytester: pytest.Pytester, make_project: MakeProject, arguments: tuple[str, ...]
+    pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:
     make_project("proj", {**FILES, "train.py": LOGGING})
     pytester.makeconftest(TELL)
-    result = pytester.runpytest_subprocess("--mlflow-project=proj", *arguments)
+    result = pytester.runpytest_subprocess("--mlflow-project=proj", "--mlflow-launch=fluent")
     assert "5 items" in result.stdout.str()
-    assert "'mlflow'" not in loaded(result)
-    assert "'pandas'" not in loaded(result)
+    assert loaded(result) == {*HEAVY} - {"mlflow", "pandas", "pytest_mlflow_check.engine"}
+
+
+def test_collecting_a_project_imports_nothing_that_launches_reads_or_judges(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project("proj", WITH_ALL_SETTINGS)
+    pytester.makeconftest(TELL)
+    result = pytester.runpytest_subprocess("--mlflow-project=proj", "--co")
+    assert "20 tests collected" in result.stdout.str()
+    assert loaded(result) == {"pydantic", "yaml", "pytest_mlflow_check.gate"}
 
 
 def test_no_warning_comes_of_us(pytester: pytest.Pytester, make_project: MakeProject) -> None:

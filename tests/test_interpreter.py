@@ -21,10 +21,10 @@ from conftest import LOGGING
 
 from pytest_mlflow_check import environment, interpreter
 from pytest_mlflow_check.cases import Case, Project
-from pytest_mlflow_check.engine import cases_of
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.interpreter import Interpreter, make_interpreter
 from pytest_mlflow_check.launcher import Launcher
+from pytest_mlflow_check.plan import cases_of
 from pytest_mlflow_check.records import Launch
 from pytest_mlflow_check.settings import EnvManager, ProjectSettings, load_settings
 

@@ -12,9 +12,10 @@ from typing import get_args
 import pytest
 
 from pytest_mlflow_check.cases import Case
-from pytest_mlflow_check.engine import cases_of, check_project
+from pytest_mlflow_check.engine import check_project
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.launcher import Launcher, _directory_name
+from pytest_mlflow_check.plan import cases_of
 from pytest_mlflow_check.settings import EnvManager, ProjectSettings, load_settings
 
 FLUENT = ProjectSettings(launch="fluent")
@@ -50,7 +51,7 @@ def test_another_process_finds_what_was_made(tmp_path: Path, case: Case) -> None
     Launcher(tmp_path / "area", cache=tmp_path).launches(case, FLUENT)
     code = (
         "import sys; from pathlib import Path\n"
-        "from pytest_mlflow_check.engine import cases_of\n"
+        "from pytest_mlflow_check.plan import cases_of\n"
         "from pytest_mlflow_check.launcher import Launcher\n"
         "from pytest_mlflow_check.settings import ProjectSettings, load_settings\n"
         "area, project = map(Path, sys.argv[1:])\n"

@@ -240,7 +240,7 @@ def test_a_fault_of_ours_is_told_from_the_user_s(
         raise ZeroDivisionError("ours")
 
     make_project("proj", WARNS)
-    monkeypatch.setattr("pytest_mlflow_check.gate.judge", broken)
+    monkeypatch.setattr("pytest_mlflow_check.checks.judge", broken)
     result = pytester.runpytest(PROJECT, "--mlflow-strict")
     result.assert_outcomes(failed=5)
     head = "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project\n\n"

@@ -16,10 +16,10 @@ from pytest_mlflow_check.checks.launches import (
 from pytest_mlflow_check.checks.metrics import check_metrics
 from pytest_mlflow_check.checks.models import check_models, logs_models
 from pytest_mlflow_check.checks.params import check_params
-from pytest_mlflow_check.checks.policy import Policy
 from pytest_mlflow_check.checks.probing import beside_its_case, refused
 from pytest_mlflow_check.checks.static import obstacle
 from pytest_mlflow_check.findings import CheckResult, Finding
+from pytest_mlflow_check.policy import Policy
 from pytest_mlflow_check.rules import RULES
 
 __all__ = ["Comparison", "Policy", "beside_its_case", "compare_launches", "judge"]
