@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Protocol
 
 import pytest
+from switching import afterwards
 
 from pytest_mlflow_check.environment import interpreter_directory, launch_environment
 from pytest_mlflow_check.observer import observed
@@ -63,9 +64,10 @@ class Run(Protocol):
         """Runs a script as `train.py` of a project in a workspace."""
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Runs scripts observed, each in a workspace and with a store of its own."""
+@pytest.fixture(params=["from the start", "afterwards"])
+def run(tmp_path: Path, request: pytest.FixtureRequest) -> Run:
+    """Runs scripts observed, each in a workspace and with a store of its own: in processes that are observed
+    from their start, and in such as are only when they have loaded MLflow."""
 
     def start(
         script: str,
@@ -87,8 +89,11 @@ def run(tmp_path: Path) -> Run:
             uri=store.uri,
             block=block,
         )
+        command = command or [sys.executable, "train.py"]
+        if request.param == "afterwards":
+            command, env = afterwards(command[command[0] == sys.executable :], env)
         done = subprocess.run(
-            command or [sys.executable, "train.py"],
+            command,
             cwd=project,
             env=env,
             capture_output=True,

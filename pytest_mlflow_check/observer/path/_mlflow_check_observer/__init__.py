@@ -26,7 +26,7 @@ _KEYS = {key: name for name in _STORES for key in (name, os.fsencode(name))}
 
 
 def switch_on() -> None:
-    """Guards the environment of this process, and waits for MLflow to be imported."""
+    """Guards the environment of this process, and waits for MLflow to be imported, or finds it loaded."""
     text = os.environ.get(VARIABLE)
     if not text:
         return
@@ -42,6 +42,8 @@ def switch_on() -> None:
         if environ is not None:
             environ.__class__ = _watching(type(environ), observer)
     sys.meta_path.insert(0, observer)
+    if "mlflow" in sys.modules:
+        observer.catch_up()
 
 
 class Observer:
@@ -55,10 +57,16 @@ class Observer:
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """As a finder must; None for all but some modules of MLflow's, which are wrapped when loaded."""
-        if name != "mlflow" and not name.startswith("mlflow."):
+        if not is_mlflow(name):
             return None
         parts = self._load()
         return parts[1].find_spec(self, name, path, target) if parts is not None else None
+
+    def catch_up(self) -> None:
+        """Observes MLflow in a process that has loaded it before, such as one forked from a warm one."""
+        parts = self._load()
+        if parts is not None:
+            parts[1].catch_up()
 
     @property
     def guard(self) -> Guard | None:
@@ -85,6 +93,11 @@ class Observer:
         except Exception:
             pass
         return self._parts
+
+
+def is_mlflow(name: str) -> bool:
+    """Whether a module is MLflow's."""
+    return name == "mlflow" or name.startswith("mlflow.")
 
 
 def _watching(kind: Any, observer: Observer) -> Any:

@@ -1,4 +1,4 @@
-"""Wraps MLflow's functions as soon as the module that defines them has been loaded."""
+"""Wraps MLflow's functions as soon as the module that defines them is loaded, or was before."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from functools import partial, wraps
 from types import ModuleType
 from typing import Any
 
-from . import describe, private
+from . import describe, is_mlflow, private
 from .calls import Describer, Function, ending_call, inner_call, logging_call, metric_call, starting_call
+from .collector import without_collector
 from .guard import Guard, guard_client, guard_experiments, guard_registry, guard_setter
 from .recorder import Recorder
 
@@ -66,11 +67,9 @@ class Patches:
             asked: the finder on `sys.meta_path` that asks.
             name, path, target: what it was asked.
         """
-        patch = self._by_name.get(name)
+        patch = self._of(name)
         if patch is None:
-            if name.count(".") != 1 and name not in private.DEEPER_FLAVORS:
-                return None
-            patch = self._flavor
+            return None
         for finder in list(sys.meta_path):
             find = None if finder is asked else getattr(finder, "find_spec", None)
             spec = find(name, path, target) if find is not None else None
@@ -80,16 +79,54 @@ class Patches:
                 return spec
         return None
 
+    def catch_up(self) -> None:
+        """Makes up for what was missed, where MLflow was loaded before."""
+        loaded = {
+            name: module
+            for name, module in sys.modules.copy().items()
+            if is_mlflow(name) and isinstance(module, ModuleType)
+        }
+        try:
+            self._found(loaded["mlflow"])
+        except RuntimeError:
+            # This is no place to raise: the code's own `import mlflow` asks again now, and is refused.
+            for name in loaded:
+                del sys.modules[name]
+            return
+        wrapped: dict[tuple[str, int], Any] = {}
+        for name, module in loaded.items():
+            patch = self._of(name)
+            if patch is not None:
+                wrapped |= _changed(patch, module)
+        # Modules that imported a function would go on calling the one that isn't wrapped. They keep it by its
+        # own name (3.17.2, 2.22.5); to look at all that they keep would copy much memory of a forked process.
+        names = {name for name, _ in wrapped}
+        for module in loaded.values():
+            held = vars(module)
+            for name in names & held.keys():
+                setattr(module, name, wrapped.get((name, id(held[name])), held[name]))
+
+    def _of(self, name: str) -> _Patch | None:
+        """The patch for a module of MLflow's."""
+        if name.count(".") == 1 or name in private.DEEPER_FLAVORS:
+            return self._by_name.get(name, self._flavor)
+        return self._by_name.get(name)
+
     def _load(self, name: str, patch: _Patch, module: ModuleType, execute: Callable[[], None]) -> None:
         if name == "mlflow":
-            self._guard.refuse()
-            for directory in getattr(module, "__path__", ()):
-                self._recorder.mlflow_found(directory)
-                break
-        execute()
+            self._found(module)
+            without_collector(execute)
+        else:
+            execute()
         # A version of MLflow that looks otherwise is observed as far as it looks the same.
         with suppress(Exception):
             patch(module)
+
+    def _found(self, package: ModuleType) -> None:
+        self._guard.refuse()
+        for directory in getattr(package, "__path__", ()):
+            self._recorder.mlflow_found(directory)
+            break
 
     def _log(self, holder: Any, name: str, describer: Describer) -> None:
         original = vars(holder).get(name)
@@ -107,7 +144,7 @@ class Patches:
         setattr(holder, name, wrapped)
 
     def _package(self, module: ModuleType) -> None:
-        """Nothing is defined there; `_load` looks at it before it is executed."""
+        """Nothing is defined there; `_found` looks at it before it is executed."""
 
     def _client(self, module: ModuleType) -> None:
         kind = module.MlflowClient
@@ -195,3 +232,17 @@ class Patches:
 
         setattr(kind, private.QUEUE_FLUSH, flushing)
         setattr(kind, private.QUEUE_WORK, working)
+
+
+def _changed(patch: _Patch, module: ModuleType) -> dict[tuple[str, int], Any]:
+    """Patches a module, and gives the functions that stand there now, by name and `id` of those they wrap.
+
+    A wrapper keeps what it wraps, so an `id` doesn't come to stand for another.
+    """
+    before = dict(vars(module))
+    with suppress(Exception):
+        patch(module)
+    now = vars(module)
+    return {
+        (name, id(old)): now[name] for name, old in before.items() if callable(old) and now[name] is not old
+    }

@@ -106,7 +106,7 @@ class Recorder:
         self._crowd = _CROWD
         self._written = 0
         os.register_at_fork(before=self.flush, after_in_child=self._forked)
-        # Registered before MLflow's own, so it comes after.
+        # Where MLflow isn't loaded yet, its own are registered later, and come before.
         atexit.register(self._finish)
         for name in ("_exit", "execv", "execve"):
             setattr(os, name, self._flushing(getattr(os, name)))
