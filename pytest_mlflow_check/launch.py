@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,7 +88,7 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
     interpreter = conditions.interpreter
     env = interpreter.activated(env) if mode == "fluent" else interpreter.offered(env, area / "environments")
-    start = _start(case, mode, directory, area / "downloads", interpreter.manager)
+    start = _start(case, mode, directory, area / "downloads", interpreter.manager, env)
     inventory = take_inventory(copy)
     calls = area / _OBSERVATIONS
     ended = processes.run(
@@ -229,7 +229,9 @@ class _Start:
     call: Call | None = None
 
 
-def _start(case: Case, mode: Mode, directory: Path, downloads: Path, manager: EnvManager) -> _Start:
+def _start(
+    case: Case, mode: Mode, directory: Path, downloads: Path, manager: EnvManager, env: Mapping[str, str]
+) -> _Start:
     if mode == "fluent":
         command = render_command(case, directory, template=case.fluent)
         # As MLflow starts an entry point's command (mlflow.projects.backend.local, 3.17.2).
@@ -247,7 +249,9 @@ def _start(case: Case, mode: Mode, directory: Path, downloads: Path, manager: En
     values = [name, dict(case.params), manager, str(downloads)]
     argv = [full[0], *full[full.index("run") :]]
     call = Call(WARM_PATH, "_mlflow_check_warm.running", "run", values, argv)
-    return _Start(full, shlex.join(["mlflow", *arguments]), call)
+    # What the command says to both of these isn't MLflow's, but its own.
+    refused = {"MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"} <= env.keys()
+    return _Start(full, shlex.join(["mlflow", *arguments]), None if refused else call)
 
 
 def _tail(path: Path) -> str:

@@ -303,6 +303,9 @@ class Recorder:
             if rest.startswith(AUTOLOGGING_PATHS):
                 return _AUTOLOGGING, None
             return (_PROJECTS if rest.startswith(PROJECT_PATHS) else _MLFLOW), None
+        if _within(path, _OURS):
+            # The warm process, which makes the call that the command `mlflow run` makes.
+            return _PROJECTS, None
         if f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path:
             return _LIBRARY, None
         for candidate in dict.fromkeys([path, _real(path)]):
@@ -313,6 +316,9 @@ class Recorder:
         if path.startswith(self._installed) or not path.endswith((".py", ".pyw")):
             return _LIBRARY, None
         return _ELSEWHERE, path if os.path.exists(path) else None
+
+
+_OURS = os.path.normpath(os.path.join(os.path.abspath(__file__), "..", "..", "..", ".."))
 
 
 def _short(text: str) -> str:
