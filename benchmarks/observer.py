@@ -6,7 +6,8 @@ Each round has two processes, one without the observer and one with it, each wit
 They take turns, a block of calls each, so that what else the machine does meets both alike. A round's ratio
 is that of the medians of their blocks; the figure is the median of the rounds, by the clock and by CPU time.
 What the observer costs apart from MLflow is measured too: the wrapper around a function that does nothing,
-and the start of a Python that never imports MLflow.
+and the start of a Python that never imports MLflow. And what it saves: the ratio of a whole process that only
+imports MLflow, with the collector looking on and with the observer keeping it out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -113,10 +115,12 @@ def main() -> None:
             "ratio": median(one.on / one.off for one in rounds),
             "ratio_cpu": median(one.on_cpu / one.off_cpu for one in rounds),
             "wrapper_us": median(_isolated(area, options.calls) for _ in range(options.rounds)) * 1e6,
+            "import_ratio": median(_import(area, number) for number in range(options.rounds)),
             "start_ms": median(_start(area, number) for number in range(options.rounds)) * 1e3,
         }
     print(f"median ratio               {figures['ratio']:.4f}, by CPU time {figures['ratio_cpu']:.4f}")
     print(f"the wrapper by itself      {figures['wrapper_us']:.1f} µs per call")
+    print(f"import of MLflow, ratio    {figures['import_ratio']:.4f}, start to end of the process")
     print(f"start of a Python process  {figures['start_ms']:+.1f} ms")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -191,6 +195,21 @@ def _isolated(area: Path, calls: int) -> float:
     path = env["PYTHONPATH"].split(os.pathsep)[0]
     code = f"import sys; sys.path.insert(0, {path!r})\n{_ISOLATED}"
     return _run(area, env, code, str(calls), str(area / "isolated.jsonl"), str(area / "project"))
+
+
+def _import(area: Path, number: int) -> float:
+    """Ratio of the seconds that a process takes which only imports MLflow, with and without the observer."""
+
+    def seconds(observing: bool) -> float:
+        env = _environment(area, f"import{number}", observing=observing)
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import mlflow"], cwd=area / "project", env=env, check=True)
+        return time.perf_counter() - start
+
+    taken = {
+        observing: seconds(observing) for observing in ((False, True) if number % 2 == 0 else (True, False))
+    }
+    return taken[True] / taken[False]
 
 
 def _start(area: Path, number: int) -> float:

@@ -16,6 +16,7 @@ from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS, CheckResult
 from pytest_mlflow_check.items import CheckItem, ProjectFile
 from pytest_mlflow_check.options import (
+    launch_jobs,
     makes_launches,
     named_on_command_line,
     project_directories,
@@ -24,7 +25,7 @@ from pytest_mlflow_check.options import (
 from pytest_mlflow_check.plan import cases_of, policy_of
 from pytest_mlflow_check.policy import Policy
 from pytest_mlflow_check.project import read_project
-from pytest_mlflow_check.session import launcher_of, warm_up
+from pytest_mlflow_check.session import launcher_of, warm_up, why_cold
 from pytest_mlflow_check.settings import Settings
 from pytest_mlflow_check.xdist import is_worker, tell
 
@@ -81,15 +82,17 @@ class Gate:
     """The hooks of such a session."""
 
     def __init__(self, config: pytest.Config) -> None:
-        """Reads every project and its settings.
+        """Reads every project and its settings, and what else the command line says.
 
         Raises:
             UserError: where one of them is wrong.
         """
         self._config = config
+        launch_jobs(config)
         self.projects = [self._gated(directory) for directory in project_directories(config)]
         self._nodes: dict[Path, Path] = {}
         self._opened: set[Path] = set()
+        self._why_cold: str | None = None
         self._summary = terminal.Summary(
             {one.path: one.policy for one in self.projects if not one.settings.narrowed},
             [(project.path, case.id) for project in self.projects for case in project.cases],
@@ -136,7 +139,8 @@ class Gate:
     @pytest.hookimpl
     def pytest_report_header(self) -> list[str]:
         """Versions, and where each setting came from."""
-        return terminal.header([project.settings for project in self.projects])
+        self._why_cold = why_cold(self._config)
+        return terminal.header([project.settings for project in self.projects], self._why_cold)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
@@ -192,9 +196,8 @@ class Gate:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Lets a worker of pytest-xdist use this process's warm one."""
-        warm = warm_up(self._config)
-        if warm is not None:
-            tell(node, warm)
+        if makes_launches(self._config):
+            tell(node, warm_up(self._config))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -251,7 +254,8 @@ class Gate:
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The table: a row per case, a column per check."""
-        self._summary.write(terminalreporter, strict=self._strict)
+        failed = None if self._why_cold else why_cold(self._config)
+        self._summary.write(terminalreporter, strict=self._strict, why_cold=failed)
 
     @property
     def _strict(self) -> bool:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from pytest_mlflow_check.launcher import Launcher
     from pytest_mlflow_check.warm import Warm
 
-_WARM = pytest.StashKey["Warm | None"]()
+_WARM = pytest.StashKey["Warm"]()
 _LAUNCHER = pytest.StashKey["Launcher"]()
 
 
-def warm_up(config: pytest.Config, projects: Sequence[Path] = ()) -> Warm | None:
+def warm_up(config: pytest.Config, projects: Sequence[Path] = ()) -> Warm:
     """Gets MLflow loaded, once a session: the controller of pytest-xdist does it for its workers.
 
     Args:
@@ -27,22 +27,33 @@ def warm_up(config: pytest.Config, projects: Sequence[Path] = ()) -> Warm | None
         projects: the directories that will be launched, as far as they are known.
 
     Returns:
-        The way to the warm process; None on a platform that can't have one.
+        The way to the warm process, which tells why where there is none.
     """
     if _WARM not in config.stash:
         from pytest_mlflow_check.environment import warm_environment
         from pytest_mlflow_check.warm import Warm, WarmProcess, why_not
         from pytest_mlflow_check.workspace import enclosing_root
 
-        known = told(config)
-        warm: Warm | None = None
+        known, failure = told(config), why_not()
         if known is not None:
-            warm = Warm(**known)
-        elif why_not() is None:
-            warm = process = WarmProcess(warm_environment([enclosing_root(project) for project in projects]))
-            config.add_cleanup(process.stop)
-        config.stash[_WARM] = warm
+            config.stash[_WARM] = Warm(**known)
+        elif failure is not None:
+            config.stash[_WARM] = Warm("", {}, failure)
+        else:
+            try:
+                process = WarmProcess(warm_environment([enclosing_root(project) for project in projects]))
+            except OSError as error:
+                config.stash[_WARM] = Warm("", {}, str(error))
+            else:
+                config.add_cleanup(process.stop)
+                config.stash[_WARM] = process
     return config.stash[_WARM]
+
+
+def why_cold(config: pytest.Config) -> str | None:
+    """Why MLflow isn't kept loaded, where it should be."""
+    warm = config.stash.get(_WARM, None)
+    return None if warm is None else warm.failure
 
 
 def launcher_of(config: pytest.Config, factory: pytest.TempPathFactory) -> Launcher:

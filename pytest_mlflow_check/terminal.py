@@ -36,8 +36,11 @@ class Line(TypedDict):
     kept: str | None
 
 
-def header(settings: Sequence[Settings]) -> list[str]:
-    """A line for the versions, and one a project with the settings in force and where they came from."""
+def header(settings: Sequence[Settings], why_cold: str | None) -> list[str]:
+    """A line for the versions, and one a project with the settings in force and where they came from.
+
+    One more where MLflow can't be kept loaded, which makes all of it slow.
+    """
     ours, theirs = (importlib.metadata.version(name) for name in ("pytest-mlflow-check", "mlflow"))
     lines = [f"mlflow-check: {ours}, mlflow {theirs}"]
     for one in settings:
@@ -47,7 +50,7 @@ def header(settings: Sequence[Settings]) -> list[str]:
             by_origin.setdefault(one.origin(key), []).append(f"{key} {_shown(one, key)}")
         values = "; ".join(f"{', '.join(shown)} ({origin})" for origin, shown in by_origin.items())
         lines.append(f"mlflow-check: {os.path.relpath(one.project)}: {values}")
-    return lines
+    return [*lines, _cold(why_cold)] if why_cold else lines
 
 
 def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
@@ -104,10 +107,11 @@ class Summary:
                 unused += [(lines[0]["name"], one) for one in unused_allowances(policy, results)]
         return unused
 
-    def write(self, reporter: pytest.TerminalReporter, *, strict: bool) -> None:
+    def write(self, reporter: pytest.TerminalReporter, *, strict: bool, why_cold: str | None = None) -> None:
         """Writes the table, and below it warnings and allowances that nothing needed.
 
-        The latter are no item's, so when strict they say that they fail the session.
+        The latter are no item's, so when strict they say that they fail the session. The last line tells
+        where MLflow couldn't be kept loaded after all.
         """
         if not self._lines:
             return
@@ -135,6 +139,9 @@ class Summary:
                 f"{kind}: {name}: {text}: nothing needed it; take it out", yellow=not strict, red=strict
             )
 
+        if why_cold:
+            reporter.write_line(_cold(why_cold))
+
     def _in_order(self) -> list[Line]:
         keys = [(path, case, check) for path, case in self._order for check in CHECKS]
         return [self._lines[key] for key in keys if key in self._lines]
@@ -151,6 +158,10 @@ class Summary:
             return "-"
         warned = len(line["warnings"])
         return f"{line['verdict']} ({warned}w)" if warned and line["verdict"] == "passed" else line["verdict"]
+
+
+def _cold(why: str) -> str:
+    return f"mlflow-check: MLflow is loaded anew for each `mlflow run` and each proof: {why}"
 
 
 _MARKUP = {

@@ -25,7 +25,7 @@ def tell(node: Any, warm: Warm) -> None:
         node: what pytest-xdist's hook `pytest_configure_node` is given.
         warm: the controller's.
     """
-    node.workerinput[_WARM] = {"address": warm.address, "env": warm.env}
+    node.workerinput[_WARM] = {"address": warm.address, "env": warm.env, "failure": warm.failure}
 
 
 def told(config: pytest.Config) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -112,3 +113,57 @@ def test_check_project_needs_no_pytest(tmp_path: Path, case: Case) -> None:
     checks = {result.check: result for result in report.cases[0].results}
     assert [finding.rule for finding in checks["launches"].findings] == ["no-run-logged"]
     assert checks["params"].skipped == "the fluent launch logged nothing (see launches)"
+
+
+def test_what_was_begun_is_made_in_order_and_once(tmp_path: Path, case: Case) -> None:
+    launcher = Launcher(tmp_path / "area", cache=tmp_path, jobs=1)
+    cases = [replace(case, env={"SEED": str(number)}) for number in range(4)]
+    launcher.begin([(one, FLUENT) for one in [*cases, *cases]])
+    made = [launcher.launches(one, FLUENT)["fluent"] for one in reversed(cases)]
+    assert started(tmp_path) == 4
+    begun = [launch.stdout_path.stat().st_ctime_ns for launch in reversed(made) if launch.stdout_path]
+    assert begun == sorted(begun)
+    launcher.stop()
+
+
+def test_what_was_begun_can_be_stopped(tmp_path: Path, case: Case) -> None:
+    pipe = tmp_path / "alive"
+    os.mkfifo(pipe)
+    command = f"exec 3>{pipe}; echo started >&3; sleep 1000"
+    waiting = replace(case, entry_point=replace(case.entry_point, command=command))
+    launcher = Launcher(tmp_path / "area", cache=tmp_path, jobs=1)
+    launcher.begin([(waiting, FLUENT), (case, FLUENT)])
+    with pipe.open() as alive:
+        assert alive.readline() == "started\n"
+        launcher.stop()
+        assert alive.read() == ""
+    assert not (tmp_path / "counter").exists()
+    assert not list((tmp_path / "area").glob("*/*/result.json"))
+
+
+def test_a_fault_of_ours_is_told_where_the_launch_is_wanted(tmp_path: Path, case: Case) -> None:
+    (tmp_path / "area").write_text("in the way")
+    launcher = Launcher(tmp_path / "area", cache=tmp_path)
+    launcher.begin([(case, FLUENT)])
+    with pytest.raises(FileExistsError):
+        launcher.launches(case, FLUENT)
+    launcher.stop()
+
+
+def test_no_more_launches_at_a_time_than_jobs(tmp_path: Path, case: Case) -> None:
+    """A launch that finds another one at work leaves a trace."""
+    command = f"mkdir {tmp_path}/busy || echo two > {tmp_path}/two; echo started >> {tmp_path}/counter"
+    command += f"; rmdir {tmp_path}/busy"
+    cases = [
+        replace(case, entry_point=replace(case.entry_point, command=command), env={"SEED": str(number)})
+        for number in range(6)
+    ]
+
+    def ask(number: int) -> None:
+        # Each a process of its own, as far as locks go.
+        Launcher(tmp_path / "area", cache=tmp_path, jobs=1).launches(cases[number], FLUENT)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask, range(6)))
+    assert started(tmp_path) == 6
+    assert not (tmp_path / "two").exists()

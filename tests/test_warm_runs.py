@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,8 @@ def test_errors_and_exit_codes(tmp_path: Path, warm: Warm, make_project: MakePro
     case = case_of(make_project(files={"MLproject": PROJECT, "train.py": script}))
     plain, forked = both(tmp_path, warm, replace(case, env=env))
     assert forked == plain
-    assert forked["exit_code"] == exit_code
+    # What the command itself refuses ends with 1 in MLflow 2.
+    assert forked["exit_code"] == (1 if exit_code == 2 and version("mlflow") < "3" else exit_code)
 
 
 @pytest.mark.launch

@@ -76,10 +76,9 @@ class Warm:
         failure: why it can't be used any more.
     """
 
-    def __init__(self, address: str, env: Mapping[str, str]) -> None:
+    def __init__(self, address: str, env: Mapping[str, str], failure: str | None = None) -> None:
         """Takes what the one who started it knows."""
-        self.address, self.env = address, dict(env)
-        self.failure: str | None = None
+        self.address, self.env, self.failure = address, dict(env), failure
 
     def start(
         self, call: Call, *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path | None
@@ -137,12 +136,19 @@ class WarmProcess(Warm):
 
         Args:
             env: its variables.
+
+        Raises:
+            OSError: where it can't be started, or its socket can't have the name of a temporary file.
         """
         self._directory = Path(tempfile.mkdtemp(prefix="mlflow-check-"))
         super().__init__(str(self._directory / "socket"), env)
         output = self._directory / "output.txt"
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door, output.open("wb") as out:
-            door.bind(self.address)
+            try:
+                door.bind(self.address)
+            except OSError:
+                shutil.rmtree(self._directory)
+                raise
             door.listen(128)
             self._process = subprocess.Popen(
                 [sys.executable, str(PATH), str(door.fileno())],

@@ -1,8 +1,8 @@
 """Keeps the cyclic garbage collector out of the import of MLflow, which makes hardly any garbage.
 
 To look through what an import makes, while it is made and once more when the interpreter ends, takes a
-quarter of the time of a script that imports MLflow and logs little (3.17.2). It is kept to the end anyway,
-and for what exists then Python promises no finalizer (its reference, `object.__del__`). What is made later is
+quarter of the time of a script that imports MLflow and logs little (3.17.2). It is kept to the end anyway;
+for what exists then Python promises no finalizer (its reference, `object.__del__`). What is made later is
 collected as ever; what the code made before is, from its first `gc.collect()` on.
 """
 
