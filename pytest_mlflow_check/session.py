@@ -13,7 +13,10 @@ from pytest_mlflow_check.xdist import lasting_cache, shared_area, told
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.launcher import Launcher
+    from pytest_mlflow_check.processes import Call
     from pytest_mlflow_check.warm import Warm
+
+_PREPARATION = ("_mlflow_check_prover.preparing", "prepare")
 
 _WARM = pytest.StashKey["Warm"]()
 _LAUNCHER = pytest.StashKey["Launcher"]()
@@ -41,13 +44,23 @@ def warm_up(config: pytest.Config, projects: Sequence[Path] = ()) -> Warm:
             config.stash[_WARM] = Warm("", {}, failure)
         else:
             try:
-                process = WarmProcess(warm_environment([enclosing_root(project) for project in projects]))
+                process = WarmProcess(
+                    warm_environment([enclosing_root(project) for project in projects]), preparation()
+                )
             except OSError as error:
                 config.stash[_WARM] = Warm("", {}, str(error))
             else:
                 config.add_cleanup(process.stop)
                 config.stash[_WARM] = process
     return config.stash[_WARM]
+
+
+def preparation() -> Call:
+    """What the warm process does beforehand: what the proofs of all models need."""
+    from pytest_mlflow_check.processes import Call
+
+    # Named by its place: `prover` itself loads NumPy, and this is wanted before anything else.
+    return Call(Path(__file__).with_name("prover") / "path", *_PREPARATION, arguments=(), argv=())
 
 
 def why_cold(config: pytest.Config) -> str | None:

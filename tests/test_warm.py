@@ -18,6 +18,7 @@ import pytest
 
 from pytest_mlflow_check.environment import warm_environment
 from pytest_mlflow_check.processes import Call, Processes
+from pytest_mlflow_check.session import preparation
 from pytest_mlflow_check.warm import Warm, WarmProcess, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -125,7 +126,7 @@ class Asker:
 
 @pytest.fixture(scope="module")
 def warm() -> Iterator[Warm]:
-    process = WarmProcess(warm_environment([]))
+    process = WarmProcess(warm_environment([]), preparation())
     yield process
     process.stop()
 
@@ -222,7 +223,7 @@ def test_a_plugin_of_mlflow_on_the_path_needs_a_new_process(ask: Asker, tmp_path
 
 
 def test_where_it_has_ended_the_command_is_used(tmp_path: Path) -> None:
-    process = WarmProcess(warm_environment([]))
+    process = WarmProcess(warm_environment([]), preparation())
     process.stop()
     ask = Asker(process, tmp_path / "asked")
     assert ask("printing", "hello") == 1
@@ -231,7 +232,7 @@ def test_where_it_has_ended_the_command_is_used(tmp_path: Path) -> None:
 
 def test_where_mlflow_cannot_be_loaded_the_command_is_used(tmp_path: Path) -> None:
     (tmp_path / "mlflow.py").write_text("import os; os._exit(7)")
-    process = WarmProcess({**warm_environment([]), "PYTHONPATH": str(tmp_path)})
+    process = WarmProcess({**warm_environment([]), "PYTHONPATH": str(tmp_path)}, preparation())
     ask = Asker(process, tmp_path / "asked")
     assert ask("printing", "hello") == 1
     assert process.failure is not None
@@ -243,9 +244,10 @@ import sys
 from pathlib import Path
 from pytest_mlflow_check.environment import warm_environment
 from pytest_mlflow_check.processes import Call
+from pytest_mlflow_check.session import preparation
 from pytest_mlflow_check.warm import WarmProcess
 
-process = WarmProcess(warm_environment([]))
+process = WarmProcess(warm_environment([]), preparation())
 directory = Path(sys.argv[1])
 call = Call(directory, "asked", "sleeping", [], ["asked"])
 out, err = directory / "alive", directory / "err"

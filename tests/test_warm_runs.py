@@ -19,6 +19,7 @@ from pytest_mlflow_check.environment import warm_environment
 from pytest_mlflow_check.launcher import Launcher
 from pytest_mlflow_check.plan import cases_of
 from pytest_mlflow_check.records import Launch, RunRecord
+from pytest_mlflow_check.session import preparation
 from pytest_mlflow_check.settings import load_settings
 from pytest_mlflow_check.warm import Warm, WarmProcess, why_not
 
@@ -37,7 +38,7 @@ PROJECTS = [
 
 @pytest.fixture(scope="module")
 def warm() -> Iterator[Warm]:
-    process = WarmProcess(warm_environment([ROOT]))
+    process = WarmProcess(warm_environment([ROOT]), preparation())
     yield process
     process.stop()
 

@@ -131,11 +131,13 @@ class Warm:
 class WarmProcess(Warm):
     """The warm process, of the one who starts and ends it."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], preparation: Call) -> None:
         """Starts it. It takes requests at once, and sees to them when MLflow is loaded.
 
         Args:
             env: its variables.
+            preparation: a generator, without arguments, that does beforehand, piece by piece, what forks
+                would each do by themselves.
 
         Raises:
             OSError: where it can't be started, or its socket can't have the name of a temporary file.
@@ -151,7 +153,10 @@ class WarmProcess(Warm):
                 raise
             door.listen(128)
             self._process = subprocess.Popen(
-                [sys.executable, str(PATH), str(door.fileno())],
+                [
+                    *(sys.executable, str(PATH), str(door.fileno())),
+                    *(str(preparation.path), preparation.module, preparation.function),
+                ],
                 cwd=self._directory,
                 env=self.env,
                 # It ends when this end of the pipe is closed, however this process ends.

@@ -1,4 +1,4 @@
-"""`python path ADDRESS-FD`: the warm process; see `_mlflow_check_warm`.
+"""`python path LISTENER PATH MODULE FUNCTION`: the warm process; see `_mlflow_check_warm.main`.
 
 Nothing else stands here: a pickle that looks for its class in `__main__` must not find anything.
 """
@@ -7,4 +7,4 @@ import sys
 
 import _mlflow_check_warm.main  # type: ignore[import-not-found]
 
-_mlflow_check_warm.main.main(int(sys.argv[1]))
+_mlflow_check_warm.main.main(int(sys.argv[1]), *sys.argv[2:])

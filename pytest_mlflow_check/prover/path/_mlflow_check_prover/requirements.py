@@ -6,7 +6,8 @@ import ast
 import importlib.metadata
 import pickletools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Optional
 
@@ -49,19 +50,29 @@ def unlisted(model: Path, requirements: Iterable[Requirement]) -> list[str]:
     Code is read, not run: that at the top of the model, which is models-from-code, and the modules that are
     loaded. Imports within `try` and `if` are left out, since the code goes on without them.
     """
-    if sys.version_info < (3, 10):
-        return []
     provided = _closure(requirements)
-    providers = importlib.metadata.packages_distributions()
+    provider = providers()
     code = list(model.rglob("*.py"))
     own = {name for file in code for name in (file.stem, file.parent.name)}
-    wanted = {name.partition(".")[0] for name in _imports(model, code)} - own - set(sys.stdlib_module_names)
+    wanted = {name.partition(".")[0] for name in _imports(model, code)} - own - _standard_library()
     missing: set[str] = set()
     for name in wanted:
-        packages = {canonicalize_name(each) for each in providers.get(name, [])}
+        packages = {canonicalize_name(each) for each in provider.get(name, [])}
         if packages and not packages & provided:
             missing.add(min(packages))
     return sorted(missing)
+
+
+@cache
+def providers() -> Mapping[str, list[str]]:
+    """The installed packages by the modules that they bring; none before Python 3.10."""
+    if sys.version_info < (3, 10):
+        return {}
+    return importlib.metadata.packages_distributions()
+
+
+def _standard_library() -> frozenset[str]:
+    return frozenset() if sys.version_info < (3, 10) else sys.stdlib_module_names
 
 
 def _version(name: str) -> Optional[str]:

@@ -14,53 +14,48 @@ from typing import Any
 from .becoming import become
 from .serving import serve
 
-_LOADED_FIRST = ("mlflow", "mlflow.projects", "mlflow.projects.backend.local", "git")
-"""What `mlflow run` needs; read off `sys.modules` after one, MLflow 3.17.2 and 2.22.5."""
-
-_LOADED_LATER = (
-    "mlflow.pyfunc",
+_LOADED = (
+    "mlflow",
+    "mlflow.projects",
+    "mlflow.projects.backend.local",
     "mlflow.store.tracking.file_store",
-    "mlflow.store.model_registry.file_store",
+    "git",
 )
-"""What registering, loading and predicting need besides."""
+"""What `mlflow run` imports; read off `sys.modules` after one, MLflow 3.17.2 and 2.22.5."""
 
 
-def main(listener: int) -> None:
+def main(listener: int, path: str, module: str, function: str) -> None:
     """Serves requests until standard input ends; in a fork, does what is asked for and exits.
 
     Args:
         listener: file descriptor of a Unix socket that listens.
+        path: the directory to import a module from.
+        module: the module's name.
+        function: the name of one that yields between the pieces of what else it can do beforehand.
     """
     # This process lives to fork: a collection would only copy the pages that the forks share with it.
     gc.disable()
-    request = serve(listener, idle=_loading())
+    own = {path, str(Path(__file__).absolute().parents[1])}
+    request = serve(listener, idle=_getting_ready(path, module, function))
     if request is None:
         # Whoever started it waits for its end; there is nothing to clean up.
         os._exit(0)
     gc.enable()
-    become(request, path=_own_path())
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    become(request, path=[entry for entry in sys.path if entry not in own.union(given)])
     _carry_out(request)
 
 
-def _loading() -> Iterator[None]:
-    """Imports a module each time it is asked, those first without which no request can be served."""
-    for name in _LOADED_FIRST:
+def _getting_ready(path: str, module: str, function: str) -> Iterator[None]:
+    for name in _LOADED:
         with suppress(ImportError):
             importlib.import_module(name)
     gc.freeze()
     yield
-    for name in _LOADED_LATER:
-        with suppress(ImportError):
-            importlib.import_module(name)
+    sys.path.insert(0, path)
+    for _ in getattr(importlib.import_module(module), function)():
         gc.freeze()
         yield
-
-
-def _own_path() -> list[str]:
-    """`sys.path` as Python makes it, without what PYTHONPATH and the name of the script put before it."""
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    script = Path(__file__).absolute().parents[1]
-    return [entry for entry in sys.path if entry not in given and Path(entry).absolute() != script]
 
 
 def _carry_out(request: dict[str, Any]) -> None:
