@@ -1,9 +1,10 @@
 """What the plugin costs a session that doesn't ask for it, and one that only collects.
 
 "Installed" and "not installed" are two directories of packages, alike but for the plugin: links to all that
-is installed here, and in one of them a copy of the plugin with its metadata, as pip leaves it. Python is
-started with `-S`, so that it sees these alone. (`-p no:mlflow-check` wouldn't do: pytest reads the metadata
-all the same.) The sessions take turns, and the figures are medians of the differences.
+is installed here but other plugins, which take longer than ours, and in one of them a copy of ours with its
+metadata, as pip leaves it. Python is started with `-S`, so that it sees these alone. (`-p no:mlflow-check`
+wouldn't do: pytest reads the metadata all the same.) The sessions take turns, and the figures are medians of
+the differences.
 """
 
 from __future__ import annotations
@@ -78,11 +79,9 @@ def _packages(directory: Path, *, plugin: bool) -> Path:
         if Path(place).name not in ("site-packages", "dist-packages"):
             continue
         for entry in Path(place).iterdir():
-            ours = _PACKAGE in entry.name
-            if not (ours or entry.suffix == ".pth" or entry.name == "__pycache__"):
-                link = directory / entry.name
-                if not link.is_symlink():
-                    link.symlink_to(entry)
+            link = directory / entry.name
+            if entry.suffix != ".pth" and not (link.is_symlink() or _is_plugin(entry)):
+                link.symlink_to(entry)
     if plugin:
         copy = directory / _PACKAGE
         shutil.copytree(ROOT / _PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -92,6 +91,12 @@ def _packages(directory: Path, *, plugin: bool) -> Path:
         for name, text in {**_METADATA, "RECORD": "".join(f"{file},,\n" for file in files)}.items():
             (metadata / name).write_text(text, encoding="utf-8")
     return directory
+
+
+def _is_plugin(entry: Path) -> bool:
+    """Whether it is our package, or the metadata of a plugin, ours or another, that make pytest load it."""
+    names = entry / "entry_points.txt"
+    return entry.name == _PACKAGE or (names.is_file() and "[pytest11]" in names.read_text(encoding="utf-8"))
 
 
 def _collect(cwd: Path, env: Mapping[str, str], arguments: list[str]) -> Spent:

@@ -78,7 +78,8 @@ def fresh_project(area: Path) -> Path:
 
 def user_environment(area: Path, project: Path) -> dict[str, str]:
     """The environment of a user who logs to a file store beside the code."""
-    own = ("MLFLOW_", "PYTEST_")
+    # Without compiled files every start would compile the plugin again.
+    own = ("MLFLOW_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
     env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return {
         **env,
