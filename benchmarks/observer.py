@@ -13,10 +13,8 @@ imports MLflow, with the collector looking on and with the observer keeping it o
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -26,10 +24,15 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
+
+from measuring import Figure, machine, output_of
 
 from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.observer import observed
 from pytest_mlflow_check.store import Store
+
+_CALLS = 10_000
 
 _BLOCK = 250
 """Calls per turn."""
@@ -88,45 +91,59 @@ class Round:
 def main() -> None:
     """Measures, and prints a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--calls", type=int, default=10_000)
+    parser.add_argument("--calls", type=int, default=_CALLS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file too")
     options = parser.parse_args()
+    here = machine()
+    print(f"MLflow {here['mlflow']}, Python {here['python']}, file store")
     with tempfile.TemporaryDirectory() as scratch:
-        area = Path(scratch).resolve()
-        (area / "project").mkdir()
-        print(
-            f"MLflow {importlib.metadata.version('mlflow')}, Python {platform.python_version()}, file store,"
-        )
-        print(f"{options.calls} calls of log_metric per round and process; microseconds per call")
-        print("round      off       on    ratio     off CPU   on CPU    ratio")
-        rounds = []
-        for number in range(options.rounds):
-            one = measure(area, number, options.calls)
-            rounds.append(one)
-            clock = f"{_us(one.off):8.1f} {_us(one.on):8.1f} {one.on / one.off:8.4f}"
-            cpu = f"{_us(one.off_cpu):8.1f} {_us(one.on_cpu):8.1f} {one.on_cpu / one.off_cpu:8.4f}"
-            print(f"{number + 1:5} {clock}    {cpu}", flush=True)
-        figures = {
-            "mlflow": importlib.metadata.version("mlflow"),
-            "python": platform.python_version(),
-            "calls": options.calls,
-            "rounds": [asdict(one) for one in rounds],
-            "ratio": median(one.on / one.off for one in rounds),
-            "ratio_cpu": median(one.on_cpu / one.off_cpu for one in rounds),
-            "wrapper_us": median(_isolated(area, options.calls) for _ in range(options.rounds)) * 1e6,
-            "import_ratio": median(_import(area, number) for number in range(options.rounds)),
-            "start_ms": median(_start(area, number) for number in range(options.rounds)) * 1e3,
-        }
-    print(f"median ratio               {figures['ratio']:.4f}, by CPU time {figures['ratio_cpu']:.4f}")
-    print(f"the wrapper by itself      {figures['wrapper_us']:.1f} µs per call")
-    print(f"import of MLflow, ratio    {figures['import_ratio']:.4f}, start to end of the process")
-    print(f"start of a Python process  {figures['start_ms']:+.1f} ms")
+        _, raw = measure(Path(scratch).resolve(), options.rounds, options.calls)
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps({**here, **raw}, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(area: Path, number: int, calls: int) -> Round:
+def measure(area: Path, rounds: int, calls: int = _CALLS) -> tuple[list[Figure], dict[str, Any]]:
+    """Measures, and prints a line a round; gives the figures, and all of them with the rounds."""
+    (area / "project").mkdir()
+    print(f"{calls} calls of log_metric per round and process; microseconds per call")
+    print("round      off       on    ratio     off CPU   on CPU    ratio", flush=True)
+    taken = []
+    for number in range(rounds):
+        one = _round(area, number, calls)
+        taken.append(one)
+        clock = f"{_us(one.off):8.1f} {_us(one.on):8.1f} {one.on / one.off:8.4f}"
+        cpu = f"{_us(one.off_cpu):8.1f} {_us(one.on_cpu):8.1f} {one.on_cpu / one.off_cpu:8.4f}"
+        print(f"{number + 1:5} {clock}    {cpu}", flush=True)
+    ratio = median(one.on / one.off for one in taken)
+    ratio_cpu = median(one.on_cpu / one.off_cpu for one in taken)
+    wrapper_us = median(_isolated(area, calls) for _ in range(rounds)) * 1e6
+    import_ratio = median(_import(area, number) for number in range(rounds))
+    start_ms = median(_start(area, number) for number in range(rounds)) * 1e3
+    print(f"median ratio               {ratio:.4f}, by CPU time {ratio_cpu:.4f}")
+    print(f"the wrapper by itself      {wrapper_us:.1f} µs per call")
+    print(f"import of MLflow, ratio    {import_ratio:.4f}, start to end of the process")
+    print(f"start of a Python process  {start_ms:+.1f} ms")
+    figures = [
+        Figure(
+            f"observer: {calls:,} calls of `log_metric`, with it ÷ without",
+            f"{ratio:.3f} (processor seconds {ratio_cpu:.3f})",
+        ),
+        Figure("observer: a process that only imports MLflow, with it ÷ without", f"{import_ratio:.3f}"),
+        Figure("observer: start of a Python process, with it minus without", f"{start_ms:.0f} ms"),
+    ]
+    return figures, {
+        "calls": calls,
+        "rounds": [asdict(one) for one in taken],
+        "ratio": ratio,
+        "ratio_cpu": ratio_cpu,
+        "wrapper_us": wrapper_us,
+        "import_ratio": import_ratio,
+        "start_ms": start_ms,
+    }
+
+
+def _round(area: Path, number: int, calls: int) -> Round:
     """One round: two processes that take turns."""
     with ExitStack() as stack:
         processes = []
@@ -182,11 +199,7 @@ def _script(area: Path, name: str, code: str) -> Path:
 
 
 def _run(area: Path, env: Mapping[str, str], code: str, *arguments: str) -> float:
-    command = [sys.executable, str(_script(area, "once.py", code)), *arguments]
-    done = subprocess.run(
-        command, cwd=area / "project", env=env, check=True, stdout=subprocess.PIPE, text=True
-    )
-    return float(done.stdout)
+    return float(output_of(code, *arguments, cwd=area / "project", env=env))
 
 
 def _isolated(area: Path, calls: int) -> float:

@@ -16,19 +16,22 @@ without what it held when the clock started, which is Python, numpy and the modu
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
-import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import get_args
+from typing import Any, get_args
+
+from measuring import Figure, machine, output_of, user_environment
 
 from pytest_mlflow_check.store import Store, StoreKind
+
+_LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
+_MANY = 1_000_000
 
 _FILL = """
 import random, sqlite3, sys
@@ -159,19 +162,46 @@ class Line:
 def main() -> None:
     """Measures, and prints a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    lengths = [1_000, 10_000, 100_000, 1_000_000]
-    parser.add_argument("--points", type=int, nargs="+", default=lengths, help="lengths of the series")
+    parser.add_argument("--points", type=int, nargs="+", default=_LENGTHS, help="lengths of the series")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file too")
     options = parser.parse_args()
-    mlflow, python = importlib.metadata.version("mlflow"), platform.python_version()
-    print(f"MLflow {mlflow}, Python {python}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    here = machine()
+    print(f"MLflow {here['mlflow']}, Python {here['python']}, {here['processors']} processors")
+    with tempfile.TemporaryDirectory() as scratch:
+        lines = compare(Path(scratch).resolve(), options.points, options.rounds)
+    if options.json:
+        figures = {**here, "lines": [asdict(line) for line in lines]}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(area: Path, rounds: int) -> tuple[list[Figure], dict[str, Any]]:
+    """Measures all lengths in both kinds of stores; gives the figures, and all lines."""
+    lines = compare(area, _LENGTHS, rounds)
+    figures = []
+    for line in lines:
+        if line.points >= _MANY:
+            name = f"2 × {line.points:,} points read and compared, `{line.store}` store"
+            times = f"{line.client:.0f} s ÷ {line.ours:.1f} s; processor seconds {line.ratio_cpu:.0f}"
+            figures += [
+                Figure(f"{name}: client ÷ ours", f"{line.ratio:.0f} ({times})", "≥ 50"),
+                Figure(f"{name}: peak memory", f"{line.peak_mb:.0f} MB", "≤ 300 MB"),
+            ]
+        else:
+            name = f"2 × {line.points:,} points, `{line.store}` store: client ÷ ours"
+            figures.append(Figure(name, f"{line.ratio:.1f} ({line.client:.2f} s ÷ {line.ours:.3f} s)"))
+    return figures, {"lines": [asdict(line) for line in lines]}
+
+
+def compare(area: Path, lengths: Sequence[int], rounds: int) -> list[Line]:
+    """Prints a line for each kind of store and length."""
+    print(f"load {os.getloadavg()[0]:.1f}")
     print("two series in two stores; seconds, megabytes (in brackets: without what importing costs)")
     print("store      points  rounds     ours     client    ratio  ratio CPU      peak MB", flush=True)
     lines = []
     for kind in get_args(StoreKind):
-        for points in options.points:
-            line = measure(kind, points, 1 if points >= 1_000_000 else options.rounds)
+        for points in lengths:
+            line = _compare(area, kind, points, 1 if points >= _MANY else rounds)
             lines.append(line)
             print(
                 f"{line.store:6} {line.points:10} {line.rounds:7} {line.ours:8.4f} {line.client:10.4f} "
@@ -180,15 +210,13 @@ def main() -> None:
                 flush=True,
             )
     print(f"load {os.getloadavg()[0]:.1f}")
-    if options.json:
-        figures = {"mlflow": mlflow, "python": python, "lines": [asdict(line) for line in lines]}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return lines
 
 
-def measure(kind: StoreKind, points: int, rounds: int) -> Line:
+def _compare(parent: Path, kind: StoreKind, points: int, rounds: int) -> Line:
     """Fills two stores and lets both read them in turn."""
-    with tempfile.TemporaryDirectory() as scratch:
-        area = Path(scratch).resolve()
+    with tempfile.TemporaryDirectory(dir=parent) as scratch:
+        area = Path(scratch)
         stores = [Store(kind, area / name) for name in ("fluent", "mlflow-run")]
         for store in stores:
             if kind == "sqlite":
@@ -227,12 +255,7 @@ def _ratios(client: list[Turn], ours: list[tuple[Turn, Turn]], name: str) -> lis
 
 def _run(area: Path, code: str, *arguments: str) -> str:
     # In a directory of its own: MLflow makes `mlruns` where it is called.
-    env = {**os.environ, "MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=area, env=env, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    return done.stdout
+    return output_of(code, *arguments, cwd=area, env=user_environment(area, area))
 
 
 if __name__ == "__main__":
