@@ -18,7 +18,7 @@ from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.environment import warm_environment
 from pytest_mlflow_check.launcher import Launcher
 from pytest_mlflow_check.plan import cases_of
-from pytest_mlflow_check.records import Launch, RunRecord
+from pytest_mlflow_check.records import Launch, Observation, RunRecord
 from pytest_mlflow_check.session import preparation
 from pytest_mlflow_check.settings import load_settings
 from pytest_mlflow_check.warm import Warm, WarmProcess, why_not
@@ -64,19 +64,11 @@ def told(launch: Launch) -> dict[str, Any]:
     return {
         "exit_code": launch.exit_code,
         "command": launch.command,
-        "runs": [told_run(run, runs) for run in launch.record.runs],
+        "runs": [told_run(run, runs, launch) for run in launch.record.runs],
         "registered": [one.name for one in launch.record.registered_models],
         "observed": launch.observed,
         "observations": sorted(
-            (
-                one.what,
-                "" if one.what in ("create_run", "start_run") else one.key,
-                one.length,
-                str(one.step),
-                one.by,
-                str(one.place),
-            )
-            for one in launch.observations
+            (one.what, key_of(one), str(one.step), one.by, str(one.place)) for one in launch.observations
         ),
         "proofs": sorted((one.registered, one.loaded, str(one.predicted)) for one in launch.proofs.values()),
         "changed": launch.changed,
@@ -86,12 +78,16 @@ def told(launch: Launch) -> dict[str, Any]:
     }
 
 
-def told_run(run: RunRecord, runs: Mapping[str, RunRecord]) -> dict[str, Any]:
-    # Ids and places; a file's place in the workspace is what `mlflow run` is given.
+def key_of(observation: Observation) -> str:
+    """What it is about; MLflow gives runs random names."""
+    return "" if observation.what.endswith("_run") else observation.key
+
+
+def told_run(run: RunRecord, runs: Mapping[str, RunRecord], launch: Launch) -> dict[str, Any]:
+    # Ids, random names and places.
     ids = ("mlflow.parentRunId", "mlflow.log-model.history", "mlflow.runName", "mlflow.source.name")
-    assert run.tags["mlflow.source.name"].partition("/workspace")[1]
     return {
-        "params": dict(run.params),
+        "params": {name: steady(value, launch) for name, value in run.params.items()},
         "tags": {name: value for name, value in run.tags.items() if name not in ids},
         "metrics": {key: [*zip(one.steps, one.values, strict=True)] for key, one in run.metrics.items()},
         "artifacts": sorted(run.artifacts),
@@ -105,7 +101,7 @@ def told_run(run: RunRecord, runs: Mapping[str, RunRecord]) -> dict[str, Any]:
 
 def steady(text: str, launch: Launch) -> str:
     text = text.replace(str(launch.stdout_path.parent), "AREA") if launch.stdout_path else text
-    return re.sub(r"\b[0-9a-f]{32}\b|m-[0-9a-f]{32}|(?<=downloads/)tmp\w+", "ID", text)
+    return re.sub(r"\b[0-9a-f]{32}\b|m-[0-9a-f]{32}|(?<=/)tmp\w+", "ID", text)
 
 
 def said(launch: Launch) -> list[str]:
