@@ -10,7 +10,10 @@ import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pytest_mlflow_check.errors import UserError
 
@@ -26,6 +29,25 @@ SKIPPED = frozenset(
 
 _MARK = ".mlflow-check-launches"
 """The file that tells a directory for launches from the user's own."""
+
+
+UNREADABLE = (PermissionError, FileNotFoundError)
+"""What a file or directory raises that is left out: the script couldn't read it either, or it went away."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that goes into a workspace.
+
+    Attributes:
+        kind: `link` for a symbolic link, whatever it leads to.
+        path: relative to the root.
+        source: where it is.
+    """
+
+    kind: Literal["directory", "file", "link"]
+    path: str
+    source: Path
 
 
 def enclosing_root(project: Path) -> Path:
@@ -58,10 +80,30 @@ def make_workspace(project: Path, destination: Path) -> Path:
     """
     root, destination = enclosing_root(project), destination.resolve()
     try:
-        _copy_directory(root, destination, root=root, destination=destination)
+        destination.mkdir(parents=True)
+        for entry in contents(root, without=destination):
+            with contextlib.suppress(*UNREADABLE):
+                _copy(entry, destination / entry.path, root=root, destination=destination)
     except OSError as error:
         raise UserError(f"{root}: can't be copied to {destination}: {error.strerror}") from error
     return destination / project.resolve().relative_to(root)
+
+
+def contents(root: Path, *, without: Path | None = None) -> Iterator[Entry]:
+    """All that goes into a workspace of a directory, in an order that only names decide.
+
+    Sockets, pipes and directories that can't be read are left out; files that can't be aren't told.
+
+    Args:
+        root: the directory to copy, which isn't given itself.
+        without: something below it that doesn't go along.
+    """
+    return _contents(root, root, without)
+
+
+def led_to(link: Path, root: Path, copy: Path) -> str:
+    """Where a symbolic link leads in a workspace, as an absolute path: into the copy, or out of it."""
+    return map_into(os.path.normpath(os.path.join(link.parent, link.readlink())), root, copy)
 
 
 def mark_area(area: Path) -> None:
@@ -80,38 +122,37 @@ def map_into(path: str, root: Path, copy: Path) -> str:
     return path
 
 
-def _copy_directory(source: Path, target: Path, *, root: Path, destination: Path) -> None:
-    with os.scandir(source) as entries:
+def _contents(directory: Path, root: Path, without: Path | None) -> Iterator[Entry]:
+    with os.scandir(directory) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
-    target.mkdir(parents=True)
+    if directory != root:
+        yield Entry("directory", os.path.relpath(directory, root), directory)
     for entry in found:
         path = Path(entry.path)
-        if entry.name in SKIPPED or path == destination:
+        if entry.name in SKIPPED or path == without:
             continue
-        # What the script couldn't read either is left out, and what goes away in the meantime.
-        with contextlib.suppress(PermissionError, FileNotFoundError):
-            _copy_entry(entry, path, target / entry.name, root=root, destination=destination)
+        if entry.is_symlink():
+            yield Entry("link", os.path.relpath(path, root), path)
+        elif entry.is_dir():
+            with contextlib.suppress(*UNREADABLE):
+                # A virtual environment by any other name, or launches.
+                if not any((path / mark).is_file() for mark in ("pyvenv.cfg", _MARK)):
+                    yield from _contents(path, root, without)
+        elif entry.is_file():
+            yield Entry("file", os.path.relpath(path, root), path)
 
 
-def _copy_entry(entry: os.DirEntry[str], path: Path, copy: Path, *, root: Path, destination: Path) -> None:
-    if entry.is_symlink():
-        _copy_link(path, copy, root=root, destination=destination)
-    elif entry.is_dir():
-        # A virtual environment by any other name, or launches.
-        if not any((path / mark).is_file() for mark in ("pyvenv.cfg", _MARK)):
-            _copy_directory(path, copy, root=root, destination=destination)
-    elif entry.is_file():
-        shutil.copy2(path, copy)
+def _copy(entry: Entry, copy: Path, *, root: Path, destination: Path) -> None:
+    if entry.kind == "directory":
+        copy.mkdir()
+    elif entry.kind == "link":
+        target, mapped = str(entry.source.readlink()), led_to(entry.source, root, destination)
+        if Path(mapped).is_relative_to(destination) and not os.path.isabs(target):
+            mapped = os.path.relpath(mapped, copy.parent)
+        copy.symlink_to(mapped)
+    else:
+        shutil.copy2(entry.source, copy)
         copy.chmod(copy.stat().st_mode | stat.S_IWUSR)
-
-
-def _copy_link(link: Path, copy: Path, *, root: Path, destination: Path) -> None:
-    target = str(link.readlink())
-    absolute = os.path.normpath(os.path.join(link.parent, target))
-    mapped = map_into(absolute, root, destination)
-    if mapped != absolute and not os.path.isabs(target):
-        mapped = os.path.relpath(mapped, copy.parent)
-    copy.symlink_to(mapped)
 
 
 def _home() -> Path | None:
