@@ -132,6 +132,7 @@ class ProjectSettings(_Strict):
     observer: bool = True
     tracking_uri: Literal["redirect", "block"] = "redirect"
     probes: bool = False
+    cache: bool = False
     ignore: Ignore = Ignore()
     artifact_contents: tuple[str, ...] = ()
     metric_tolerance: Tolerance = Tolerance()

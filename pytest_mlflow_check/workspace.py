@@ -92,7 +92,7 @@ def make_workspace(project: Path, destination: Path) -> Path:
 def contents(root: Path, *, without: Path | None = None) -> Iterator[Entry]:
     """All that goes into a workspace of a directory, in an order that only names decide.
 
-    Sockets, pipes and directories that can't be read are left out; files that can't be aren't told.
+    Sockets, pipes and directories that can't be read are left out; whether files can be isn't looked at.
 
     Args:
         root: the directory to copy, which isn't given itself.

@@ -56,6 +56,7 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
         env_manager="local",
         timeout=600.0,
         strict=False,
+        cache=False,
         ignore=Ignore(params=(), metrics=(), artifacts=(), models=()),
         artifact_contents=(),
         metric_tolerance=Tolerance(rel=1e-9, abs=0.0),
@@ -76,6 +77,7 @@ WHOLE = """
     store = "sqlite"
     timeout = 30
     strict = true
+    cache = true
     ignore = { params = ["p"], metrics = ["system/*", "*_seconds"], artifacts = ["a"], models = ["m"] }
     artifact_contents = ["log_dir/*.txt"]
     metric_tolerance = { rel = 1e-6, abs = 0.5 }
@@ -113,6 +115,7 @@ def test_a_file_beside_the_mlproject_may_say_all_of_it(write: Write) -> None:
         store="sqlite",
         timeout=30.0,
         strict=True,
+        cache=True,
         ignore=Ignore(params=("p",), metrics=("system/*", "*_seconds"), artifacts=("a",), models=("m",)),
         artifact_contents=("log_dir/*.txt",),
         metric_tolerance=Tolerance(rel=1e-6, abs=0.5),
@@ -280,8 +283,8 @@ def test_ids_that_would_break_node_ids(id: str) -> None:
 # What doesn't fit
 
 PROJECT_KEYS = (
-    "allow, artifact_contents, case, entry_point, env_manager, ignore, launch, metric_tolerance, observer, "
-    "params, pass_env, prediction_tolerance, probes, rules, store, strict, timeout, tracking_uri"
+    "allow, artifact_contents, cache, case, entry_point, env_manager, ignore, launch, metric_tolerance, "
+    "observer, params, pass_env, prediction_tolerance, probes, rules, store, strict, timeout, tracking_uri"
 )
 
 MISTAKES = {
