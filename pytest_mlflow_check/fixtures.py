@@ -161,7 +161,8 @@ def mlflow_launches(
 ) -> LaunchesFunction:
     """Both launches of a case: `mlflow_launches(project, params={…})` gives `.fluent` and `.mlflow_run`.
 
-    They are made once a session, and shared by all tests and workers that ask for the same.
+    They are made once a session, and shared by all tests and workers that ask for the same. With the setting
+    `cache`, those that passed the gate in an earlier session are given as long as nothing has changed.
     """
     launcher = launcher_of(request.config, tmp_path_factory)
 

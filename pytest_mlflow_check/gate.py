@@ -70,6 +70,13 @@ class GatedProject:
         origin = next(one for one in self.cases if one.id == case.probe_of)
         return beside_its_case(result, case, self._judge(origin, check), origin)
 
+    def cached(self, case: Case) -> float | None:
+        """When the launches of a case were made, if all of them are remembered from earlier sessions."""
+        compared = self._compared.get(case.id)
+        times = [launch.cached for launch in compared.launches.values()] if compared else []
+        made = [time for time in times if time is not None]
+        return min(made) if made and len(made) == len(times) else None
+
     def _judge(self, case: Case, check: str) -> CheckResult:
         from pytest_mlflow_check.checks import judge
 
@@ -197,7 +204,10 @@ class Gate:
     def pytest_configure_node(self, node: Any) -> None:
         """Lets a worker of pytest-xdist use this process's warm one."""
         if makes_launches(self._config):
-            tell(node, warm_up(self._config))
+            warm = warm_up(self._config)
+            # Nobody tells this process when a worker wants it.
+            warm.begin()
+            tell(node, warm)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -246,8 +256,23 @@ class Gate:
             self._summary.add(line)
 
     @pytest.hookimpl
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Says with `-v` which checks passed without a launch."""
+        line = getattr(report, "mlflow_check", None)
+        if line is None or line["verdict"] != "cached" or hasattr(report, "wasxfail"):
+            return None
+        return "passed", ".", ("PASSED (cached)", {"green": True})
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Makes an allowance that nothing needed fail a strict session."""
+        """Keeps the launches that passed, before pytest may remove its temporary directories.
+
+        Makes an allowance that nothing needed fail a strict session.
+        """
+        if not is_worker(self._config):
+            self._remember()
         if self._strict and not is_worker(self._config) and self._summary.unused_allowances():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
@@ -256,6 +281,13 @@ class Gate:
         """The table: a row per case, a column per check."""
         failed = None if self._why_cold else why_cold(self._config)
         self._summary.write(terminalreporter, strict=self._strict, why_cold=failed)
+
+    def _remember(self) -> None:
+        for project in self.projects:
+            for case in project.cases if project.settings.values.cache else ():
+                passed = self._summary.passed(project.path, case.id)
+                if passed is not None:
+                    self._launcher.remember(case, project.settings.values, passed=passed)
 
     @property
     def _strict(self) -> bool:

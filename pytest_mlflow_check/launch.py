@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import Any
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.environment import launch_environment, mlflow_command
+from pytest_mlflow_check.fingerprint import files_of
 from pytest_mlflow_check.footprint import (
     Inventory,
     changed_files,
@@ -45,7 +47,8 @@ from pytest_mlflow_check.workspace import enclosing_root, make_workspace
 _TAIL = 64 * 1024
 """Bytes of a launch's output that are kept in memory."""
 
-_OBSERVATIONS = "observations.jsonl"
+OBSERVATIONS = "observations.jsonl"
+"""The file with the observed calls of a launch."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Conditions:
         observer: whether the calls of the code are observed, and kept from other stores.
         block: whether an attempt to reach another store ends the launch, instead of being led back.
         interpreter: what the code runs with, under `mlflow run` too.
+        fingerprinted: whether to note what the workspace held when the launch was started.
     """
 
     store: StoreKind = "file"
@@ -69,6 +73,7 @@ class Conditions:
     observer: bool = True
     block: bool = False
     interpreter: Interpreter = field(default_factory=Interpreter)
+    fingerprinted: bool = False
 
 
 def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, processes: Processes) -> None:
@@ -90,7 +95,9 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     env = interpreter.activated(env) if mode == "fluent" else interpreter.offered(env, area / "environments")
     start = _start(case, mode, directory, area / "downloads", interpreter.manager, env)
     inventory = take_inventory(copy)
-    calls = area / _OBSERVATIONS
+    files = files_of(copy) if conditions.fingerprinted else None
+    started = time.time()
+    calls = area / OBSERVATIONS
     ended = processes.run(
         start.command,
         call=start.call,
@@ -119,6 +126,8 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     summary = {
         "mode": mode,
         "command": start.shown,
+        "files": files,
+        "started": started,
         "exit_code": ended.exit_code,
         "duration": ended.duration,
         "directory": str(directory),
@@ -151,11 +160,13 @@ def read_launch(area: Path) -> Launch:
         stdout_path=stdout,
         stderr_path=stderr,
         record=read_store(store),
-        observations=read_observations(area / _OBSERVATIONS),
+        observations=read_observations(area / OBSERVATIONS),
         observed=summary["observed"],
         changed=tuple(summary["changed"]),
         stale={directory: tuple(files) for directory, files in summary["stale"].items()},
         saved={path: SavedFile(**file) for path, file in summary["saved"].items()},
+        logged_to=summary.get("logged_to", ""),
+        cached=summary.get("cached"),
         proofs={proof["uri"]: ModelProof.from_json(proof) for proof in summary["proofs"]},
     )
 

@@ -19,11 +19,12 @@ from pytest_mlflow_check.checks import Comparison, compare_launches
 from pytest_mlflow_check.docker import docker_reachable
 from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.errors import UserError
-from pytest_mlflow_check.interpreter import make_interpreter
+from pytest_mlflow_check.interpreter import Interpreter, make_interpreter
 from pytest_mlflow_check.launch import Conditions, make_launch, read_launch
 from pytest_mlflow_check.processes import Processes, Stopped
 from pytest_mlflow_check.project import unset_null_defaults
 from pytest_mlflow_check.records import Launch, Mode
+from pytest_mlflow_check.remembered import Remembered
 from pytest_mlflow_check.settings import ProjectSettings
 from pytest_mlflow_check.slots import processors, slot
 from pytest_mlflow_check.store import Store, sqlite_template
@@ -43,7 +44,8 @@ class Launcher:
 
         Args:
             area: the directory for launches.
-            cache: the one for what lasts (the SQLite template, the environments that MLflow makes).
+            cache: the one for what lasts (the SQLite template, the environments that MLflow makes, the
+                launches that are remembered).
             warm: leads to the process that forks for `mlflow run` and for proofs; without it each is a
                 process that loads MLflow anew.
             jobs: how many launches there may be at a time; as many as processors by default.
@@ -53,6 +55,7 @@ class Launcher:
         self._cache = cache
         self._warm = warm
         self._jobs = jobs or processors()
+        self._remembered = Remembered(cache / "launches")
         self._read: dict[Path, Launch] = {}
         self._begun: dict[Path, Future[Launch | None]] = {}
         self._processes = Processes(warm)
@@ -61,6 +64,11 @@ class Launcher:
     def area(self) -> Path:
         """The directory that keeps copies, stores and outputs of all launches."""
         return self._area
+
+    @property
+    def remembered(self) -> Path:
+        """The directory that keeps stores and outputs of launches of earlier sessions."""
+        return self._remembered.directory
 
     def compare(self, case: Case, values: ProjectSettings) -> Comparison:
         """Both launches of a case, ready for the checks; none where the project can't be started.
@@ -130,6 +138,16 @@ class Launcher:
         made = self._side_by_side({mode: partial(self._make, home, case, mode, values)})
         return read_launch(made[mode])
 
+    def remember(self, case: Case, values: ProjectSettings, *, passed: bool) -> None:
+        """Keeps the launches of a case for later sessions, or, where they didn't pass, has them made anew."""
+        for mode in _modes(values):
+            result = self._home(case, mode, values) / "result.json"
+            made = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+            if not passed:
+                self._remembered.forget(case, mode)
+            elif "area" in made:
+                self._remembered.keep(case, mode, Path(made["area"]))
+
     def _side_by_side(self, makers: Mapping[Mode, Callable[[Processes], Path]]) -> dict[Mode, Path]:
         """What each maker made; when one can't, or on Ctrl-C, all are ended."""
         processes = Processes(self._warm)
@@ -171,7 +189,7 @@ class Launcher:
             if not result.exists():
                 answer: dict[str, object] = {}
                 try:
-                    answer["area"] = str(self._make(home, case, mode, values, processes))
+                    answer["area"] = str(self._recalled_or_made(home, case, mode, values, processes))
                 except UserError as error:
                     # Remembered, so that the other checks don't try it all over again.
                     answer["error"] = str(error)
@@ -182,6 +200,14 @@ class Launcher:
         if "error" in said:
             raise UserError(said["error"])
         return Path(said["area"])
+
+    def _recalled_or_made(
+        self, home: Path, case: Case, mode: Mode, values: ProjectSettings, processes: Processes
+    ) -> Path:
+        make = partial(self._make, home, case, mode, values, processes)
+        if not values.cache:
+            return make()
+        return self._remembered.recalled_or_made(case, mode, values, self._interpreter(case, values), make)
 
     def _make(
         self, home: Path, case: Case, mode: Mode, values: ProjectSettings, processes: Processes
@@ -194,13 +220,8 @@ class Launcher:
             values.pass_env,
             values.observer,
             values.tracking_uri == "block",
-            make_interpreter(
-                case.project,
-                values.env_manager,
-                cache=self._cache,
-                session=self._area,
-                pass_env=values.pass_env,
-            ),
+            self._interpreter(case, values),
+            values.cache,
         )
         with slot(self._area / "slots", self._jobs):
             while True:
@@ -212,6 +233,15 @@ class Launcher:
                 except WarmProcessGone:
                     # Nothing is warm any more, so that this doesn't happen again.
                     continue
+
+    def _interpreter(self, case: Case, values: ProjectSettings) -> Interpreter:
+        return make_interpreter(
+            case.project,
+            values.env_manager,
+            cache=self._cache,
+            session=self._area,
+            pass_env=values.pass_env,
+        )
 
     def _template(self, values: ProjectSettings) -> Path | None:
         if values.store != "sqlite":

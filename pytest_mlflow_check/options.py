@@ -23,6 +23,7 @@ _SCALARS = {
     "timeout": "mlflow_timeout",
     "strict": "mlflow_strict",
     "probes": "mlflow_probe",
+    "cache": "mlflow_cache",
 }
 """Keys of the settings file, and what their ini twins are called, and their options with dashes."""
 
@@ -77,6 +78,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="how many launches there may be at a time. Default: as many as processors",
     )
     group.addoption(
+        "--mlflow-cache",
+        action="store_const",
+        const=True,
+        help="don't launch again what passed, as long as nothing changes that it depends on",
+    )
+    group.addoption(
         "--mlflow-explain", metavar="RULE", help="print what a rule means, with example and fix; run nothing"
     )
     parser.addini("mlflow_project", "twin of --mlflow-project, relative to this file", "paths", [])
@@ -115,6 +122,16 @@ def launch_jobs(config: pytest.Config) -> int | None:
         return _count(text)
     except argparse.ArgumentTypeError as error:
         raise UserError(f"mlflow_jobs = {text}: {error}") from error
+
+
+def asks_to_remember(config: pytest.Config) -> bool:
+    """Whether command line or ini file ask for the launches of earlier sessions; a project's file may too."""
+    return config.getoption("mlflow_cache") or config.getini("mlflow_cache").lower() in (
+        "true",
+        "yes",
+        "on",
+        "1",
+    )
 
 
 def makes_launches(config: pytest.Config) -> bool:

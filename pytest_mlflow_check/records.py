@@ -319,6 +319,10 @@ class Launch:
             all relative to the project.
         saved: serialised objects that the launch wrote and logged nowhere, by path relative to the project,
             the newest first.
+        logged_to: the tracking URI that its store had while it ran, where the store was moved since: what it
+            logged may name it. Else empty.
+        cached: of one that is remembered from an earlier session, when it was made (seconds since the epoch),
+            else None. The copy of such a one is gone.
     """
 
     mode: Mode
@@ -340,6 +344,8 @@ class Launch:
     changed: tuple[str, ...] = ()
     stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved: Mapping[str, SavedFile] = field(default_factory=dict)
+    logged_to: str = ""
+    cached: float | None = None
 
     @cached_property
     def _calls_by_run(self) -> Mapping[str | None, Sequence[tuple[int, Observation]]]:
@@ -362,8 +368,9 @@ class Launch:
 
         These are the places of the copy and of the store, and the ids of runs and models.
         """
-        text = self.as_original(text).replace(self.store_uri, "STORE")
-        text = text.replace(self.store_uri.removeprefix("file://"), "STORE")
+        text = self.as_original(text)
+        for uri in filter(None, (self.store_uri, self.logged_to)):
+            text = text.replace(uri, "STORE").replace(uri.removeprefix("file://"), "STORE")
         # Looked for only where the text holds what may be an id: every param and tag comes by here.
         text = re.sub(
             r"\b[0-9a-f]{32}\b",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_mlflow_check.options import launch_jobs
+from pytest_mlflow_check.options import asks_to_remember, launch_jobs
 from pytest_mlflow_check.xdist import lasting_cache, shared_area, told
 
 if TYPE_CHECKING:
@@ -43,15 +43,14 @@ def warm_up(config: pytest.Config, projects: Sequence[Path] = ()) -> Warm:
         elif failure is not None:
             config.stash[_WARM] = Warm("", {}, failure)
         else:
-            try:
-                process = WarmProcess(
-                    warm_environment([enclosing_root(project) for project in projects]), preparation()
-                )
-            except OSError as error:
-                config.stash[_WARM] = Warm("", {}, str(error))
-            else:
-                config.add_cleanup(process.stop)
-                config.stash[_WARM] = process
+            process = WarmProcess(
+                warm_environment([enclosing_root(project) for project in projects]), preparation()
+            )
+            config.add_cleanup(process.stop)
+            config.stash[_WARM] = process
+            # What is remembered needs no MLflow; the first launch that isn't gets it loaded.
+            if not asks_to_remember(config):
+                process.begin()
     return config.stash[_WARM]
 
 

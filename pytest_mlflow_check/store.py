@@ -63,19 +63,28 @@ def prepare_store(store: Store, template: Path | None) -> None:
     """
     if store.kind == "file":
         return
-    if any(char in str(store.database) for char in "%?"):
-        # SQLAlchemy 2.1 decodes percent signs in the path of a URI, 2.0 doesn't; neither takes a "?".
-        raise UserError(
-            f'{store.root}: a SQLite store can\'t lie in a directory with "%" or "?" in its name\n'
-            "  let pytest make its temporary directories elsewhere:  --basetemp=DIR\n"
-            "  or use the other store:  --mlflow-store=file"
-        )
+    refuse_unfit(store)
     assert template is not None, "a sqlite store needs a template"
     store.artifact_root.mkdir(parents=True)
     shutil.copyfile(template, store.database)
     location = str(store.artifact_root / "0")
     with contextlib.closing(sqlite3.connect(store.database)) as database, database:
         database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", (location,))
+
+
+def refuse_unfit(store: Store) -> None:
+    """Refuses a place that a store can't lie in.
+
+    Raises:
+        UserError: where that is so.
+    """
+    if store.kind == "sqlite" and any(char in str(store.database) for char in "%?"):
+        # SQLAlchemy 2.1 decodes percent signs in the path of a URI, 2.0 doesn't; neither takes a "?".
+        raise UserError(
+            f'{store.root}: a SQLite store can\'t lie in a directory with "%" or "?" in its name\n'
+            "  let pytest make its temporary directories elsewhere:  --basetemp=DIR\n"
+            "  or use the other store:  --mlflow-store=file"
+        )
 
 
 def sqlite_template(cache: Path, environment: Mapping[str, str]) -> Path:

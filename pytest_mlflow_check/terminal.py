@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -34,6 +35,8 @@ class Line(TypedDict):
     skipped: str | None
     used_allowances: list[int] | None
     kept: str | None
+    passed: bool
+    cached: float | None
 
 
 def header(settings: Sequence[Settings], why_cold: str | None) -> list[str]:
@@ -46,7 +49,8 @@ def header(settings: Sequence[Settings], why_cold: str | None) -> list[str]:
     for one in settings:
         by_origin: dict[str, list[str]] = {}
         made = () if one.values.env_manager == "local" else ("env_manager",)
-        for key in (*_SHOWN, *made):
+        kept = ("cache",) if one.values.cache else ()
+        for key in (*_SHOWN, *made, *kept):
             by_origin.setdefault(one.origin(key), []).append(f"{key} {_shown(one, key)}")
         values = "; ".join(f"{', '.join(shown)} ({origin})" for origin, shown in by_origin.items())
         lines.append(f"mlflow-check: {os.path.relpath(one.project)}: {values}")
@@ -56,6 +60,7 @@ def header(settings: Sequence[Settings], why_cold: str | None) -> list[str]:
 def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
     """What the summary says of an item that ran."""
     result = item.result or CheckResult(item.check)
+    cached = item.gated.cached(item.case)
     warnings: dict[str, list[Any]] = {}
     for finding in result.findings:
         if finding.severity == "warning":
@@ -65,14 +70,16 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
         "name": os.path.relpath(item.gated.settings.project, item.config.rootpath),
         "case": item.case.id,
         "check": item.check,
-        "verdict": "FAILED" if report.failed else "skipped" if report.skipped else "passed",
+        "verdict": _word(report, cached),
         "warnings": [
             printable(f"{render_title(rule, found)}: {', '.join(f.subject for f in found)} [{rule}]")
             for rule, found in warnings.items()
         ],
         "skipped": result.skipped,
         "used_allowances": list(result.used_allowances) if item.result else None,
-        "kept": str(item.gated.launcher().area) if report.failed else None,
+        "kept": _kept(item, cached) if report.failed else None,
+        "passed": _passed(item, report),
+        "cached": cached,
     }
 
 
@@ -125,6 +132,9 @@ class Summary:
             for cell, columns in zip(row, [*widths, 0], strict=True):
                 reporter.write(padded(cell, columns), **_MARKUP.get(cell.split(" ")[0], {}))
             reporter.write("\n")
+        for (name, case), since in self._cached().items():
+            moment = datetime.fromtimestamp(since).isoformat(" ", "seconds")
+            reporter.write_line(f"cached: {name}::{case}: launched {moment}")
         for line in self._in_order():
             for warning in line["warnings"]:
                 if line["verdict"] != "FAILED":
@@ -142,6 +152,20 @@ class Summary:
         if why_cold:
             reporter.write_line(_cold(why_cold))
 
+    def passed(self, path: Path, case: str) -> bool | None:
+        """Whether every check of a case passed; None where some weren't made, and the others passed."""
+        lines = [self._lines.get((str(path), case, check)) for check in CHECKS]
+        if not all(line["passed"] for line in lines if line):
+            return False
+        return True if all(lines) else None
+
+    def _cached(self) -> dict[tuple[str, str], float]:
+        return {
+            (line["name"], line["case"]): line["cached"]
+            for line in self._in_order()
+            if line["cached"] is not None
+        }
+
     def _in_order(self) -> list[Line]:
         keys = [(path, case, check) for path, case in self._order for check in CHECKS]
         return [self._lines[key] for key in keys if key in self._lines]
@@ -156,8 +180,27 @@ class Summary:
         line = self._lines.get((path, case, check))
         if line is None:
             return "-"
-        warned = len(line["warnings"])
-        return f"{line['verdict']} ({warned}w)" if warned and line["verdict"] == "passed" else line["verdict"]
+        warned = len(line["warnings"]) if line["verdict"] in ("passed", "cached") else 0
+        return f"{line['verdict']} ({warned}w)" if warned else line["verdict"]
+
+
+def _word(report: pytest.TestReport, cached: float | None) -> str:
+    if report.failed or report.skipped:
+        return "FAILED" if report.failed else "skipped"
+    return "passed" if cached is None else "cached"
+
+
+def _kept(item: CheckItem, cached: float | None) -> str:
+    launcher = item.gated.launcher()
+    return str(launcher.area if cached is None else launcher.remembered)
+
+
+def _passed(item: CheckItem, report: pytest.TestReport) -> bool:
+    """Whether a check found nothing; where there was nothing to check it did, but for the launches."""
+    if item.result is None or report.failed or (item.check == "launches" and item.result.skipped):
+        return False
+    # An expected failure is none.
+    return not item.result.failed(strict=item.gated.settings.values.strict)
 
 
 def _cold(why: str) -> str:
@@ -167,6 +210,7 @@ def _cold(why: str) -> str:
 _MARKUP = {
     "FAILED": {"red": True, "bold": True},
     "passed": {"green": True},
+    "cached": {"green": True},
     "skipped": {"yellow": True},
 }
 

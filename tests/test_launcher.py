@@ -93,13 +93,14 @@ def test_an_attempt_that_died_is_not_used_again(tmp_path: Path, case: Case) -> N
     assert started(tmp_path) == 2
 
 
-def test_a_launch_that_cannot_be_made_is_not_tried_again(tmp_path: Path, case: Case) -> None:
-    area = tmp_path / "area"
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_launch_that_cannot_be_made_is_not_tried_again(tmp_path: Path, case: Case, cache: bool) -> None:
+    area, values = tmp_path / "area", ProjectSettings(launch="fluent", cache=cache)
     gone = replace(case, project=replace(case.project, directory=tmp_path / "gone"))
     messages = []
     for launcher in (Launcher(area, cache=tmp_path), Launcher(area, cache=tmp_path)):
         with pytest.raises(UserError) as failure:
-            launcher.launches(gone, FLUENT)
+            launcher.launches(gone, values)
         messages.append(str(failure.value))
     assert messages[0] == messages[1]
     assert "No such file or directory" in messages[0]

@@ -24,6 +24,7 @@ SOURCES: dict[str, tuple[tuple[str, Any], tuple[str, Any], tuple[str, Any], Any]
     "env_manager": (("uv", "uv"), ('"conda"', "conda"), ("virtualenv", "virtualenv"), "local"),
     "timeout": (("1.5", 1.5), ("2", 2.0), ("30", 30.0), 600.0),
     "strict": (("", True), ("false", False), ("true", True), False),
+    "cache": (("", True), ("false", False), ("true", True), False),
 }
 """By key: as written on the command line, in mlflow-check.toml, in the ini file, and the default."""
 
@@ -92,6 +93,12 @@ def test_the_project_by_option_and_by_ini(
             "",
             "",
             "store file, launch both, timeout 600 s, strict false (default); env_manager uv (command line)",
+        ),
+        (
+            "",
+            "mlflow_cache = true",
+            "",
+            "store file, launch both, timeout 600 s, strict false (default); cache true (pytest ini)",
         ),
         (
             "--mlflow-store=file -o mlflow_timeout=1200",
@@ -164,6 +171,7 @@ def test_help_and_markers(pytester: pytest.Pytester) -> None:
         "env-manager",
         "timeout",
         "strict",
+        "cache",
         "explain",
     ):
         assert f"--mlflow-{name}" in shown

@@ -222,8 +222,11 @@ def test_a_plugin_of_mlflow_on_the_path_needs_a_new_process(ask: Asker, tmp_path
     assert ask("printing", "hello", env={"PYTHONPATH": str(tmp_path)}) == 1
 
 
-def test_where_it_has_ended_the_command_is_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", [True, False])
+def test_where_it_has_ended_the_command_is_used(tmp_path: Path, begun: bool) -> None:
     process = WarmProcess(warm_environment([]), preparation())
+    if begun:
+        process.begin()
     process.stop()
     ask = Asker(process, tmp_path / "asked")
     assert ask("printing", "hello") == 1

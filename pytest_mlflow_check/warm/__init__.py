@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -80,6 +81,9 @@ class Warm:
         """Takes what the one who started it knows."""
         self.address, self.env, self.failure = address, dict(env), failure
 
+    def begin(self) -> None:
+        """Has it there, if it isn't yet. Only the one who starts it has something to do for that."""
+
     def start(
         self, call: Call, *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path | None
     ) -> Fork | None:
@@ -88,7 +92,10 @@ class Warm:
         Returns:
             None where that isn't possible: the warm process failed, or the variables need a new process.
         """
-        if self.failure is not None or not self._fits(env):
+        if not self._fits(env):
+            return None
+        self.begin()
+        if self.failure is not None:
             return None
         request = {
             "path": str(call.path),
@@ -132,27 +139,37 @@ class WarmProcess(Warm):
     """The warm process, of the one who starts and ends it."""
 
     def __init__(self, env: Mapping[str, str], preparation: Call) -> None:
-        """Starts it. It takes requests at once, and sees to them when MLflow is loaded.
+        """Says what to start; nothing is started yet.
 
         Args:
             env: its variables.
             preparation: a generator, without arguments, that does beforehand, piece by piece, what forks
                 would each do by themselves.
-
-        Raises:
-            OSError: where it can't be started, or its socket can't have the name of a temporary file.
         """
         self._directory = Path(tempfile.mkdtemp(prefix="mlflow-check-"))
         super().__init__(str(self._directory / "socket"), env)
-        output = self._directory / "output.txt"
+        self._preparation = preparation
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Starts it, once. It takes requests at once, and sees to them when MLflow is loaded.
+
+        Where it can't be started, or its socket can't have the name of a temporary file, `failure` says so.
+        """
+        with self._lock:
+            if self._process is None and self.failure is None:
+                try:
+                    self._process = self._started()
+                except OSError as error:
+                    self.failure = str(error)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        output, preparation = self._directory / "output.txt", self._preparation
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door, output.open("wb") as out:
-            try:
-                door.bind(self.address)
-            except OSError:
-                shutil.rmtree(self._directory)
-                raise
+            door.bind(self.address)
             door.listen(128)
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [
                     *(sys.executable, str(PATH), str(door.fileno())),
                     *(str(preparation.path), preparation.module, preparation.function),
@@ -169,12 +186,16 @@ class WarmProcess(Warm):
 
     def stop(self) -> None:
         """Ends it, with all forks that are still at work."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(5.0)
-        self._process.kill()
-        self._process.wait()
+        with self._lock:
+            if self._process is None:
+                self.failure = self.failure or "it was ended before it was needed"
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(5.0)
+            self._process.kill()
+            self._process.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
