@@ -185,17 +185,14 @@ class WarmProcess(Warm):
             )
 
     def stop(self) -> None:
-        """Ends it, with all forks that are still at work."""
+        """Ends it. Forks that are still at work are ended by those who run them."""
         with self._lock:
             if self._process is None:
                 self.failure = self.failure or "it was ended before it was needed"
         if self._process is not None:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(5.0)
+            # It might be busy with what nobody needs any more.
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
