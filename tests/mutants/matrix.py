@@ -22,6 +22,7 @@ import traceback
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,10 +33,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mutants import MUTANTS
 from mutants.mutant import Mutant
 from pytest_mlflow_check.engine import check_project
+from pytest_mlflow_check.environment import warm_environment
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import Report
 from pytest_mlflow_check.rules import RULES
+from pytest_mlflow_check.session import preparation
 from pytest_mlflow_check.settings import load_settings
+from pytest_mlflow_check.warm import Warm, WarmProcess
 
 MAJOR = int(importlib.metadata.version("mlflow").partition(".")[0])
 
@@ -48,11 +52,13 @@ class Conditions:
         observer: whether the calls are observed.
         store: `file` or `sqlite`.
         area: where projects and launches are kept.
+        warm: what keeps MLflow loaded, if anything does.
     """
 
     observer: bool
     store: str
     area: Path
+    warm: Warm | None
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ def _findings(mutant: Mutant, project: Path, area: Path, conditions: Conditions)
                 "timeout": 120,
             },
         )
-        return _said(check_project(settings, area=area))
+        return _said(check_project(settings, area=area, warm=conditions.warm))
     except UserError as error:
         return [Found("usage", error.rule or str(error), "")]
     except Exception:
@@ -262,6 +268,7 @@ def main() -> int:
     parser.add_argument("--base", choices=sorted({mutant.base for mutant in MUTANTS}))
     parser.add_argument("--observer", choices=("on", "off"), default="on")
     parser.add_argument("--store", choices=("file", "sqlite"), default="file")
+    parser.add_argument("--cold", action="store_true", help="load MLflow anew for each run and proof")
     parser.add_argument("--area", type=Path, metavar="DIR", help="keep launches here, and use those there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes to a file too")
     args = parser.parse_args()
@@ -272,9 +279,12 @@ def main() -> int:
         parser.error("no such mutant")
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary:
         area = (args.area or Path(temporary)).absolute()
-        conditions = Conditions(args.observer == "on", args.store, area)
+        warm = WarmProcess(warm_environment([area]), preparation())
+        conditions = Conditions(args.observer == "on", args.store, area, None if args.cold else warm)
         started = time.monotonic()
-        with ThreadPoolExecutor(args.j) as pool:
+        with ExitStack() as stack:
+            stack.callback(warm.stop)
+            pool = stack.enter_context(ThreadPoolExecutor(args.j))
             running = {pool.submit(try_mutant, mutant, conditions): mutant.id for mutant in mutants}
             for number, future in enumerate(as_completed(running), 1):
                 mark = "" if future.result().right else "  <- not as expected"
