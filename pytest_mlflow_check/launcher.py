@@ -97,9 +97,7 @@ class Launcher:
     def begin(self, wanted: Iterable[tuple[Case, ProjectSettings]]) -> None:
         """Makes the launches of cases in the background, in this order; `launches` waits for its own."""
         for case, values in wanted:
-            if unset_null_defaults(case) or (values.launch != "fluent" and self._lacks_docker(case)):
-                continue
-            for mode in _modes(values):
+            for mode in () if unset_null_defaults(case) else _modes(values):
                 home = self._home(case, mode, values)
                 if home not in self._begun:
                     self._begun[home] = self._queue.submit(self._unless_made, home, case, mode, values)
@@ -168,6 +166,8 @@ class Launcher:
 
     def _unless_made(self, home: Path, case: Case, mode: Mode, values: ProjectSettings) -> Launch | None:
         """Makes a launch, unless another process is just about it; whoever needs it finds out what came."""
+        if values.launch != "fluent" and self._lacks_docker(case):
+            return None
         with suppress(Timeout, UserError, Stopped):
             return read_launch(self._once(home, case, mode, values, self._processes, blocking=False))
         return None
