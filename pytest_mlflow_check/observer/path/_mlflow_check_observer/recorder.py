@@ -303,8 +303,8 @@ class Recorder:
             if rest.startswith(AUTOLOGGING_PATHS):
                 return _AUTOLOGGING, None
             return (_PROJECTS if rest.startswith(PROJECT_PATHS) else _MLFLOW), None
-        if _within(path, _OURS):
-            # The warm process, which makes the call that the command `mlflow run` makes.
+        if _within(path, _WARM):
+            # It makes the call that the command `mlflow run` makes.
             return _PROJECTS, None
         if f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path:
             return _LIBRARY, None
@@ -318,7 +318,7 @@ class Recorder:
         return _ELSEWHERE, path if os.path.exists(path) else None
 
 
-_OURS = os.path.normpath(os.path.join(os.path.abspath(__file__), "..", "..", "..", ".."))
+_WARM = os.path.normpath(os.path.join(os.path.abspath(__file__), "..", "..", "..", "..", "warm"))
 
 
 def _short(text: str) -> str:
