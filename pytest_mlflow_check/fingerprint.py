@@ -31,10 +31,13 @@ from pytest_mlflow_check.store import Store
 from pytest_mlflow_check.workspace import SKIPPED, UNREADABLE, Entry, contents, enclosing_root, led_to
 
 _PASSING = (
-    *("_", "SHLVL", "PWD", "OLDPWD", "COLUMNS", "LINES", "HIST*", "PS?", "LS_COLORS"),
-    *("TERM", "TERM_*", "COLORTERM", "WINDOWID", "VTE_*", "KONSOLE_*", "KITTY_*", "ITERM_*", "WT_*"),
-    *("TMUX", "TMUX_*", "STY", "WINDOW", "VSCODE_*", "SHELL_SESSION_ID"),
-    *("SSH_*", "XDG_SESSION_*", "DBUS_*", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "GPG_*"),
+    *("_", "SHLVL", "PWD", "OLDPWD", "COLUMNS", "LINES", "PS[0-4]", "LS_COLORS"),
+    *("HISTCONTROL", "HISTFILE", "HISTFILESIZE", "HISTIGNORE", "HISTSIZE", "HISTTIMEFORMAT"),
+    *("TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "TERM_SESSION_ID", "COLORTERM", "WINDOWID"),
+    *("VTE_*", "KONSOLE_*", "KITTY_*", "ITERM_*", "WT_SESSION", "WT_PROFILE_ID"),
+    *("TMUX", "TMUX_*", "STY", "VSCODE_*", "SHELL_SESSION_ID"),
+    *("SSH_*", "XDG_SESSION_*", "DBUS_*", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"),
+    *("GPG_AGENT_INFO", "GPG_TTY"),
     *("INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "PYTEST_*"),
 )
 """Variables that tell one shell, terminal or desktop session from the next, and that no training reads."""
@@ -142,19 +145,27 @@ def _importable(sites: Sequence[Path], env: Mapping[str, str], root: Path) -> It
     waiting = [*sites, *map(Path, filter(os.path.isabs, env.get("PYTHONPATH", "").split(os.pathsep)))]
     seen: set[Path] = set()
     while waiting:
-        directory = waiting.pop()
-        if directory in seen or not directory.is_dir() or _goes_along(directory, root):
+        place = waiting.pop()
+        if place in seen or not place.exists() or _goes_along(place, root):
             continue
-        seen.add(directory)
-        yield str(directory)
+        seen.add(place)
+        yield str(place)
         # What can't be read can't be imported.
         with suppress(OSError):
-            installed = [entry for entry in sorted(directory.iterdir()) if entry.suffix in _INSTALLED]
-            if not installed and directory not in sites:
-                yield from _lying_open(directory)
-            for entry in installed:
-                yield [entry.name, *_record(entry)]
-                waiting += _named(entry)
+            if place.is_file():
+                # A zip file; Python looks into these too.
+                yield content_digest(place)
+                continue
+            if place not in sites:
+                # Whatever else is there: the source of a package holds its `.egg-info` too.
+                yield from _lying_open(place)
+            for entry in sorted(place.iterdir()):
+                if entry.suffix in _INSTALLED:
+                    yield [entry.name, *_record(entry)]
+                    waiting += _named(entry)
+                elif entry.suffix == ".py":
+                    # No RECORD has what was put there by hand, such as `sitecustomize.py`.
+                    yield [entry.name, content_digest(entry)]
 
 
 _INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth")

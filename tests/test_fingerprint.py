@@ -219,7 +219,14 @@ def test_a_version(case: Case, monkeypatch: pytest.MonkeyPatch, package: str) ->
 # variables
 
 
-@pytest.mark.parametrize("name", ["SEED", "PATH", "HOME", "PYTHONHASHSEED", "CUDA_VISIBLE_DEVICES", "TERMS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("SEED", "PATH", "HOME", "PYTHONHASHSEED", "CUDA_VISIBLE_DEVICES"),
+        # They look like those of a shell.
+        *("TERMS", "TERM_MONTHS", "HIST_BINS", "WINDOW", "WT_DECAY", "PSI"),
+    ],
+)
 def test_a_variable(case: Case, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     before = rest_of(case, ProjectSettings(), LOCAL)
     monkeypatch.setenv(name, "/another")
@@ -284,6 +291,12 @@ def on_path(packages: Path, source: Path) -> None:
     (packages / "two.pth").write_text(f"import sys\n# a comment\n{source}\n")
 
 
+def editable_with_metadata(packages: Path, source: Path) -> None:
+    """The same in the way of setuptools, which leaves metadata beside the code."""
+    editable(packages, source)
+    (source / "two.egg-info").mkdir()
+
+
 INSTALLS: dict[str, Callable[[Path], object]] = {
     "another package": lambda packages: (packages / "two-1.0.dist-info").mkdir(),
     "another version": lambda packages: (packages / "one-1.0.dist-info").rename(
@@ -294,6 +307,7 @@ INSTALLS: dict[str, Callable[[Path], object]] = {
     ),
     "an egg": lambda packages: (packages / "two-1.0.egg-info").write_text("Name: two"),
     "a line of code": lambda packages: (packages / "two.pth").write_text("import two"),
+    "a module put there by hand": lambda packages: (packages / "sitecustomize.py").touch(),
 }
 
 
@@ -304,7 +318,7 @@ def test_what_is_installed(case: Case, packages: Path, install: str) -> None:
     assert rest_of(case, ProjectSettings(), LOCAL) != before
 
 
-@pytest.mark.parametrize("way", [editable, on_path])
+@pytest.mark.parametrize("way", [editable, editable_with_metadata, on_path])
 def test_code_that_is_imported_from_where_it_lies(
     tmp_path: Path, case: Case, packages: Path, way: Callable[[Path, Path], None]
 ) -> None:
@@ -326,6 +340,15 @@ def test_code_on_pythonpath(
     monkeypatch.setenv("PYTHONPATH", f"relative:{source}:")
     before = rest_of(case, ProjectSettings(), LOCAL)
     (source / "new.py").touch()
+    assert rest_of(case, ProjectSettings(), LOCAL) != before
+
+
+def test_a_zip_file_on_pythonpath(tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "code.zip"
+    file.write_bytes(b"one")
+    monkeypatch.setenv("PYTHONPATH", str(file))
+    before = rest_of(case, ProjectSettings(), LOCAL)
+    file.write_bytes(b"two")
     assert rest_of(case, ProjectSettings(), LOCAL) != before
 
 
