@@ -137,14 +137,16 @@ class Launcher:
         return read_launch(made[mode])
 
     def remember(self, case: Case, values: ProjectSettings, *, passed: bool) -> None:
-        """Keeps the launches of a case for later sessions, or, where they didn't pass, has them made anew."""
+        """Keeps the launches of a case for later sessions; those kept that didn't pass now are made anew."""
         for mode in _modes(values):
             result = self._home(case, mode, values) / "result.json"
             made = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
-            if not passed:
-                self._remembered.forget(case, mode)
-            elif "area" in made:
+            if "area" not in made:
+                continue
+            if passed:
                 self._remembered.keep(case, mode, Path(made["area"]))
+            else:
+                self._remembered.forget(Path(made["area"]))
 
     def _side_by_side(self, makers: Mapping[Mode, Callable[[Processes], Path]]) -> dict[Mode, Path]:
         """What each maker made; when one can't, or on Ctrl-C, all are ended."""

@@ -123,11 +123,11 @@ class Remembered:
                 for left in self.directory.glob(f"{_UNFINISHED}*"):
                     shutil.rmtree(left, ignore_errors=True)
 
-    def forget(self, case: Case, mode: Mode) -> None:
-        """Has the next session make this launch again. It stays where it is, to be looked at."""
-        place = self._place(case, mode)
-        with suppress(OSError, ValueError, TypeError):
-            _write(place, {**_read(place), "fingerprint": None})
+    def forget(self, area: Path) -> None:
+        """Has the next session make a kept launch again; it stays where it is, to be looked at."""
+        if area.is_relative_to(self.directory):
+            with suppress(OSError, ValueError, TypeError):
+                _write(area, {**_read(area), "fingerprint": None})
 
     def _place(self, case: Case, mode: Mode) -> Path:
         whose = hashlib.sha256(json.dumps([str(case.project.directory), case.id]).encode())

@@ -192,6 +192,16 @@ def test_what_failed_is_launched_again(pytester: pytest.Pytester, proj: Project)
     assert proj.started == 2
 
 
+def test_what_failed_does_not_replace_what_passed(pytester: pytest.Pytester, proj: Project) -> None:
+    pytester.runpytest(*CACHE)
+    right = (proj.directory / "train.py").read_text()
+    (proj.directory / "train.py").write_text(right + "raise SystemExit(1)\n")
+    assert pytester.runpytest(*CACHE).ret == 1
+    (proj.directory / "train.py").write_text(right)
+    assert row(pytester.runpytest(*CACHE)) == CACHED
+    assert proj.started == 2
+
+
 def test_checks_are_made_anew_of_what_is_remembered(pytester: pytest.Pytester, proj: Project) -> None:
     pytester.runpytest(*CACHE)
     proj.settings("", rule="warning")
