@@ -36,9 +36,13 @@ _SUMMARY = "launch.json"
 _FINGERPRINT = "fingerprint.json"
 _UNFINISHED = "unfinished-"
 
+_KEPT = 2
+"""Of each case in each mode: one more than the last, for those who go back and forth between two branches or
+environments, and for a session that still reads the other one."""
+
 
 class Remembered:
-    """The launches that are kept, one for each case in each mode: the last that passed.
+    """The launches that are kept, of each case in each mode: the last that passed under two fingerprints.
 
     Attributes:
         directory: what holds them.
@@ -92,7 +96,7 @@ class Remembered:
 
     def _recall(self, case: Case, mode: Mode, fingerprint: Fingerprint) -> Path | None:
         """None too for one that is damaged, or that somebody has written to."""
-        place = self._place(case, mode)
+        place = self._place(case, mode, fingerprint)
         with suppress(OSError, ValueError, KeyError, TypeError):
             summary = _read(place)
             if summary["fingerprint"] == asdict(fingerprint) and summary["seal"] == _seal(place):
@@ -100,28 +104,30 @@ class Remembered:
         return None
 
     def keep(self, case: Case, mode: Mode, area: Path) -> None:
-        """Keeps a launch that passed, instead of an earlier one.
+        """Keeps a launch that passed, instead of the oldest one where there are enough.
 
         Not kept is one of which it isn't known what it depends on, and one whose artifacts are links or lie
         elsewhere: nobody could say whether they are still as they were. What is kept already stays as it is.
         """
         if area.is_relative_to(self.directory):
             return
-        place = self._place(case, mode)
         # Without room or rights for it the launch is made again, which is what happens without a cache.
         with suppress(OSError, ValueError, KeyError, sqlite3.DatabaseError, UserError):
-            fingerprint = json.loads((area / _FINGERPRINT).read_text(encoding="utf-8"))
+            fingerprint = Fingerprint(**json.loads((area / _FINGERPRINT).read_text(encoding="utf-8")))
+            place = self._place(case, mode, fingerprint)
             mark_area(self.directory)
             with FileLock(self.directory / "lock"):
                 unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
                 if _copy(area, unfinished, place):
-                    seal = {"fingerprint": fingerprint, "seal": _seal(unfinished)}
+                    seal = {"fingerprint": asdict(fingerprint), "seal": _seal(unfinished)}
                     _write(unfinished, {**_read(unfinished), **seal})
                     shutil.rmtree(place, ignore_errors=True)
                     unfinished.rename(place)
-                # Also those of processes that died.
-                for left in self.directory.glob(f"{_UNFINISHED}*"):
-                    shutil.rmtree(left, ignore_errors=True)
+                of_case = self.directory.glob(f"{place.name.rpartition('-')[0]}-*")
+                newest = sorted(of_case, key=lambda one: one.stat().st_mtime_ns, reverse=True)
+                # Also what processes that died have left unfinished.
+                for old in [*newest[_KEPT:], *self.directory.glob(f"{_UNFINISHED}*")]:
+                    shutil.rmtree(old, ignore_errors=True)
 
     def forget(self, area: Path) -> None:
         """Has the next session make a kept launch again; it stays where it is, to be looked at."""
@@ -129,9 +135,11 @@ class Remembered:
             with suppress(OSError, ValueError, TypeError):
                 _write(area, {**_read(area), "fingerprint": None})
 
-    def _place(self, case: Case, mode: Mode) -> Path:
-        whose = hashlib.sha256(json.dumps([str(case.project.directory), case.id]).encode())
-        return self.directory / f"{mode}-{whose.hexdigest()[:16]}"
+    def _place(self, case: Case, mode: Mode, fingerprint: Fingerprint) -> Path:
+        # Launches of different fingerprints never share a place: somebody may be reading there.
+        names = ([str(case.project.directory), case.id], [fingerprint.files, fingerprint.rest])
+        whose, of = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in names)
+        return self.directory / f"{mode}-{whose}-{of}"
 
 
 def _copy(area: Path, target: Path, place: Path) -> bool:

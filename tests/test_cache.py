@@ -44,8 +44,8 @@ class Project:
         self.directory = make_project("proj", {**FILES, "train.py": COUNTING + LOGGING})
         self.settings("")
 
-    def settings(self, text: str, *, rule: str = "off", env: str = "") -> None:
-        case = f'[[case]]\nid = "main"\nenv = {{ COUNTER = "{self._counter}"{env} }}\n'
+    def settings(self, text: str, *, rule: str = "off") -> None:
+        case = f'[[case]]\nid = "main"\nenv = {{ COUNTER = "{self._counter}" }}\n'
         rules = f'[rules]\nmetric-without-step = "{rule}"\n'
         self._make("proj", {"mlflow-check.toml": f'launch = "fluent"\n{text}{rules}{case}'})
 
@@ -122,9 +122,7 @@ def test_without_being_asked_nothing_is_kept_and_nothing_is_recalled(
 CHANGES: dict[str, Callable[[Project], object]] = {
     "a file": lambda proj: (proj.directory / "train.py").write_text(COUNTING + LOGGING + "\n"),
     "a new file": lambda proj: (proj.directory / "new").touch(),
-    "the variables of a case": lambda proj: proj.settings("", env=', SEED = "1"'),
-    "a timeout": lambda proj: proj.settings("timeout = 59\n"),
-    "the store": lambda proj: proj.settings("observer = false\n"),
+    "the settings": lambda proj: proj.settings("timeout = 59\n"),
 }
 
 
@@ -135,11 +133,48 @@ def test_what_changed_is_launched_again(pytester: pytest.Pytester, proj: Project
     assert row(pytester.runpytest(*CACHE)) == PASSED
     assert proj.started == 2
     assert row(pytester.runpytest(*CACHE)) == CACHED
+
+
+def test_two_launches_of_a_case_are_kept(
+    pytester: pytest.Pytester, proj: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = pytester.path / ".pytest_cache/d/mlflow-check/launches"
-    assert len(list(kept.glob("fluent-*"))) == 1
+    expected = {"1": PASSED, "2": PASSED, "3": PASSED}
+    for seed in ("1", "2", "1", "2", "3", "2"):
+        monkeypatch.setenv("SEED", seed)
+        assert row(pytester.runpytest(*CACHE)) == expected[seed]
+        expected[seed] = CACHED
+    assert len(list(kept.glob("fluent-*"))) == 2
+    # The oldest had to go.
+    monkeypatch.setenv("SEED", "1")
+    assert row(pytester.runpytest(*CACHE)) == PASSED
+    assert len(list(kept.glob("fluent-*"))) == 2
 
 
-def test_a_variable_and_a_parameter(
+def test_another_session_keeps_its_launch_elsewhere(
+    proj: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second worker of the first session still finds what the first one found."""
+    settings = load_settings(proj.directory)
+    (case,) = cases_of(settings)
+    values = settings.values.model_copy(update={"cache": True})
+
+    def launch(session: str) -> str:
+        launcher = Launcher(tmp_path / session, cache=tmp_path / "cache")
+        launch = launcher.launches(case, values)["fluent"]
+        launcher.remember(case, values, passed=True)
+        return launch.store_uri
+
+    launch("before")
+    first = launch("one")
+    monkeypatch.setenv("SEED", "1")
+    launch("other")
+    assert launch("two") != first
+    monkeypatch.delenv("SEED")
+    assert launch("one") == first
+
+
+def test_a_variable_a_parameter_and_an_option(
     pytester: pytest.Pytester, proj: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytester.runpytest(*CACHE)
@@ -147,7 +182,10 @@ def test_a_variable_and_a_parameter(
     assert row(pytester.runpytest(*CACHE)) == PASSED
     assert row(pytester.runpytest(*CACHE, "-P", "extra=1")) == PASSED
     assert row(pytester.runpytest(*CACHE, "-P", "extra=1")) == CACHED
-    assert proj.started == 3
+    # Not in the project's own file, which is a change already.
+    assert row(pytester.runpytest(*CACHE, "--mlflow-timeout=59")) == PASSED
+    assert row(pytester.runpytest(*CACHE, "--mlflow-timeout=59")) == CACHED
+    assert proj.started == 4
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -218,7 +256,7 @@ def test_checks_are_made_anew_of_what_is_remembered(pytester: pytest.Pytester, p
             f"copies, stores and outputs of the launches: {kept}",
         ]
     )
-    assert len(list(kept.glob("fluent-*/store"))) == 1
+    assert len(list(kept.glob("fluent-*/store"))) == 2
     assert proj.started == 2
     # It failed, and is made again.
     pytester.runpytest(*CACHE)
