@@ -185,7 +185,7 @@ def _named(entry: Path) -> list[Path]:
     if entry.suffix in (".pth", ".egg-link") and entry.is_file():
         lines = entry.read_text(encoding="utf-8", errors="replace").splitlines()
         return [entry.parent / line.strip() for line in lines if line.strip() and not _is_code(line)]
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, AttributeError, KeyError):
         origin = json.loads((entry / "direct_url.json").read_text(encoding="utf-8"))
         if origin.get("dir_info", {}).get("editable"):
             return [Path(url2pathname(urlsplit(origin["url"]).path))]

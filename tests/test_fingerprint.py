@@ -343,6 +343,12 @@ def test_code_on_pythonpath(
     assert rest_of(case, ProjectSettings(), LOCAL) != before
 
 
+@pytest.mark.parametrize("origin", ["", "[]", "null", '{"dir_info": {"editable": true}}'])
+def test_an_editable_install_that_does_not_say_from_where(case: Case, packages: Path, origin: str) -> None:
+    (packages / "one-1.0.dist-info/direct_url.json").write_text(origin)
+    assert rest_of(case, ProjectSettings(), LOCAL)
+
+
 def test_a_zip_file_on_pythonpath(tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "code.zip"
     file.write_bytes(b"one")
