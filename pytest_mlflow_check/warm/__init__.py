@@ -16,7 +16,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -83,6 +82,9 @@ class Warm:
 
     def begin(self) -> None:
         """Has it there, if it isn't yet. Only the one who starts it has something to do for that."""
+
+    def stop(self) -> None:
+        """Ends it, where this is the one who started it."""
 
     def start(
         self, call: Call, *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path | None
