@@ -51,6 +51,9 @@ def sleeping():
     print("asleep", flush=True)
     time.sleep(1000)
 
+def pausing(seconds):
+    time.sleep(seconds)
+
 def place():
     import numpy
     tell("place", {
@@ -160,6 +163,11 @@ def test_how_it_ended(ask: Asker, function: str, arguments: list[object], exit_c
 def test_a_timeout_ends_it(ask: Asker) -> None:
     assert ask("sleeping", timeout=2.0) is None
     assert ask.output == "asleep\n"
+
+
+@pytest.mark.parametrize("timeout", [2.0**32 / 1000, 1e10])
+def test_a_timeout_that_never_comes(ask: Asker, timeout: float) -> None:
+    assert ask("pausing", 0.5, timeout=timeout) == 0
 
 
 def test_it_is_a_process_of_its_own(ask: Asker) -> None:

@@ -27,6 +27,9 @@ PATH = Path(__file__).with_name("path")
 _PATIENCE = 120.0
 """Seconds that loading MLflow may take, on a machine that is busy with other things."""
 
+_LONGEST = 2**31 / 1000 - 1
+"""Seconds; a longer timeout of a socket raises, or ends at any time (Python 3.11)."""
+
 _AT_START = ("LANG*", "LC_*", "LD_*", "MLFLOW_*LOGGING*", "PYTHON*", "TZ", "*_NUM_THREADS")
 """Variables that are only looked at when Python, a library or MLflow is loaded: in a fork it is too late."""
 
@@ -50,7 +53,7 @@ class Fork:
             WarmProcessGone: where the warm process has ended, and with it what it knew.
         """
         if self._exit_code is None:
-            self._connection.settimeout(timeout)
+            self._connection.settimeout(None if timeout is None else min(timeout, _LONGEST))
             try:
                 said = _line(self._connection)
             except TimeoutError as error:
