@@ -277,3 +277,30 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         rest: Queue[str] = Queue()
         Thread(target=lambda: rest.put(alive.read()), daemon=True).start()
         assert rest.get(timeout=PATIENCE) == ""
+
+
+ASKING = """
+import json, sys
+from pathlib import Path
+from pytest_mlflow_check.processes import Call
+from pytest_mlflow_check.warm import Warm
+
+directory = Path(sys.argv[1])
+warm = Warm(sys.argv[2], json.loads(sys.argv[3]))
+call = Call(directory, "asked", "sleeping", [], ["asked"])
+warm.start(call, cwd=directory, env=warm.env, stdout=directory / "alive", stderr=directory / "err").wait()
+"""
+
+
+def test_a_fork_ends_with_the_process_that_asked_for_it(warm: Warm, tmp_path: Path) -> None:
+    warm.begin()
+    (tmp_path / "asked.py").write_text(ASKED)
+    os.mkfifo(tmp_path / "alive")
+    code = [sys.executable, "-c", ASKING, str(tmp_path), warm.address, json.dumps(warm.env)]
+    with subprocess.Popen(code) as asking, (tmp_path / "alive").open() as alive:
+        assert alive.readline() == "asleep\n"
+        asking.send_signal(signal.SIGKILL)
+        rest: Queue[str] = Queue()
+        Thread(target=lambda: rest.put(alive.read()), daemon=True).start()
+        assert rest.get(timeout=PATIENCE) == ""
+    assert Asker(warm, tmp_path / "asked")("printing", "hello") == 0
