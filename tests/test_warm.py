@@ -217,7 +217,16 @@ def test_nothing_leaks_from_fork_to_fork(ask: Asker) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["PYTHONHASHSEED", "PYTHONWARNINGS", "LC_ALL", "OMP_NUM_THREADS", "MLFLOW_LOGGING_LEVEL"]
+    "name",
+    [
+        "GIT_PYTHON_GIT_EXECUTABLE",
+        "HOME",
+        "LC_ALL",
+        "MLFLOW_LOGGING_LEVEL",
+        "OMP_NUM_THREADS",
+        "PYTHONHASHSEED",
+        "PYTHONWARNINGS",
+    ],
 )
 def test_variables_that_are_read_at_start_need_a_new_process(ask: Asker, name: str) -> None:
     assert ask("printing", "hello", env={name: "0"}) == 1

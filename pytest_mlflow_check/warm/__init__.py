@@ -30,7 +30,12 @@ _PATIENCE = 120.0
 _LONGEST = 2**31 / 1000 - 1
 """Seconds; a longer timeout of a socket raises, or ends at any time (Python 3.11)."""
 
-_AT_START = ("LANG*", "LC_*", "LD_*", "MLFLOW_*LOGGING*", "PYTHON*", "TZ", "*_NUM_THREADS")
+_AT_START = (
+    # HOME leads Python to the user's own packages.
+    *("HOME", "LANG*", "LC_*", "LD_*", "PYTHON*", "TZ"),
+    *("ARROW_*", "GIT_PYTHON_*", "NPY_*", "*_NUM_THREADS", "OPENBLAS_*", "OTEL_*"),
+    *("MLFLOW_*LOGGING*", "PROTOCOL_BUFFERS_*", "PYDANTIC_*"),
+)
 """Variables that are only looked at when Python, a library or MLflow is loaded: in a fork it is too late."""
 
 _PLUGINS = ("*.dist-info", "*.egg-info")
