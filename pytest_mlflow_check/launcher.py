@@ -210,7 +210,9 @@ class Launcher:
         make = partial(self._make, home, case, mode, values, processes)
         if not values.cache:
             return make()
-        return self._remembered.recalled_or_made(case, mode, values, self._interpreter(case, values), make)
+        return self._remembered.recalled_or_made(
+            case, mode, values, self._interpreter(case, values, processes), make
+        )
 
     def _make(
         self, home: Path, case: Case, mode: Mode, values: ProjectSettings, processes: Processes
@@ -223,7 +225,7 @@ class Launcher:
             values.pass_env,
             values.observer,
             values.tracking_uri == "block",
-            self._interpreter(case, values),
+            self._interpreter(case, values, processes),
             values.cache,
         )
         with slot(self._area / "slots", self._jobs, check=processes.check):
@@ -238,13 +240,14 @@ class Launcher:
                     # Nothing is warm any more, so that this doesn't happen again.
                     continue
 
-    def _interpreter(self, case: Case, values: ProjectSettings) -> Interpreter:
+    def _interpreter(self, case: Case, values: ProjectSettings, processes: Processes) -> Interpreter:
         return make_interpreter(
             case.project,
             values.env_manager,
             cache=self._cache,
             session=self._area,
             pass_env=values.pass_env,
+            processes=processes,
         )
 
     def _template(self, values: ProjectSettings) -> Path | None:

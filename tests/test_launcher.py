@@ -14,6 +14,7 @@ from typing import get_args
 
 import pytest
 
+from pytest_mlflow_check import interpreter
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.engine import check_project
 from pytest_mlflow_check.environment import warm_environment
@@ -205,6 +206,24 @@ def test_what_waits_for_mlflow_can_be_stopped(tmp_path: Path, case: Case) -> Non
         assert alive.read() == ""
     assert not (tmp_path / "counter").exists()
     assert not list((tmp_path / "area").glob("*/*/result.json"))
+
+
+def test_an_environment_that_is_being_made_can_be_stopped(
+    tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "alive"
+    os.mkfifo(pipe)
+    making = f"exec 3>{pipe}; echo started >&3; sleep 1000"
+    monkeypatch.setattr(interpreter, "mlflow_command", lambda: ["/bin/sh", "-c", making])
+    monkeypatch.setattr(interpreter, "_require", lambda *_: None)
+    launcher = Launcher(tmp_path / "area", cache=tmp_path, jobs=2)
+    # One makes it, the other waits for it.
+    launcher.begin([(case, ProjectSettings(env_manager="uv"))])
+    with pipe.open() as alive:
+        assert alive.readline() == "started\n"
+        launcher.stop()
+        assert alive.read() == ""
+    assert not list(tmp_path.glob("area/*.txt"))
 
 
 def test_a_fault_of_ours_is_told_where_the_launch_is_wanted(tmp_path: Path, case: Case) -> None:
