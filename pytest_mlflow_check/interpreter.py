@@ -25,8 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from filelock import FileLock
-
 from pytest_mlflow_check.cases import Project
 from pytest_mlflow_check.environment import (
     interpreter_directory,
@@ -36,6 +34,7 @@ from pytest_mlflow_check.environment import (
 from pytest_mlflow_check.errors import UserError, shown_path
 from pytest_mlflow_check.processes import Processes
 from pytest_mlflow_check.settings import EnvManager
+from pytest_mlflow_check.slots import alone
 from pytest_mlflow_check.store import Store
 from pytest_mlflow_check.workspace import enclosing_root, make_workspace
 
@@ -120,7 +119,13 @@ def _roots(virtual: Path, conda: Path) -> dict[str, str]:
 
 
 def make_interpreter(
-    project: Project, manager: EnvManager, *, cache: Path, session: Path, pass_env: Iterable[str] = ()
+    project: Project,
+    manager: EnvManager,
+    *,
+    cache: Path,
+    session: Path,
+    pass_env: Iterable[str] = (),
+    processes: Processes | None = None,
 ) -> Interpreter:
     """What to launch a project with. MLflow makes its environment, where that isn't there yet.
 
@@ -132,9 +137,11 @@ def make_interpreter(
         cache: a directory that lasts; the environments are kept in it.
         session: a directory that doesn't; it remembers what can't be made, which isn't tried again.
         pass_env: patterns of environment variables to pass on.
+        processes: what starts MLflow for it, and may be stopped meanwhile.
 
     Raises:
         UserError: where MLflow can't make it, with what is missing or the end of what was printed.
+        Stopped: where `processes` were stopped.
     """
     if manager == "local" or project.docker_image is not None:
         return Interpreter()
@@ -146,14 +153,15 @@ def make_interpreter(
             f"  let pytest keep its cache elsewhere:  -o cache_dir=DIR\n{_instead()}"
         )
     home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / "lock"):
+    processes = processes or Processes()
+    with alone(home / "lock", check=processes.check):
         prefix = _kept(home)
         if prefix is None:
             failed = session / f"{home.name}.txt"
             if failed.exists():
                 raise UserError(failed.read_text(encoding="utf-8"))
             try:
-                prefix = _make(project, manager, home, pass_env)
+                prefix = _make(project, manager, home, pass_env, processes)
             except UserError as error:
                 failed.write_text(str(error), encoding="utf-8")
                 raise
@@ -240,7 +248,9 @@ def _kept(home: Path) -> Path | None:
     return prefix if prefix and (prefix / "bin" / "python").exists() else None
 
 
-def _make(project: Project, manager: EnvManager, home: Path, pass_env: Iterable[str]) -> Path:
+def _make(
+    project: Project, manager: EnvManager, home: Path, pass_env: Iterable[str], processes: Processes
+) -> Path:
     environments, output, record = home / "environments", home / "output.txt", home / "prefix.txt"
     # MLflow would take for whole what one that was killed has left.
     shutil.rmtree(environments, ignore_errors=True)
@@ -251,7 +261,7 @@ def _make(project: Project, manager: EnvManager, home: Path, pass_env: Iterable[
         directory = make_workspace(project.directory, copy)
         store = Store("file", place / "store")
         env = launch_environment(store, root=enclosing_root(project.directory), copy=copy, pass_env=pass_env)
-        ended = Processes().run(
+        ended = processes.run(
             [*mlflow_command(), "run", ".", f"--env-manager={manager}", "-e", str(script)],
             cwd=directory,
             env={**env, **_roots(environments, environments)},

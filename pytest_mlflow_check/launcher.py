@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.checks import Comparison, compare_launches
@@ -26,7 +26,7 @@ from pytest_mlflow_check.project import unset_null_defaults
 from pytest_mlflow_check.records import Launch, Mode
 from pytest_mlflow_check.remembered import Remembered
 from pytest_mlflow_check.settings import ProjectSettings
-from pytest_mlflow_check.slots import processors, slot
+from pytest_mlflow_check.slots import alone, processors, slot
 from pytest_mlflow_check.store import Store, sqlite_template
 from pytest_mlflow_check.warm import Warm, WarmProcessGone
 from pytest_mlflow_check.workspace import mark_area
@@ -105,6 +105,9 @@ class Launcher:
     def stop(self) -> None:
         """Ends what was begun, and what is still at work for it."""
         self._processes.stop()
+        if self._warm is not None:
+            # What was begun may wait for it to have MLflow loaded.
+            self._warm.stop()
         self._queue.shutdown(cancel_futures=True)
 
     def launches(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
@@ -186,7 +189,7 @@ class Launcher:
     ) -> Path:
         mark_area(self._area)
         home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / "lock", blocking=blocking):
+        with alone(home / "lock", check=processes.check, blocking=blocking):
             result = home / "result.json"
             if not result.exists():
                 answer: dict[str, object] = {}
@@ -209,7 +212,9 @@ class Launcher:
         make = partial(self._make, home, case, mode, values, processes)
         if not values.cache:
             return make()
-        return self._remembered.recalled_or_made(case, mode, values, self._interpreter(case, values), make)
+        return self._remembered.recalled_or_made(
+            case, mode, values, self._interpreter(case, values, processes), make
+        )
 
     def _make(
         self, home: Path, case: Case, mode: Mode, values: ProjectSettings, processes: Processes
@@ -222,11 +227,12 @@ class Launcher:
             values.pass_env,
             values.observer,
             values.tracking_uri == "block",
-            self._interpreter(case, values),
+            self._interpreter(case, values, processes),
             values.cache,
         )
-        with slot(self._area / "slots", self._jobs):
+        with slot(self._area / "slots", self._jobs, check=processes.check):
             while True:
+                processes.check()
                 # An attempt whose process died may still have children that write: never use its place again.
                 area = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
                 try:
@@ -236,13 +242,14 @@ class Launcher:
                     # Nothing is warm any more, so that this doesn't happen again.
                     continue
 
-    def _interpreter(self, case: Case, values: ProjectSettings) -> Interpreter:
+    def _interpreter(self, case: Case, values: ProjectSettings, processes: Processes) -> Interpreter:
         return make_interpreter(
             case.project,
             values.env_manager,
             cache=self._cache,
             session=self._area,
             pass_env=values.pass_env,
+            processes=processes,
         )
 
     def _template(self, values: ProjectSettings) -> Path | None:

@@ -100,8 +100,7 @@ class Processes:
         Raises:
             Stopped: where `stop` was called before, or meanwhile.
         """
-        if self._stopped:
-            raise Stopped
+        self.check()
         process = None
         if call is not None and self._starter is not None:
             # Not under the lock: it may have to wait until MLflow is loaded.
@@ -123,9 +122,17 @@ class Processes:
             _signal(process, signal.SIGKILL)
             with self._lock:
                 self._running.discard(process)
+        self.check()
+        return Ended(exit_code, time.monotonic() - started)
+
+    def check(self) -> None:
+        """For who waits before it starts something.
+
+        Raises:
+            Stopped: where `stop` was called.
+        """
         if self._stopped:
             raise Stopped
-        return Ended(exit_code, time.monotonic() - started)
 
     def stop(self) -> None:
         """Kills everything that runs, and starts nothing any more."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +14,19 @@ from typing import get_args
 
 import pytest
 
+from pytest_mlflow_check import interpreter
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.engine import check_project
+from pytest_mlflow_check.environment import warm_environment
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.launcher import Launcher, _directory_name
 from pytest_mlflow_check.plan import cases_of
+from pytest_mlflow_check.session import preparation
 from pytest_mlflow_check.settings import EnvManager, ProjectSettings, load_settings
+from pytest_mlflow_check.warm import WarmProcess, why_not
+
+PATIENCE = 60.0
+"""Seconds after which a test fails instead of waiting for ever; none takes them."""
 
 FLUENT = ProjectSettings(launch="fluent")
 
@@ -140,6 +149,81 @@ def test_what_was_begun_can_be_stopped(tmp_path: Path, case: Case) -> None:
         assert alive.read() == ""
     assert not (tmp_path / "counter").exists()
     assert not list((tmp_path / "area").glob("*/*/result.json"))
+
+
+INTERRUPTED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from pytest_mlflow_check.launcher import Launcher
+from pytest_mlflow_check.plan import cases_of
+from pytest_mlflow_check.settings import ProjectSettings, load_settings
+
+project, area, pipe = map(Path, sys.argv[1:])
+case, values = cases_of(load_settings(project))[0], ProjectSettings(launch="fluent")
+command = f"exec 3>{pipe}; echo started >&3; sleep 1000"
+launcher = Launcher(area, cache=area, jobs=1)
+launcher.begin([(replace(case, entry_point=replace(case.entry_point, command=command)), values)])
+try:
+    launcher.launch(case, "fluent", values)
+finally:
+    launcher.stop()
+"""
+
+
+def test_who_waits_for_a_slot_can_be_interrupted(tmp_path: Path, case: Case) -> None:
+    os.mkfifo(tmp_path / "alive")
+    arguments = [str(case.project.directory), str(tmp_path / "area"), str(tmp_path / "alive")]
+    command = [sys.executable, "-c", INTERRUPTED, *arguments]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as waiting,
+        (tmp_path / "alive").open() as alive,
+    ):
+        assert alive.readline() == "started\n"
+        # Not before it has a place for its own launch.
+        while not list((tmp_path / "area").glob("main-*")):
+            time.sleep(0.01)
+        waiting.send_signal(signal.SIGINT)
+        _, error = waiting.communicate(timeout=PATIENCE)
+        assert alive.read() == ""
+    assert error.rstrip().endswith("KeyboardInterrupt")
+    assert not (tmp_path / "counter").exists()
+
+
+@pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+def test_what_waits_for_mlflow_can_be_stopped(tmp_path: Path, case: Case) -> None:
+    os.mkfifo(tmp_path / "alive")
+    (tmp_path / "mlflow.py").write_text(
+        f"import time\nalive = open({str(tmp_path / 'alive')!r}, 'w')\n"
+        "print('loading', file=alive, flush=True)\ntime.sleep(1000)\n"
+    )
+    warm = WarmProcess({**warm_environment([]), "PYTHONPATH": str(tmp_path)}, preparation())
+    launcher = Launcher(tmp_path / "area", cache=tmp_path, warm=warm)
+    launcher.begin([(case, ProjectSettings(launch="mlflow-run"))])
+    with (tmp_path / "alive").open() as alive:
+        assert alive.readline() == "loading\n"
+        launcher.stop()
+        assert alive.read() == ""
+    assert not (tmp_path / "counter").exists()
+    assert not list((tmp_path / "area").glob("*/*/result.json"))
+
+
+def test_an_environment_that_is_being_made_can_be_stopped(
+    tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "alive"
+    os.mkfifo(pipe)
+    making = f"exec 3>{pipe}; echo started >&3; sleep 1000"
+    monkeypatch.setattr(interpreter, "mlflow_command", lambda: ["/bin/sh", "-c", making])
+    monkeypatch.setattr(interpreter, "_require", lambda *_: None)
+    launcher = Launcher(tmp_path / "area", cache=tmp_path, jobs=2)
+    # One makes it, the other waits for it.
+    launcher.begin([(case, ProjectSettings(env_manager="uv"))])
+    with pipe.open() as alive:
+        assert alive.readline() == "started\n"
+        launcher.stop()
+        assert alive.read() == ""
+    assert not list(tmp_path.glob("area/*.txt"))
 
 
 def test_a_fault_of_ours_is_told_where_the_launch_is_wanted(tmp_path: Path, case: Case) -> None:

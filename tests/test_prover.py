@@ -6,8 +6,10 @@ import datetime
 import importlib
 import importlib.metadata
 import importlib.util
+import json
 import pickle
 import re
+import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -66,6 +68,22 @@ def test_a_version_of_a_logged_model_is_that_model(source: str) -> None:
 def test_a_version_of_something_else_is_proven_itself() -> None:
     models, _ = provable(record(versions=(ModelVersion("3", "/store/0/r1/artifacts/model"),)))
     assert models == [Provable("models:/net/3", registered=True)]
+
+
+PATIENT = """
+import sys
+from pathlib import Path
+from _mlflow_check_prover import main
+
+main.prove = lambda uri, *_: {"uri": uri}
+main._in_a_fork({"uri": "models:/m-1", "name": "m"}, Path(sys.argv[1]), 10**10)
+"""
+
+
+def test_more_seconds_than_an_alarm_takes(tmp_path: Path) -> None:
+    path, answer = Path(prover.__file__).with_name("path"), tmp_path / "0.json"
+    subprocess.run([sys.executable, "-c", PATIENT, str(answer)], env={"PYTHONPATH": str(path)}, check=True)
+    assert json.loads(answer.read_text()) == {"uri": "models:/m-1"}
 
 
 # What exceptions say

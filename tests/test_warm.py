@@ -51,6 +51,9 @@ def sleeping():
     print("asleep", flush=True)
     time.sleep(1000)
 
+def pausing(seconds):
+    time.sleep(seconds)
+
 def place():
     import numpy
     tell("place", {
@@ -162,6 +165,11 @@ def test_a_timeout_ends_it(ask: Asker) -> None:
     assert ask.output == "asleep\n"
 
 
+@pytest.mark.parametrize("timeout", [2.0**32 / 1000, 1e10])
+def test_a_timeout_that_never_comes(ask: Asker, timeout: float) -> None:
+    assert ask("pausing", 0.5, timeout=timeout) == 0
+
+
 def test_it_is_a_process_of_its_own(ask: Asker) -> None:
     place = ask.told("place", env={"PYTHONPATH": "/one:/two", "CASE": "a=b\nc"})
     assert place["cwd"] == str(ask.directory)
@@ -209,7 +217,16 @@ def test_nothing_leaks_from_fork_to_fork(ask: Asker) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["PYTHONHASHSEED", "PYTHONWARNINGS", "LC_ALL", "OMP_NUM_THREADS", "MLFLOW_LOGGING_LEVEL"]
+    "name",
+    [
+        "GIT_PYTHON_GIT_EXECUTABLE",
+        "HOME",
+        "LC_ALL",
+        "MLFLOW_LOGGING_LEVEL",
+        "OMP_NUM_THREADS",
+        "PYTHONHASHSEED",
+        "PYTHONWARNINGS",
+    ],
 )
 def test_variables_that_are_read_at_start_need_a_new_process(ask: Asker, name: str) -> None:
     assert ask("printing", "hello", env={name: "0"}) == 1
@@ -269,3 +286,30 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         rest: Queue[str] = Queue()
         Thread(target=lambda: rest.put(alive.read()), daemon=True).start()
         assert rest.get(timeout=PATIENCE) == ""
+
+
+ASKING = """
+import json, sys
+from pathlib import Path
+from pytest_mlflow_check.processes import Call
+from pytest_mlflow_check.warm import Warm
+
+directory = Path(sys.argv[1])
+warm = Warm(sys.argv[2], json.loads(sys.argv[3]))
+call = Call(directory, "asked", "sleeping", [], ["asked"])
+warm.start(call, cwd=directory, env=warm.env, stdout=directory / "alive", stderr=directory / "err").wait()
+"""
+
+
+def test_a_fork_ends_with_the_process_that_asked_for_it(warm: Warm, tmp_path: Path) -> None:
+    warm.begin()
+    (tmp_path / "asked.py").write_text(ASKED)
+    os.mkfifo(tmp_path / "alive")
+    code = [sys.executable, "-c", ASKING, str(tmp_path), warm.address, json.dumps(warm.env)]
+    with subprocess.Popen(code) as asking, (tmp_path / "alive").open() as alive:
+        assert alive.readline() == "asleep\n"
+        asking.send_signal(signal.SIGKILL)
+        rest: Queue[str] = Queue()
+        Thread(target=lambda: rest.put(alive.read()), daemon=True).start()
+        assert rest.get(timeout=PATIENCE) == ""
+    assert Asker(warm, tmp_path / "asked")("printing", "hello") == 0

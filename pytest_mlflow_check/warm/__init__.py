@@ -27,7 +27,15 @@ PATH = Path(__file__).with_name("path")
 _PATIENCE = 120.0
 """Seconds that loading MLflow may take, on a machine that is busy with other things."""
 
-_AT_START = ("LANG*", "LC_*", "LD_*", "MLFLOW_*LOGGING*", "PYTHON*", "TZ", "*_NUM_THREADS")
+_LONGEST = 2**31 / 1000 - 1
+"""Seconds; a longer timeout of a socket raises, or ends at any time (Python 3.11)."""
+
+_AT_START = (
+    # HOME leads Python to the user's own packages.
+    *("HOME", "LANG*", "LC_*", "LD_*", "PYTHON*", "TZ"),
+    *("ARROW_*", "GIT_PYTHON_*", "NPY_*", "*_NUM_THREADS", "OPENBLAS_*", "OTEL_*"),
+    *("MLFLOW_*LOGGING*", "PROTOCOL_BUFFERS_*", "PYDANTIC_*"),
+)
 """Variables that are only looked at when Python, a library or MLflow is loaded: in a fork it is too late."""
 
 _PLUGINS = ("*.dist-info", "*.egg-info")
@@ -50,7 +58,7 @@ class Fork:
             WarmProcessGone: where the warm process has ended, and with it what it knew.
         """
         if self._exit_code is None:
-            self._connection.settimeout(timeout)
+            self._connection.settimeout(None if timeout is None else min(timeout, _LONGEST))
             try:
                 said = _line(self._connection)
             except TimeoutError as error:
@@ -82,6 +90,9 @@ class Warm:
 
     def begin(self) -> None:
         """Has it there, if it isn't yet. Only the one who starts it has something to do for that."""
+
+    def stop(self) -> None:
+        """Ends it, where this is the one who started it."""
 
     def start(
         self, call: Call, *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path | None

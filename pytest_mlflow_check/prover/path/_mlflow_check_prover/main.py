@@ -21,6 +21,9 @@ from typing import Any
 from .confinement import cut_network, withhold
 from .proving import prove
 
+_LONGEST = 2**31 - 1
+"""Seconds; `signal.alarm` takes no more."""
+
 
 def main(request: str, answers: str) -> None:
     """Proves what is asked for.
@@ -63,7 +66,7 @@ def _in_a_fork(model: dict[str, Any], answer: Path, seconds: int) -> None:
     code = 1
     # Ends the process, whatever it is busy with.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(seconds)
+    signal.alarm(min(seconds, _LONGEST))
     try:
         if model["name"] is None:
             import mlflow

@@ -1,8 +1,8 @@
 """The loop of the warm process: a connection for each request, a fork for each connection.
 
 What goes over a connection: the request, a JSON object on one line; back comes the number of the fork, and,
-when that has ended, its exit code as `subprocess` counts it, each on a line of its own. A connection that is
-closed before its time was not served.
+when that has ended, its exit code as `subprocess` counts it, each on a line of its own. Where this end closes
+the connection before its time, the request was not served; where the other end does, the fork is killed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -41,15 +41,17 @@ def serve(listener: int, *, idle: Iterator[None]) -> dict[str, Any] | None:
     # Python writes to the pipe only for signals that it handles.
     signal.signal(signal.SIGCHLD, lambda *_: None)
     with socket.socket(fileno=listener) as door:
-        watched: list[Any] = [0, door, woken]
+        own: list[Any] = [0, door, woken]
         while True:
-            ready, _, _ = select.select(watched, [], [], 0 if working else None)
+            ready, _, _ = select.select([*own, *running.values()], [], [], 0 if working else None)
             if woken in ready:
                 os.read(woken, 4096)
                 _report(running)
             if 0 in ready:
                 _kill(running)
                 return None
+            # Nobody says a second thing on a connection: whoever asked is gone.
+            _kill(child for child, connection in running.items() if connection in ready)
             if door in ready:
                 request = _accept(door, running)
                 if request is not None:
@@ -94,8 +96,8 @@ def _report(running: dict[int, socket.socket]) -> None:
             connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
-def _kill(running: dict[int, socket.socket]) -> None:
-    for child in running:
+def _kill(forks: Iterable[int]) -> None:
+    for child in forks:
         with suppress(OSError):
             os.killpg(child, signal.SIGKILL)
 
