@@ -105,9 +105,6 @@ class Launcher:
     def stop(self) -> None:
         """Ends what was begun, and what is still at work for it."""
         self._processes.stop()
-        if self._warm is not None:
-            # What was begun may wait for it to have MLflow loaded.
-            self._warm.stop()
         self._queue.shutdown(cancel_futures=True)
 
     def launches(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:

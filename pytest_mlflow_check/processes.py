@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -63,9 +63,19 @@ class Starter(Protocol):
     """What starts a process for a call."""
 
     def start(
-        self, call: Call, *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path | None
+        self,
+        call: Call,
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: Path,
+        stderr: Path | None,
+        check: Callable[[], None],
     ) -> Process | None:
-        """The process, with a session of its own and empty standard input; None where it can't be had."""
+        """The process, with a session of its own and empty standard input; None where it can't be had.
+
+        Where `check` raises, there is nothing to wait for any more.
+        """
 
 
 class Processes:
@@ -104,7 +114,9 @@ class Processes:
         process = None
         if call is not None and self._starter is not None:
             # Not under the lock: it may have to wait until MLflow is loaded.
-            process = self._starter.start(call, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
+            process = self._starter.start(
+                call, cwd=cwd, env=env, stdout=stdout, stderr=stderr, check=self.check
+            )
         with self._lock:
             if self._stopped:
                 if process is not None:

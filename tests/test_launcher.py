@@ -164,6 +164,8 @@ case, values = cases_of(load_settings(project))[0], ProjectSettings(launch="flue
 command = f"exec 3>{pipe}; echo started >&3; sleep 1000"
 launcher = Launcher(area, cache=area, jobs=1)
 launcher.begin([(replace(case, entry_point=replace(case.entry_point, command=command)), values)])
+# Not before the other one has the slot.
+sys.stdin.readline()
 try:
     launcher.launch(case, "fluent", values)
 finally:
@@ -176,10 +178,13 @@ def test_who_waits_for_a_slot_can_be_interrupted(tmp_path: Path, case: Case) -> 
     arguments = [str(case.project.directory), str(tmp_path / "area"), str(tmp_path / "alive")]
     command = [sys.executable, "-c", INTERRUPTED, *arguments]
     with (
-        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as waiting,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting,
         (tmp_path / "alive").open() as alive,
     ):
         assert alive.readline() == "started\n"
+        assert waiting.stdin is not None
+        waiting.stdin.write("\n")
+        waiting.stdin.flush()
         # Not before it has a place for its own launch.
         while not list((tmp_path / "area").glob("main-*")):
             time.sleep(0.01)
@@ -203,6 +208,7 @@ def test_what_waits_for_mlflow_can_be_stopped(tmp_path: Path, case: Case) -> Non
     with (tmp_path / "alive").open() as alive:
         assert alive.readline() == "loading\n"
         launcher.stop()
+        warm.stop()
         assert alive.read() == ""
     assert not (tmp_path / "counter").exists()
     assert not list((tmp_path / "area").glob("*/*/result.json"))

@@ -271,7 +271,7 @@ process = WarmProcess(warm_environment([]), preparation())
 directory = Path(sys.argv[1])
 call = Call(directory, "asked", "sleeping", [], ["asked"])
 out, err = directory / "alive", directory / "err"
-fork = process.start(call, cwd=directory, env=process.env, stdout=out, stderr=err)
+fork = process.start(call, cwd=directory, env=process.env, stdout=out, stderr=err, check=print)
 fork.wait()
 """
 
@@ -297,7 +297,8 @@ from pytest_mlflow_check.warm import Warm
 directory = Path(sys.argv[1])
 warm = Warm(sys.argv[2], json.loads(sys.argv[3]))
 call = Call(directory, "asked", "sleeping", [], ["asked"])
-warm.start(call, cwd=directory, env=warm.env, stdout=directory / "alive", stderr=directory / "err").wait()
+out, err = directory / "alive", directory / "err"
+warm.start(call, cwd=directory, env=warm.env, stdout=out, stderr=err, check=print).wait()
 """
 
 

@@ -7,6 +7,7 @@ takes milliseconds. What lies in `path/` runs there, with the interpreter that r
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -27,8 +28,8 @@ PATH = Path(__file__).with_name("path")
 _PATIENCE = 120.0
 """Seconds that loading MLflow may take, on a machine that is busy with other things."""
 
-_LONGEST = 2**31 / 1000 - 1
-"""Seconds; a longer timeout of a socket raises, or ends at any time (Python 3.11)."""
+_LOOK = 0.2
+"""Seconds between two looks whether there still is anything to wait for."""
 
 _AT_START = (
     # HOME leads Python to the user's own packages.
@@ -58,9 +59,8 @@ class Fork:
             WarmProcessGone: where the warm process has ended, and with it what it knew.
         """
         if self._exit_code is None:
-            self._connection.settimeout(None if timeout is None else min(timeout, _LONGEST))
             try:
-                said = _line(self._connection)
+                said = _line(self._connection, timeout)
             except TimeoutError as error:
                 raise subprocess.TimeoutExpired(["fork"], timeout or 0.0) from error
             self._connection.close()
@@ -91,16 +91,23 @@ class Warm:
     def begin(self) -> None:
         """Has it there, if it isn't yet. Only the one who starts it has something to do for that."""
 
-    def stop(self) -> None:
-        """Ends it, where this is the one who started it."""
-
     def start(
-        self, call: Call, *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path | None
+        self,
+        call: Call,
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: Path,
+        stderr: Path | None,
+        check: Callable[[], None],
     ) -> Fork | None:
         """Has a fork carry out a call, in a session of its own and with empty standard input.
 
         Returns:
             None where that isn't possible: the warm process failed, or the variables need a new process.
+
+        Raises:
+            Exception: what `check` raises while it waits.
         """
         if not self._fits(env):
             return None
@@ -119,17 +126,19 @@ class Warm:
             "stderr": None if stderr is None else str(stderr),
         }
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        why, pid = "it ended", None
         try:
-            connection.settimeout(_PATIENCE)
             connection.connect(self.address)
             connection.sendall(json.dumps(request).encode() + b"\n")
-            pid = _line(connection)
+            pid = _line(connection, _PATIENCE, check)
+        except TimeoutError:
+            why = f"it wasn't ready within {_PATIENCE:g} seconds"
         except OSError as error:
-            pid, why = None, str(error)
-        else:
-            why = "it ended"
+            why = str(error)
+        finally:
+            if pid is None:
+                connection.close()
         if pid is None:
-            connection.close()
             self.failure = why
             return None
         return Fork(connection, pid, self)
@@ -214,16 +223,33 @@ def why_not() -> str | None:
     return "forking isn't safe on macOS" if sys.platform == "darwin" else None
 
 
-def _line(connection: socket.socket) -> int | None:
-    """The next number; None where the connection ends before."""
+def _line(
+    connection: socket.socket, timeout: float | None, check: Callable[[], None] = lambda: None
+) -> int | None:
+    """The next number; None where the connection ends before.
+
+    Args:
+        connection: where it comes from.
+        timeout: seconds.
+        check: raises where there is nothing to wait for any more.
+
+    Raises:
+        TimeoutError: after so many seconds.
+    """
     text = b""
-    end = time.monotonic() + timeout if (timeout := connection.gettimeout()) is not None else None
+    end = math.inf if timeout is None else time.monotonic() + timeout
     while not text.endswith(b"\n"):
-        if end is not None:
-            connection.settimeout(max(end - time.monotonic(), 0.001))
+        check()
+        left = end - time.monotonic()
+        # A socket's own timeout can't be of any length, and would keep `check` waiting.
+        connection.settimeout(min(max(left, 0.001), _LOOK))
         try:
             # A byte at a time: what comes behind the line is for the next to read.
             more = connection.recv(1)
+        except TimeoutError:
+            if left > 0:
+                continue
+            raise
         except ConnectionError:
             return None
         if not more:

@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 _PATIENCE = 10.0
@@ -49,6 +50,7 @@ def serve(listener: int, *, idle: Iterator[None]) -> dict[str, Any] | None:
                 _report(running)
             if 0 in ready:
                 _kill(running)
+                _clear(Path(door.getsockname()).parent)
                 return None
             # Nobody says a second thing on a connection: whoever asked is gone.
             _kill(child for child, connection in running.items() if connection in ready)
@@ -100,6 +102,14 @@ def _kill(forks: Iterable[int]) -> None:
     for child in forks:
         with suppress(OSError):
             os.killpg(child, signal.SIGKILL)
+
+
+def _clear(directory: Path) -> None:
+    """Removes what was made for this process: whoever did that may be gone."""
+    with suppress(OSError):
+        for file in directory.iterdir():
+            file.unlink()
+        directory.rmdir()
 
 
 def _forget(woken: int, waker: int, running: dict[int, socket.socket]) -> None:
