@@ -1,7 +1,8 @@
 """The gate on the reference project, against one bare start of it and a suite written by hand.
 
 In each round every contender starts once, each on a new copy of the project. The figures are the medians of
-the rounds' ratios.
+the rounds' ratios. `as typed` leaves the store to MLflow, of which 3.17 makes an SQLite database; the others log
+to files.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from measuring import Figure, Spent, fresh_project, spend, user_environment
 _PYTEST = [sys.executable, "-m", "pytest"]
 _GATE = [*_PYTEST, "--mlflow-project=.", "-P", "index=10"]
 _SUITE = [*_PYTEST, "-p", "no:mlflow-check", str(Path(__file__).resolve().parent / "handwritten")]
+_BARE = ["python", "iterate.py", "-i", "10"]
 _CONTENDERS = {
-    "bare": ["python", "iterate.py", "-i", "10"],
+    "as typed": _BARE,
+    "bare": _BARE,
     "suite": [*_SUITE, "--rootdir=."],
     "gate": _GATE,
     "gate -n 2": [*_GATE, "-n", "2"],
@@ -37,8 +40,11 @@ def measure(area: Path, rounds: int) -> tuple[list[Figure], dict[str, Any]]:
         cells = (f"{one.wall:8.2f} ({one.cpu:6.2f})" for one in taken[-1].values())
         print(f"{number + 1:5}  " + "".join(cells), flush=True)
     figures = [
-        Figure("whole gate ÷ one bare fluent run", _ratio(taken, "gate", "bare"), "≤ 1.25"),
-        Figure("the same with `-n 2`", _ratio(taken, "gate -n 2", "bare")),
+        Figure(
+            "whole gate ÷ `python iterate.py -i 10` as typed", _ratio(taken, "gate", "as typed"), "≤ 1.25"
+        ),
+        Figure("whole gate ÷ the same with a file store", _ratio(taken, "gate", "bare"), "≤ 1.25"),
+        Figure("gate with `-n 2` ÷ the same with a file store", _ratio(taken, "gate -n 2", "bare")),
         Figure("hand-written suite ÷ whole gate", _ratio(taken, "suite", "gate"), "≥ 2.5"),
         *(Figure(f"{name}, seconds", _seconds(taken, name)) for name in _CONTENDERS),
     ]
@@ -48,6 +54,8 @@ def measure(area: Path, rounds: int) -> tuple[list[Figure], dict[str, Any]]:
 def _start(area: Path, name: str) -> Spent:
     project = fresh_project(area)
     env = {**user_environment(area, project), "ITERATE_PROJECT": str(project)}
+    if name == "as typed":
+        del env["MLFLOW_TRACKING_URI"]
     return spend(_CONTENDERS[name], cwd=project, env=env)
 
 

@@ -300,6 +300,8 @@ def register(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: where a project or its settings are wrong.
     """
+    if not config.pluginmanager.hasplugin("tmpdir"):
+        raise pytest.UsageError("--mlflow-project needs pytest's own plugin tmpdir: leave out  -p no:tmpdir")
     try:
         gate = Gate(config)
     except UserError as error:

@@ -149,3 +149,12 @@ def test_nothing_is_left_in_the_temporary_directory(
     monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
     pytester.runpytest_subprocess(*FLUENT, f"--basetemp={pytester.path / 'base'}", timeout=PATIENCE)
     assert list((tmp_path / "t").iterdir()) == []
+
+
+def test_temporary_directories_are_needed(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    make_project()
+    result = pytester.runpytest_subprocess("-p", "no:tmpdir", *FLUENT, timeout=PATIENCE)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --mlflow-project needs pytest's own plugin tmpdir: leave out  -p no:tmpdir"]
+    )
