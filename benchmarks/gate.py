@@ -1,8 +1,8 @@
 """The gate on the reference project, against one bare start of it and a suite written by hand.
 
 In each round every contender starts once, each on a new copy of the project. The figures are the medians of
-the rounds' ratios. `as typed` leaves the store to MLflow, of which 3.17 makes an SQLite database; the others log
-to files.
+the rounds' ratios. `as typed` leaves the store to MLflow, which makes an SQLite database (3.17.2); the others
+log to files.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 To look through what an import makes, while it is made and once more when the interpreter ends, takes a
 quarter of the time of a script that imports MLflow and logs little (3.17.2). It is kept to the end anyway;
 for what exists then Python promises no finalizer (its reference, `object.__del__`). What is made later is
-collected as ever; what the code made before is, from its first `gc.collect()` on, and until then the functions
-of `gc` that look through objects don't find it.
+collected as ever; what the code made before is, from its first `gc.collect()` on, and until then
+`gc.get_objects()` and `gc.get_referrers()` don't find it.
 """
 
 from __future__ import annotations
