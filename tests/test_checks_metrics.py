@@ -64,6 +64,19 @@ def test_normal_series_have_no_findings(one: MetricSeries) -> None:
     assert check_metrics(compare(launch("fluent", run(metrics=[one])))) == []
 
 
+@pytest.mark.parametrize(
+    ("fluent", "mlflow_run"),
+    [
+        # Each value was logged twice; where both came within a millisecond, the store kept one of them.
+        ([0, 0, 1, 1], [0, 1, 1]),
+        ([0, 0, 1], [0, 1, 1]),
+    ],
+)
+def test_a_repeated_point_may_be_dropped_by_the_store(fluent: list[int], mlflow_run: list[int]) -> None:
+    sides = [series("m", [0.5 + step for step in steps], steps) for steps in (fluent, mlflow_run)]
+    assert rules(*sides) == []
+
+
 def test_a_metric_of_one_launch_only_is_missing() -> None:
     (finding,) = found(series("loss", [1, 2, 3]), None)
     assert finding == Finding(

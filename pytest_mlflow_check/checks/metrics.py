@@ -134,8 +134,8 @@ def _without_step(series: MetricSeries) -> bool:
 
 
 def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Tolerance) -> _Judgement | None:
-    if len(fluent) != len(mlflow_run):
-        # A store drops a point that repeats another to the millisecond; whether one does is chance.
+    if not np.array_equal(fluent.steps, mlflow_run.steps):
+        # A store drops a point that repeats another to the millisecond; where it does so is chance.
         fluent, mlflow_run = _distinct(fluent), _distinct(mlflow_run)
     if len(fluent) != len(mlflow_run):
         return (
