@@ -15,9 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mlflow_check.slots import processors
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "example_project"
-PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PROCESSORS = processors()
 
 
 @dataclass(frozen=True)

@@ -59,12 +59,23 @@ class Fingerprint:
     rest: str
 
 
+def asked_for(case: Case, values: ProjectSettings) -> list[object]:
+    """What is launched, in either mode; settings that only the checks read don't count."""
+    return [
+        str(case.project.directory),
+        asdict(case.entry_point),
+        [dict(case.params), case.fluent, dict(case.env)],
+        [values.store, values.env_manager, values.timeout, values.pass_env],
+        [values.observer, values.tracking_uri],
+    ]
+
+
 def rest_of(case: Case, values: ProjectSettings, interpreter: Interpreter) -> str:
     """A digest of all that a launch depends on besides its workspace.
 
     Args:
         case: what is launched.
-        values: the settings; those that only the checks read don't count.
+        values: the settings.
         interpreter: what the code runs with.
     """
     root = enclosing_root(case.project.directory)
@@ -78,11 +89,8 @@ def rest_of(case: Case, values: ProjectSettings, interpreter: Interpreter) -> st
     )
     return _digest(
         [
-            asdict(case.entry_point),
-            [str(case.project.directory), str(root)],
-            [dict(case.params), case.fluent, dict(case.env)],
-            [values.store, values.env_manager, values.timeout, values.pass_env],
-            [values.observer, values.tracking_uri],
+            asked_for(case, values),
+            str(root),
             [importlib.metadata.version(name) for name in ("mlflow", "pytest-mlflow-check")],
             [sys.version, sys.executable, str(interpreter.python), str(interpreter.prefix)],
             sorted(env.items()),

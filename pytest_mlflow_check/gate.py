@@ -198,7 +198,7 @@ class Gate:
         """Begins all launches that the selected checks need; the tests before them needn't wait."""
         # A worker of pytest-xdist ends before others are done: the controller, which stays, begins them.
         if makes_launches(self._config) and not is_worker(self._config):
-            self._begin(item.key[:2] for item in session.items if isinstance(item, CheckItem))
+            self._begin((item.gated, item.case) for item in session.items if isinstance(item, CheckItem))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -213,24 +213,16 @@ class Gate:
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """The same where the workers of pytest-xdist collected; a case not found is launched by a worker."""
         root = self._config.rootpath
-        keys = {
-            f"{Path(os.path.relpath(one.path, root)).as_posix()}::{case.id}::{check}": (
-                one.settings.project,
-                case.id,
-            )
+        known = {
+            f"{Path(os.path.relpath(one.path, root)).as_posix()}::{case.id}::{check}": (one, case)
             for one in self.projects
             for case in one.cases
             for check in CHECKS
         }
-        self._begin(keys[nodeid] for nodeid in ids if nodeid in keys)
+        self._begin(known[nodeid] for nodeid in ids if nodeid in known)
 
-    def _begin(self, keys: Iterable[tuple[Path, str]]) -> None:
-        known = {
-            (one.settings.project, case.id): (case, one.settings.values)
-            for one in self.projects
-            for case in one.cases
-        }
-        wanted = [known[key] for key in dict.fromkeys(keys)]
+    def _begin(self, selected: Iterable[tuple[GatedProject, Case]]) -> None:
+        wanted = [(case, project.settings.values) for project, case in selected]
         if wanted:
             self._launcher.begin(wanted)
 

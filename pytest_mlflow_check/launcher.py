@@ -19,6 +19,7 @@ from pytest_mlflow_check.checks import Comparison, compare_launches
 from pytest_mlflow_check.docker import docker_reachable
 from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.fingerprint import asked_for
 from pytest_mlflow_check.interpreter import Interpreter, make_interpreter
 from pytest_mlflow_check.launch import Conditions, make_launch, read_launch
 from pytest_mlflow_check.processes import Processes, Stopped
@@ -262,25 +263,8 @@ def _modes(values: ProjectSettings) -> tuple[Mode, ...]:
 
 def _directory_name(case: Case, values: ProjectSettings) -> str:
     """The same for all that would launch the same, and for nothing else."""
-    project = case.project
-    identity = json.dumps(
-        [
-            str(project.directory),
-            case.entry_point.name,
-            case.entry_point.command,
-            dict(case.params),
-            case.fluent,
-            dict(case.env),
-            values.store,
-            values.timeout,
-            values.pass_env,
-            values.observer,
-            values.tracking_uri,
-            values.env_manager,
-        ]
-    )
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    return f"{_slug(project.directory.name)}-{_slug(case.id)}-{digest}"
+    digest = hashlib.sha256(json.dumps(asked_for(case, values)).encode()).hexdigest()[:12]
+    return f"{_slug(case.project.directory.name)}-{_slug(case.id)}-{digest}"
 
 
 def _slug(text: str) -> str:

@@ -40,7 +40,7 @@ def main(listener: int, path: str, module: str, function: str) -> None:
     own = {path, str(Path(__file__).absolute().parents[1])}
     request = serve(listener, idle=_getting_ready(path, module, function))
     if request is None:
-        # Whoever started it waits for its end; there is nothing to clean up.
+        # Nobody is left for whom anything would have to be done at exit.
         os._exit(0)
     gc.enable()
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
