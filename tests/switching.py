@@ -1,12 +1,14 @@
-"""Switching the observer on in a process that has loaded MLflow before, as one forked from a warm one has."""
+"""Environments in which the observer is on, also where MLflow has been loaded before, as in a warm fork."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from pytest_mlflow_check.observer import VARIABLE
+from pytest_mlflow_check.observer import VARIABLE, observed
 
 _CODE = """\
 import contextlib, importlib, json, os, runpy, sys
@@ -23,6 +25,18 @@ import sitecustomize
 sys.argv = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
+
+def with_own_store(directory: Path, env: Mapping[str, str], *, block: bool) -> dict[str, str]:
+    """An observed environment with these variables, for a script in a directory whose store is `file:///own`."""
+    return observed(
+        {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": "file:///own", **env},
+        file=directory / "calls.jsonl",
+        directory=directory,
+        root=directory,
+        uri="file:///own",
+        block=block,
+    )
 
 
 def afterwards(command: Sequence[str], env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:

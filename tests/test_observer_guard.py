@@ -12,9 +12,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from switching import with_own_store
 
 from pytest_mlflow_check import observer
-from pytest_mlflow_check.observer import observed
 from pytest_mlflow_check.reading.observations import read_observations
 
 PATH = Path(observer.__file__).with_name("path")
@@ -44,14 +44,7 @@ def guard(inside: Callable[[str], ModuleType], tmp_path: Path) -> Callable[..., 
 def run(code: str, tmp_path: Path, block: bool = False, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs a script whose own store is `file:///own`."""
     (tmp_path / "train.py").write_text(code)
-    whole = observed(
-        {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": "file:///own", **env},
-        file=tmp_path / "calls.jsonl",
-        directory=tmp_path,
-        root=tmp_path,
-        uri="file:///own",
-        block=block,
-    )
+    whole = with_own_store(tmp_path, env, block=block)
     return subprocess.run(
         [sys.executable, "train.py"], cwd=tmp_path, env=whole, capture_output=True, text=True
     )

@@ -5,16 +5,14 @@ What is called mlflow here are a few lines: only how it is imported counts.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from switching import afterwards
+from switching import afterwards, with_own_store
 
-from pytest_mlflow_check.observer import observed
 from pytest_mlflow_check.reading.observations import read_observations
 
 
@@ -28,14 +26,7 @@ def run(
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    whole = observed(
-        {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": "file:///own", **env},
-        file=tmp_path / "calls.jsonl",
-        directory=tmp_path,
-        root=tmp_path,
-        uri="file:///own",
-        block=True,
-    )
+    whole = with_own_store(tmp_path, env, block=True)
     command = [sys.executable, "train.py"]
     if late:
         command, whole = afterwards(command[1:], whole)

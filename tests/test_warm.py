@@ -259,6 +259,19 @@ def test_where_mlflow_cannot_be_loaded_the_command_is_used(tmp_path: Path) -> No
     process.stop()
 
 
+def left_by_one_killed(tmp_path: Path, code: str, *arguments: str) -> str:
+    """What a fork still writes when the process that it sleeps for is killed; ends with the fork."""
+    (tmp_path / "asked.py").write_text(ASKED)
+    os.mkfifo(tmp_path / "alive")
+    command = [sys.executable, "-c", code, str(tmp_path), *arguments]
+    with subprocess.Popen(command) as killed, (tmp_path / "alive").open() as alive:
+        assert alive.readline() == "asleep\n"
+        killed.send_signal(signal.SIGKILL)
+        rest: Queue[str] = Queue()
+        Thread(target=lambda: rest.put(alive.read()), daemon=True).start()
+        return rest.get(timeout=PATIENCE)
+
+
 STARTED = """
 import sys
 from pathlib import Path
@@ -277,15 +290,7 @@ fork.wait()
 
 
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    (tmp_path / "asked.py").write_text(ASKED)
-    os.mkfifo(tmp_path / "alive")
-    code = [sys.executable, "-c", STARTED, str(tmp_path)]
-    with subprocess.Popen(code) as owner, (tmp_path / "alive").open() as alive:
-        assert alive.readline() == "asleep\n"
-        owner.send_signal(signal.SIGKILL)
-        rest: Queue[str] = Queue()
-        Thread(target=lambda: rest.put(alive.read()), daemon=True).start()
-        assert rest.get(timeout=PATIENCE) == ""
+    assert left_by_one_killed(tmp_path, STARTED) == ""
 
 
 ASKING = """
@@ -304,13 +309,5 @@ warm.start(call, cwd=directory, env=warm.env, stdout=out, stderr=err, check=prin
 
 def test_a_fork_ends_with_the_process_that_asked_for_it(warm: Warm, tmp_path: Path) -> None:
     warm.begin()
-    (tmp_path / "asked.py").write_text(ASKED)
-    os.mkfifo(tmp_path / "alive")
-    code = [sys.executable, "-c", ASKING, str(tmp_path), warm.address, json.dumps(warm.env)]
-    with subprocess.Popen(code) as asking, (tmp_path / "alive").open() as alive:
-        assert alive.readline() == "asleep\n"
-        asking.send_signal(signal.SIGKILL)
-        rest: Queue[str] = Queue()
-        Thread(target=lambda: rest.put(alive.read()), daemon=True).start()
-        assert rest.get(timeout=PATIENCE) == ""
+    assert left_by_one_killed(tmp_path, ASKING, warm.address, json.dumps(warm.env)) == ""
     assert Asker(warm, tmp_path / "asked")("printing", "hello") == 0
