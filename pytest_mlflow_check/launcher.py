@@ -60,6 +60,7 @@ class Launcher:
         self._read: dict[Path, Launch] = {}
         self._begun: dict[Path, Future[Launch | None]] = {}
         self._processes = Processes(warm)
+        self._queue = ThreadPoolExecutor(self._jobs, thread_name_prefix="mlflow-check")
 
     @property
     def area(self) -> Path:
@@ -86,10 +87,6 @@ class Launcher:
 
     def _lacks_docker(self, case: Case) -> bool:
         return case.project.docker_image is not None and not self._docker_reachable
-
-    @cached_property
-    def _queue(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._jobs, thread_name_prefix="mlflow-check")
 
     @cached_property
     def _docker_reachable(self) -> bool:
