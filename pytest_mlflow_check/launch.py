@@ -23,13 +23,14 @@ from pytest_mlflow_check.footprint import (
     take_inventory,
 )
 from pytest_mlflow_check.interpreter import Interpreter
-from pytest_mlflow_check.observer import observed
+from pytest_mlflow_check.observer import STACKS_SIGNAL, observed
 from pytest_mlflow_check.processes import Call, Processes
 from pytest_mlflow_check.project import complete_params, render_command
 from pytest_mlflow_check.prover import provable, prove_models
 from pytest_mlflow_check.reading import read_store
 from pytest_mlflow_check.reading.content import files_below
 from pytest_mlflow_check.reading.observations import read_observations
+from pytest_mlflow_check.reading.stacks import read_stacks
 from pytest_mlflow_check.records import (
     Launch,
     Mode,
@@ -49,6 +50,9 @@ _TAIL = 64 * 1024
 
 OBSERVATIONS = "observations.jsonl"
 """The file with the observed calls of a launch."""
+
+STACKS = "stacks"
+"""The directory with where its threads stood, a file for each process."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +101,27 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     inventory = take_inventory(copy)
     files = files_of(copy) if conditions.fingerprinted else None
     started = time.time()
-    calls = area / OBSERVATIONS
+    calls, stacks = area / OBSERVATIONS, area / STACKS
+    stacks.mkdir()
     ended = processes.run(
         start.command,
         call=start.call,
         cwd=directory,
-        env=observed(env, file=calls, directory=directory, root=copy, uri=store.uri, block=conditions.block)
+        env=observed(
+            env,
+            file=calls,
+            directory=directory,
+            root=copy,
+            uri=store.uri,
+            block=conditions.block,
+            stacks=stacks,
+        )
         if conditions.observer
         else env,
         stdout=area / "stdout.txt",
         stderr=area / "stderr.txt",
         timeout=conditions.timeout,
+        stacks=None if STACKS_SIGNAL is None else (stacks, STACKS_SIGNAL),
     )
     record = read_store(store)
     footprint = _footprint(inventory, copy, root, directory, read_observations(calls), record.runs)
@@ -162,6 +176,8 @@ def read_launch(area: Path) -> Launch:
         record=read_store(store),
         observations=read_observations(area / OBSERVATIONS),
         observed=summary["observed"],
+        started=summary["started"],
+        stacks=read_stacks(area / STACKS, Path(summary["directory"])),
         changed=tuple(summary["changed"]),
         stale={directory: tuple(files) for directory, files in summary["stale"].items()},
         saved={path: SavedFile(**file) for path, file in summary["saved"].items()},

@@ -21,6 +21,7 @@ from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.fingerprint import asked_for
 from pytest_mlflow_check.interpreter import Interpreter, make_interpreter
+from pytest_mlflow_check.keeper import KeeperGone
 from pytest_mlflow_check.launch import Conditions, make_launch, read_launch
 from pytest_mlflow_check.processes import Processes, Stopped
 from pytest_mlflow_check.project import unset_null_defaults
@@ -29,7 +30,7 @@ from pytest_mlflow_check.remembered import Remembered
 from pytest_mlflow_check.settings import ProjectSettings
 from pytest_mlflow_check.slots import alone, processors, slot
 from pytest_mlflow_check.store import Store, sqlite_template
-from pytest_mlflow_check.warm import Warm, WarmProcessGone
+from pytest_mlflow_check.warm import Warm
 from pytest_mlflow_check.workspace import mark_area
 
 
@@ -226,16 +227,18 @@ class Launcher:
             values.cache,
         )
         with slot(self._area / "slots", self._jobs, check=processes.check):
-            while True:
-                processes.check()
-                # An attempt whose process died may still have children that write: never use its place again.
-                area = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
-                try:
-                    make_launch(case, mode, conditions, area=area, processes=processes)
-                    return area
-                except WarmProcessGone:
-                    # Nothing is warm any more, so that this doesn't happen again.
-                    continue
+            processes.check()
+            # An attempt that was given up may still have children that write: never use its place again.
+            area = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
+            try:
+                make_launch(case, mode, conditions, area=area, processes=processes)
+            except KeeperGone as error:
+                raise UserError(
+                    f"the process that looked after the launch {mode} of {case.id} was killed, and with it "
+                    "what is known of how it ended: look for who kills processes here, such as the system "
+                    "where memory runs short, and start again"
+                ) from error
+            return area
 
     def _interpreter(self, case: Case, values: ProjectSettings, processes: Processes) -> Interpreter:
         return make_interpreter(

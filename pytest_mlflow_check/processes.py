@@ -1,20 +1,17 @@
-"""Starting a process with its own process group, its output in files, and a certain end."""
+"""Starting a process with its output in files, and a certain end for it and all that it starts."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
+
+from pytest_mlflow_check.keeper import Kept, Request, keep_command
 
 _GRACE = 3.0
-"""Seconds between asking a process group to end and killing it."""
+"""Seconds between asking all processes of a launch to end and killing them."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +45,10 @@ class Call:
     argv: Sequence[str]
 
 
-class Process(Protocol):
-    """What is known of a process that was started; `subprocess.Popen` knows it."""
-
-    @property
-    def pid(self) -> int:
-        """Its number, and that of its process group."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """The exit code; raises `subprocess.TimeoutExpired`."""
-
-
 class Starter(Protocol):
     """What starts a process for a call."""
 
-    def start(
-        self,
-        call: Call,
-        *,
-        cwd: Path,
-        env: Mapping[str, str],
-        stdout: Path,
-        stderr: Path | None,
-        check: Callable[[], None],
-    ) -> Process | None:
+    def start(self, call: Call, request: Request, *, check: Callable[[], None]) -> Kept | None:
         """The process, with a session of its own and empty standard input; None where it can't be had.
 
         Where `check` raises, there is nothing to wait for any more.
@@ -84,7 +61,7 @@ class Processes:
     def __init__(self, starter: Starter | None = None) -> None:
         """Takes what starts processes for calls; without it, or where it can't, commands are started."""
         self._starter = starter
-        self._running: set[Process] = set()
+        self._running: set[Kept] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -98,44 +75,59 @@ class Processes:
         stderr: Path | None,
         timeout: float,
         call: Call | None = None,
+        stacks: tuple[Path, int] | None = None,
     ) -> Ended:
-        """Runs a command to its end, or to the timeout in seconds, with empty standard input.
+        """Runs a command to its end, or to the timeout, with empty standard input.
 
-        Without a file of its own, standard error goes where standard output does. A call that does the same
-        as the command is made instead, where there is a starter for it.
+        When it has ended, all that it started and that still runs is killed, also what has left its process
+        group or session (on Linux; elsewhere what is in its process group). At the timeout all are asked to
+        end first, by SIGTERM.
 
-        Whatever else is left of its process group is killed then. A child with a session of its own isn't
-        in that group, and goes on.
+        Args:
+            command: what to start.
+            cwd: where.
+            env: all its variables.
+            stdout, stderr: files for its output. Of more than two megabytes, the first and the last are kept.
+                Without a file of its own, standard error goes where standard output does.
+            timeout: seconds.
+            call: one that does the same as the command, and is made instead where there is a starter for it.
+            stacks: a directory and a signal: at the timeout, processes for which there is a file in that
+                directory, named by their number, get the signal, and write into it where they stand.
 
         Raises:
             Stopped: where `stop` was called before, or meanwhile.
+            OSError: where the command can't be started.
+            KeeperGone: where how it ended got lost.
         """
         self.check()
-        process = None
+        request: Request = {
+            "command": list(command),
+            "cwd": str(cwd),
+            "env": dict(env),
+            "stdout": str(stdout),
+            "stderr": None if stderr is None else str(stderr),
+            "timeout": timeout,
+            "grace": _GRACE,
+            "stacks": None if stacks is None else [str(stacks[0]), stacks[1]],
+        }
+        kept = None
         if call is not None and self._starter is not None:
             # Not under the lock: it may have to wait until MLflow is loaded.
-            process = self._starter.start(
-                call, cwd=cwd, env=env, stdout=stdout, stderr=stderr, check=self.check
-            )
+            kept = self._starter.start(call, request, check=self.check)
         with self._lock:
-            if self._stopped:
-                if process is not None:
-                    _signal(process, signal.SIGKILL)
-                raise Stopped
-            process = process or _start(command, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
-            self._running.add(process)
-        started = time.monotonic()
+            if not self._stopped:
+                kept = kept or keep_command(request)
+                self._running.add(kept)
         try:
-            exit_code: int | None = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            exit_code = None
-            _end(process)
+            self.check()
+            assert kept is not None, "only where it was stopped before"
+            return Ended(*kept.ended())
         finally:
-            _signal(process, signal.SIGKILL)
-            with self._lock:
-                self._running.discard(process)
-        self.check()
-        return Ended(exit_code, time.monotonic() - started)
+            if kept is not None:
+                kept.close()
+                with self._lock:
+                    self._running.discard(kept)
+            self.check()
 
     def check(self) -> None:
         """For who waits before it starts something.
@@ -147,41 +139,8 @@ class Processes:
             raise Stopped
 
     def stop(self) -> None:
-        """Kills everything that runs, and starts nothing any more."""
+        """Kills everything that runs, and starts nothing any more; `run` returns when all is dead."""
         with self._lock:
             self._stopped = True
-            for process in self._running:
-                _signal(process, signal.SIGKILL)
-
-
-def _start(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path | None
-) -> Process:
-    with stdout.open("wb") as out, _opened(stderr) as err:
-        return subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-        )
-
-
-def _opened(stderr: Path | None) -> contextlib.AbstractContextManager[BinaryIO | int]:
-    return contextlib.nullcontext(subprocess.STDOUT) if stderr is None else stderr.open("wb")
-
-
-def _end(process: Process) -> None:
-    _signal(process, signal.SIGTERM)
-    try:
-        process.wait(_GRACE)
-    except subprocess.TimeoutExpired:
-        _signal(process, signal.SIGKILL)
-        process.wait()
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+            for kept in self._running:
+                kept.abandon()

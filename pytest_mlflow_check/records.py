@@ -251,14 +251,15 @@ class Observation:
     Attributes:
         what: the kind of call: `log_param`, `log_metric`, `set_tag`, `log_artifact`, `log_artifacts`,
             `log_input`, `log_model`, `register_model`, `create_run`, `start_run`, `enter_run` (a `with`),
-            `end_run`, `set_experiment`, `autolog`, `run_project`, or `redirect`: an attempt to lead MLflow to
-            another store than the launch's own.
+            `end_run`, `set_experiment`, `autolog`, `run_project`, `command_ended` (that of an entry point),
+            or `redirect`: an attempt to lead MLflow to another store than the launch's own.
         key: what it was about: the key, artifact path, name of a model, run or experiment, or the URI, with
             passwords masked.
         value: the value as text (both ends of a long one), the local path of an artifact, the flavor of a
             model, the name that the code asked for when it made a run (None where it was left out), the
             final status of a run, the environment manager of an inner project (None where it was left
-            out), or how a redirect was tried, such as `mlflow.set_tracking_uri`.
+            out), the exit code of a command (below 0 for a signal), or how a redirect was tried, such as
+            `mlflow.set_tracking_uri`.
         length: characters of the whole value.
         run_id: the run, where the call names or makes one.
         step: as given; None where it was left out.
@@ -283,6 +284,38 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """A line that a thread was at.
+
+    Attributes:
+        file: relative to the project, for one of the project's; the name alone for others.
+        line: 1-based.
+        function: the function it is in.
+        own: whether it is the project's.
+    """
+
+    file: str
+    line: int
+    function: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a thread stood when its process crashed, or shortly before the launch was ended.
+
+    Attributes:
+        process: process id.
+        reason: such as `Segmentation fault`; empty for one that didn't crash.
+        frames: innermost first.
+    """
+
+    process: int
+    reason: str
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
 class SavedFile:
     """A serialised object that a launch wrote into its workspace and logged nowhere.
 
@@ -304,11 +337,13 @@ class Launch:
         command: the command line as a user would type it.
         exit_code: as the operating system gave it, negative for a signal; None after a timeout.
         duration: seconds.
+        started: seconds since the epoch.
+        stacks: where the threads of observed processes stood that crashed, or were ended at the timeout.
         directory: the project's copy in which it ran.
         workspace, origin: the whole copy that holds it, and the directory that was copied.
         store_uri: the tracking URI of its own store.
         stdout, stderr: the last 64 kB of the output.
-        stdout_path, stderr_path: the whole of it.
+        stdout_path, stderr_path: the whole of it, or the first and the last megabyte.
         record: what the store held when the launch had ended.
         proofs: by `Model.uri`.
         observations: the logging calls in the order in which they happened; empty where nothing was observed.
@@ -344,6 +379,8 @@ class Launch:
     changed: tuple[str, ...] = ()
     stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved: Mapping[str, SavedFile] = field(default_factory=dict)
+    started: float = 0.0
+    stacks: tuple[Stack, ...] = ()
     logged_to: str = ""
     cached: float | None = None
 

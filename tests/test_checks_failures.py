@@ -519,7 +519,7 @@ def test_the_observer_is_left_out_of_tracebacks() -> None:
     assert finding.detail == (
         "python train.py\nthe end of its output:\n  Traceback (most recent call last):\n"
         '    File "train.py", line 3, in f\n      mlflow.log_metric(\n      ^^^^\n'
-        f"  {message}"
+        f"  {message}\nlogged until then: nothing"
     )
 
 

@@ -113,7 +113,7 @@ def test_every_end_but_exit_code_0_is_a_failure(exit_code: int, how: str) -> Non
         fix="mend what the output above says; paths in it are relative to the project",
         fluent=how,
         mlflow_run=None,
-        detail="python train.py\nno output",
+        detail="python train.py\nno output\nlogged until then: 1 run, 1 param, 1 metric",
     )
 
 
@@ -135,8 +135,8 @@ def test_both_launches_failing_is_one_finding() -> None:
     assert finding.subject == "fluent and mlflow run"
     assert (finding.fluent, finding.mlflow_run) == ("exit code 1", "exit code 1")
     assert finding.detail == (
-        "python train.py\nthe end of its output:\n  no such file\n\n"
-        "mlflow run . -P a=1\nthe end of its output:\n  failed"
+        "python train.py\nthe end of its output:\n  no such file\nlogged until then: nothing\n\n"
+        "mlflow run . -P a=1\nthe end of its output:\n  failed\nlogged until then: nothing"
     )
 
 
@@ -150,16 +150,20 @@ def test_the_end_of_standard_error_is_shown_with_paths_of_the_project() -> None:
         *(f"  line {i}" for i in range(12, 30)),
         '    File "src/net.py", line 3',
         f"  {HOME}-other/x",
+        "logged until then: nothing",
     ]
+
+
+NOTHING = "logged until then: nothing"
 
 
 @pytest.mark.parametrize("stderr", ["", " \n\n"])
 def test_standard_output_is_shown_where_standard_error_is_empty(stderr: str) -> None:
     places = {"stdout_path": Path("area/stdout.txt"), "stderr_path": Path("area/stderr.txt")}
     finding = only(died("fluent", stderr, stdout="usage: train.py\n", **places))
-    assert finding.detail == "python train.py\nthe end of area/stdout.txt:\n  usage: train.py"
+    assert finding.detail == "python train.py\nthe end of area/stdout.txt:\n  usage: train.py\n" + NOTHING
     finding = only(died("fluent", stderr, **places))
-    assert finding.detail == "python train.py\nno output; its files are in area"
+    assert finding.detail == "python train.py\nno output; its files are in area\n" + NOTHING
 
 
 def test_a_failed_launch_isnt_reported_for_what_it_lacks_as_well() -> None:

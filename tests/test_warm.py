@@ -276,7 +276,7 @@ STARTED = """
 import sys
 from pathlib import Path
 from pytest_mlflow_check.environment import warm_environment
-from pytest_mlflow_check.processes import Call
+from pytest_mlflow_check.processes import Call, Processes
 from pytest_mlflow_check.session import preparation
 from pytest_mlflow_check.warm import WarmProcess
 
@@ -284,8 +284,9 @@ process = WarmProcess(warm_environment([]), preparation())
 directory = Path(sys.argv[1])
 call = Call(directory, "asked", "sleeping", [], ["asked"])
 out, err = directory / "alive", directory / "err"
-fork = process.start(call, cwd=directory, env=process.env, stdout=out, stderr=err, check=print)
-fork.wait()
+Processes(process).run(
+    ["false"], call=call, cwd=directory, env=process.env, stdout=out, stderr=err, timeout=1000
+)
 """
 
 
@@ -296,14 +297,14 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
 ASKING = """
 import json, sys
 from pathlib import Path
-from pytest_mlflow_check.processes import Call
+from pytest_mlflow_check.processes import Call, Processes
 from pytest_mlflow_check.warm import Warm
 
 directory = Path(sys.argv[1])
 warm = Warm(sys.argv[2], json.loads(sys.argv[3]))
 call = Call(directory, "asked", "sleeping", [], ["asked"])
 out, err = directory / "alive", directory / "err"
-warm.start(call, cwd=directory, env=warm.env, stdout=out, stderr=err, check=print).wait()
+Processes(warm).run(["false"], call=call, cwd=directory, env=warm.env, stdout=out, stderr=err, timeout=1000)
 """
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.emptiness import empty_launches, nothing_logged
+from pytest_mlflow_check.checks.endings import how_it_ended, last_moments, last_place
 from pytest_mlflow_check.checks.failures import async_failures, autologging_failures, explanations
 from pytest_mlflow_check.checks.messages import Known, known_message, missing_package
 from pytest_mlflow_check.checks.metadata import compare_metadata
@@ -48,7 +48,7 @@ def failed_launches(launches: Mapping[Mode, Launch]) -> dict[Mode, Launch]:
 
 def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
     """The finding for launches that failed for no reason we know."""
-    sides = {mode: _how(launch) for mode, launch in failed.items()}
+    sides = {mode: how_it_ended(launch) for mode, launch in failed.items()}
     first = next(iter(failed.values()))
     late = first.exit_code is None
     return Finding(
@@ -62,8 +62,11 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
         fix="give it a smaller case, or more time:  --mlflow-timeout=SECONDS"
         if late
         else "mend what the output above says; paths in it are relative to the project",
-        place=None if late else last_project_line(death(first.stderr).text, first.directory),
-        detail="\n\n".join(output_of(launch) for launch in failed.values()),
+        place=last_place(first)
+        or (None if late else last_project_line(death(first.stderr).text, first.directory)),
+        detail="\n\n".join(
+            "\n".join([output_of(launch), *last_moments(launch)]) for launch in failed.values()
+        ),
     )
 
 
@@ -117,19 +120,3 @@ def _changed_files(comparison: Comparison) -> Iterator[Finding]:
             "something else than this one did.",
             fix="write to a file of its own, below a directory that isn't committed",
         )
-
-
-def _how(launch: Launch) -> str:
-    if launch.exit_code is None:
-        return f"not ended after {launch.duration:.0f} s"
-    if launch.exit_code < 0:
-        return f"killed by {_signal_name(-launch.exit_code)}"
-    return f"exit code {launch.exit_code}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        # Real-time signals but for the first and the last have no name.
-        return f"signal {number}"

@@ -6,8 +6,6 @@ takes milliseconds. What lies in `path/` runs there, with the interpreter that r
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
 import socket
@@ -15,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pytest_mlflow_check.keeper import PATH as KEEPER
+from pytest_mlflow_check.keeper import Kept, Request, asked
 from pytest_mlflow_check.processes import Call
 
 PATH = Path(__file__).with_name("path")
@@ -27,9 +26,6 @@ PATH = Path(__file__).with_name("path")
 
 _PATIENCE = 120.0
 """Seconds that loading MLflow may take, on a machine that is busy with other things."""
-
-_LOOK = 0.2
-"""Seconds between two looks whether there still is anything to wait for."""
 
 _AT_START = (
     # HOME leads Python to the user's own packages.
@@ -41,38 +37,6 @@ _AT_START = (
 
 _PLUGINS = ("*.dist-info", "*.egg-info")
 """What MLflow finds its plugins by, as it is loaded."""
-
-
-class Fork:
-    """A fork of the warm process, as far as `subprocess.Popen` has the same."""
-
-    def __init__(self, connection: socket.socket, pid: int, warm: Warm) -> None:
-        """Takes the connection on which the exit code will come."""
-        self._connection, self.pid, self._warm = connection, pid, warm
-        self._exit_code: int | None = None
-
-    def wait(self, timeout: float | None = None) -> int:
-        """The exit code; below 0 for a signal.
-
-        Raises:
-            subprocess.TimeoutExpired: after so many seconds.
-            WarmProcessGone: where the warm process has ended, and with it what it knew.
-        """
-        if self._exit_code is None:
-            try:
-                said = _line(self._connection, timeout)
-            except TimeoutError as error:
-                raise subprocess.TimeoutExpired(["fork"], timeout or 0.0) from error
-            self._connection.close()
-            if said is None:
-                self._warm.failure = "it ended while a fork of it was at work"
-                raise WarmProcessGone(self._warm.failure)
-            self._exit_code = said
-        return self._exit_code
-
-
-class WarmProcessGone(Exception):
-    """The warm process ended while a fork of it was at work."""
 
 
 class Warm:
@@ -91,17 +55,13 @@ class Warm:
     def begin(self) -> None:
         """Has it there, if it isn't yet. Only the one who starts it has something to do for that."""
 
-    def start(
-        self,
-        call: Call,
-        *,
-        cwd: Path,
-        env: Mapping[str, str],
-        stdout: Path,
-        stderr: Path | None,
-        check: Callable[[], None],
-    ) -> Fork | None:
+    def start(self, call: Call, request: Request, *, check: Callable[[], None]) -> Kept | None:
         """Has a fork carry out a call, in a session of its own and with empty standard input.
+
+        Args:
+            call: what to carry out.
+            request: how, as a keeper takes it.
+            check: raises where there is nothing to wait for any more.
 
         Returns:
             None where that isn't possible: the warm process failed, or the variables need a new process.
@@ -109,39 +69,36 @@ class Warm:
         Raises:
             Exception: what `check` raises while it waits.
         """
-        if not self._fits(env):
+        if not self._fits(request["env"]):
             return None
         self.begin()
         if self.failure is not None:
             return None
-        request = {
+        asked_for = {
+            **request,
             "path": str(call.path),
             "module": call.module,
             "function": call.function,
             "arguments": call.arguments,
             "argv": call.argv,
-            "cwd": str(cwd),
-            "env": dict(env),
-            "stdout": str(stdout),
-            "stderr": None if stderr is None else str(stderr),
         }
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        why, pid = "it ended", None
+        kept, why = None, "it ended"
         try:
             connection.connect(self.address)
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            pid = _line(connection, _PATIENCE, check)
+            kept = asked(connection, asked_for)
+            if kept.begun(patience=_PATIENCE, check=check):
+                return kept
         except TimeoutError:
             why = f"it wasn't ready within {_PATIENCE:g} seconds"
         except OSError as error:
             why = str(error)
-        finally:
-            if pid is None:
-                connection.close()
-        if pid is None:
-            self.failure = why
-            return None
-        return Fork(connection, pid, self)
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        self.failure = why
+        return None
 
     def _fits(self, env: Mapping[str, str]) -> bool:
         differing = {
@@ -190,7 +147,7 @@ class WarmProcess(Warm):
             door.listen(128)
             return subprocess.Popen(
                 [
-                    *(sys.executable, str(PATH), str(door.fileno())),
+                    *(sys.executable, str(PATH), str(door.fileno()), str(KEEPER)),
                     *(str(preparation.path), preparation.module, preparation.function),
                 ],
                 cwd=self._directory,
@@ -204,7 +161,7 @@ class WarmProcess(Warm):
             )
 
     def stop(self) -> None:
-        """Ends it. Forks that are still at work are ended by those who run them."""
+        """Ends it. Forks that are still at work are kept by themselves, for those who asked for them."""
         with self._lock:
             if self._process is None:
                 self.failure = self.failure or "it was ended before it was needed"
@@ -221,38 +178,3 @@ def why_not() -> str | None:
         return "this platform has no fork"
     # Its system libraries may crash in a fork (Python docs, multiprocessing, "Contexts and start methods").
     return "forking isn't safe on macOS" if sys.platform == "darwin" else None
-
-
-def _line(
-    connection: socket.socket, timeout: float | None, check: Callable[[], None] = lambda: None
-) -> int | None:
-    """The next number; None where the connection ends before.
-
-    Args:
-        connection: where it comes from.
-        timeout: seconds.
-        check: raises where there is nothing to wait for any more.
-
-    Raises:
-        TimeoutError: after so many seconds.
-    """
-    text = b""
-    end = math.inf if timeout is None else time.monotonic() + timeout
-    while not text.endswith(b"\n"):
-        check()
-        left = end - time.monotonic()
-        # A socket's own timeout can't be of any length, and would keep `check` waiting.
-        connection.settimeout(min(max(left, 0.001), _LOOK))
-        try:
-            # A byte at a time: what comes behind the line is for the next to read.
-            more = connection.recv(1)
-        except TimeoutError:
-            if left > 0:
-                continue
-            raise
-        except ConnectionError:
-            return None
-        if not more:
-            return None
-        text += more
-    return int(text)

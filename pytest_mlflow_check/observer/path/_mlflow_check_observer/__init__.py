@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import sys
 
+from . import stacks
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -27,6 +29,7 @@ _KEYS = {key: name for name in _STORES for key in (name, os.fsencode(name))}
 
 def switch_on() -> None:
     """Guards the environment of this process, and waits for MLflow to be imported, or finds it loaded."""
+    stacks.switch_on()
     text = os.environ.get(VARIABLE)
     if not text:
         return

@@ -53,6 +53,7 @@ class Patches:
             private.FLUENT: self._fluent,
             private.MODEL: self._model,
             private.PROJECTS: self._projects,
+            private.SUBMITTED: self._submitted,
             private.REGISTRY_FLUENT: self._registering,
             private.TRACKING_UTILS: self._tracking_utils,
             private.REGISTRY_UTILS: self._registry_utils,
@@ -192,6 +193,20 @@ class Patches:
 
     def _projects(self, module: ModuleType) -> None:
         module.run = inner_call(module.run, self._recorder, describe.run_project, self._run)  # type: ignore[attr-defined]
+
+    def _submitted(self, module: ModuleType) -> None:
+        kind, recorder = getattr(module, private.SUBMITTED_CLASS), self._recorder
+        original = kind.wait
+
+        @wraps(original)
+        def wait(run: Any) -> Any:
+            succeeded = original(run)
+            with suppress(Exception):
+                code = getattr(run, private.SUBMITTED_PROCESS).returncode
+                recorder.note("command_ended", "", code, run.run_id, None, recorder.where(sys._getframe(1)))
+            return succeeded
+
+        kind.wait = wait
 
     def _registering(self, module: ModuleType) -> None:
         original = getattr(module, private.REGISTER)

@@ -14,6 +14,12 @@ PROJECTS = "mlflow.projects"
 there, `mlflow/__init__.py` first of all. Wrapped later, in `mlflow` itself, `from mlflow.tracking.fluent
 import …` within MLflow would miss it."""
 
+SUBMITTED = "mlflow.projects.submitted_run"
+SUBMITTED_CLASS = "LocalSubmittedRun"
+SUBMITTED_PROCESS = "command_proc"
+"""Keeps the process of an entry point's command. `mlflow run` turns each exit code of it into 1, and tells it
+nowhere."""
+
 REGISTRY_FLUENT = "mlflow.tracking._model_registry.fluent"
 REGISTER = "_register_model"
 """`Model.log(registered_model_name=…)` doesn't call the public `register_model`, but this, as that does."""

@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,18 +26,19 @@ _LOADED = (
 """What `mlflow run` imports; read off `sys.modules` after one, MLflow 3.17.2 and 2.22.5."""
 
 
-def main(listener: int, path: str, module: str, function: str) -> None:
+def main(listener: int, keeper: str, path: str, module: str, function: str) -> None:
     """Serves requests until standard input ends; in a fork, does what is asked for and exits.
 
     Args:
         listener: file descriptor of a Unix socket that listens.
+        keeper: the directory that the keeper's modules are imported from.
         path: the directory to import a module from.
         module: the module's name.
         function: the name of one that yields between the pieces of what else it can do beforehand.
     """
     # This process lives to fork: a collection would only copy the pages that the forks share with it.
     gc.disable()
-    own = {path, str(Path(__file__).absolute().parents[1])}
+    own = {path, str(Path(__file__).absolute().parents[1]), keeper}
     request = serve(listener, idle=_getting_ready(path, module, function))
     if request is None:
         # Nobody is left for whom anything would have to be done at exit.
@@ -60,7 +61,7 @@ def _getting_ready(path: str, module: str, function: str) -> Iterator[None]:
         yield
 
 
-def _carry_out(request: dict[str, Any]) -> int:
+def _carry_out(request: Mapping[str, Any]) -> int:
     """Makes the call; gives the exit code of a process whose script it is."""
     try:
         sys.path.insert(0, request["path"])

@@ -1,64 +1,49 @@
 """The loop of the warm process: a connection for each request, a fork for each connection.
 
-What goes over a connection: the request, a JSON object on one line; back comes the number of the fork, and,
-when that has ended, its exit code as `subprocess` counts it, each on a line of its own. Where this end closes
-the connection before its time, the request was not served; where the other end does, the fork is killed.
+The fork keeps what it was asked for, as `_mlflow_check_keeper.keeping` says, and forks once more for it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import signal
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_PATIENCE = 10.0
-"""Seconds that a request may take to arrive; it is written in one go."""
+from _mlflow_check_keeper.keeping import keep_telling, received  # type: ignore[import-not-found]
 
 
-def serve(listener: int, *, idle: Iterator[None]) -> dict[str, Any] | None:
-    """Waits for requests and for forks to end.
+def serve(listener: int, *, idle: Iterator[None]) -> Mapping[str, Any] | None:
+    """Waits for requests.
 
     Args:
         listener: file descriptor of a Unix socket that listens. Connections wait there while `idle` works.
         idle: does a piece of work each time nothing else is to be done; the first piece before all else.
 
     Returns:
-        In a fork, the request it is to carry out. In the process itself None: standard input has ended, so
-        that whoever started it is gone; what was still running then has been killed.
+        In a fork, the request it is to carry out. None in a process that has nothing to do any more: here
+        because standard input has ended, so that whoever started it is gone; in the fork that kept what was
+        asked for because that has ended.
     """
     next(idle)
     working = True
-    running: dict[int, socket.socket] = {}
-    woken, waker = os.pipe()
-    os.set_blocking(waker, False)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    # Python writes to the pipe only for signals that it handles.
-    signal.signal(signal.SIGCHLD, lambda *_: None)
     with socket.socket(fileno=listener) as door:
-        own: list[Any] = [0, door, woken]
         while True:
-            ready, _, _ = select.select([*own, *running.values()], [], [], 0 if working else None)
-            if woken in ready:
-                os.read(woken, 4096)
-                _report(running)
+            ready, _, _ = select.select([0, door.fileno()], [], [], 0 if working else None)
             if 0 in ready:
-                _kill(running)
                 _clear(Path(door.getsockname()).parent)
                 return None
-            # Nobody says a second thing on a connection: whoever asked is gone.
-            _kill(child for child, connection in running.items() if connection in ready)
-            if door in ready:
-                request = _accept(door, running)
-                if request is not None:
-                    _forget(woken, waker, running)
-                    return request
+            if door.fileno() in ready:
+                _reap()
+                connection, _ = door.accept()
+                if _forked():
+                    door.close()
+                    return _kept(connection)
+                connection.close()
             elif working:
                 working = next(idle, _END) is not _END
 
@@ -66,42 +51,41 @@ def serve(listener: int, *, idle: Iterator[None]) -> dict[str, Any] | None:
 _END = object()
 
 
-def _accept(door: socket.socket, running: dict[int, socket.socket]) -> dict[str, Any] | None:
-    connection, _ = door.accept()
-    try:
-        connection.settimeout(_PATIENCE)
-        with connection.makefile("rb") as lines:
-            request: dict[str, Any] = json.loads(lines.readline())
-        sys.stdout.flush()
-        sys.stderr.flush()
-        child = os.fork()
-    except (OSError, ValueError):
-        connection.close()
+def _forked() -> bool:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Where there is no room for another process, the connection is closed: the command is started instead.
+    with suppress(OSError):
+        return os.fork() == 0
+    return False
+
+
+def _kept(connection: socket.socket) -> Mapping[str, Any] | None:
+    # Out of reach of Ctrl-C, and of what ends the process it comes from.
+    os.setsid()
+    request: Mapping[str, Any] | None = received(connection)
+    if request is None or keep_telling(request, connection, _start):
         return None
-    if child == 0:
-        # Told by the fork itself, and not before it has a process group that can be ended.
-        os.setsid()
-        with connection:
-            connection.sendall(b"%d\n" % os.getpid())
-        return request
-    running[child] = connection
+    return request
+
+
+def _start(_: Mapping[str, Any], out: int, err: int) -> int | None:
+    child = os.fork()
+    if child:
+        return child
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (out, 1), (err, 2)):
+        os.dup2(source, target)
+    os.close(nothing)
     return None
 
 
-def _report(running: dict[int, socket.socket]) -> None:
-    """Tells of the forks that have ended."""
-    while running:
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child == 0:
-            return
-        with running.pop(child) as connection, suppress(OSError):
-            connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-
-
-def _kill(forks: Iterable[int]) -> None:
-    for child in forks:
-        with suppress(OSError):
-            os.killpg(child, signal.SIGKILL)
+def _reap() -> None:
+    """Lets go of forks that have ended."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _clear(directory: Path) -> None:
@@ -110,13 +94,3 @@ def _clear(directory: Path) -> None:
         for file in directory.iterdir():
             file.unlink()
         directory.rmdir()
-
-
-def _forget(woken: int, waker: int, running: dict[int, socket.socket]) -> None:
-    """Takes from a fork what belongs to the process it comes from."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.close(woken)
-    os.close(waker)
-    for connection in running.values():
-        connection.close()

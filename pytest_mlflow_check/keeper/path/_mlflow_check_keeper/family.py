@@ -1,0 +1,87 @@
+"""All processes that a launch started, wherever they have gone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+
+def adopt() -> None:
+    """Has orphans among this process's descendants become its children, where the system can do that.
+
+    Linux can. Elsewhere a process that leaves the launch's process group gets lost.
+    """
+    if sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError):
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def signal_all(leader: int, number: int) -> None:
+    """Sends a signal to all descendants of this process, group by group.
+
+    Args:
+        leader: the process that was started, with a group of its own.
+        number: the signal's.
+    """
+    own = os.getpgrp()
+    members = descendants()
+    # A group at once: a process that forks without end is always one step ahead of its own number.
+    for group in (set(members.values()) or {leader}) - {own}:
+        _send(os.killpg, group, number)
+    for process in (one for one, group in members.items() if group == own):
+        _send(os.kill, process, number)
+
+
+def descendants() -> dict[int, int]:
+    """The descendants of this process, with the process group of each; none where there is no `/proc`."""
+    groups: dict[int, int] = {}
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    with suppress(OSError):
+        for entry in os.listdir("/proc"):
+            if entry.isdecimal():
+                # One that is gone by now.
+                with suppress(OSError, ValueError), open(f"/proc/{entry}/stat", "rb") as stat:
+                    # proc(5): the name in brackets may hold anything; then state, parent and group.
+                    _, parent, group = stat.read().rpartition(b")")[2].split()[:3]
+                    groups[int(entry)] = int(group)
+                    children[int(parent)].append(int(entry))
+    found: dict[int, int] = {}
+    left = children[os.getpid()]
+    while left:
+        process = left.pop()
+        found[process] = groups[process]
+        left += children[process]
+    return found
+
+
+def dump_stacks(directory: str, number: int) -> list[str]:
+    """Has the Python processes among the descendants write down where each of their threads stands.
+
+    Args:
+        directory: holds a file for each process that does so, named by its number.
+        number: of the signal at which it does.
+
+    Returns:
+        The files of those that were asked.
+    """
+    asked = []
+    with suppress(OSError):
+        ready = set(os.listdir(directory))
+        for process in descendants():
+            if str(process) in ready:
+                asked.append(os.path.join(directory, str(process)))
+                _send(os.kill, process, number)
+    return asked
+
+
+def _send(kill: Callable[[int, int], None], target: int, number: int) -> None:
+    # One that is gone, or belongs to another user, as behind `sudo`.
+    with suppress(ProcessLookupError, PermissionError):
+        kill(target, number)
