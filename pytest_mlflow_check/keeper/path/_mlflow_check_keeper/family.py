@@ -49,7 +49,10 @@ def descendants() -> dict[int, int]:
                 # One that is gone by now.
                 with suppress(OSError, ValueError), open(f"/proc/{entry}/stat", "rb") as stat:
                     # proc(5): the name in brackets may hold anything; then state, parent and group.
-                    _, parent, group = stat.read().rpartition(b")")[2].split()[:3]
+                    state, parent, group = stat.read().rpartition(b")")[2].split()[:3]
+                    if state == b"Z":
+                        # It is dead, and only waits for its parent to take notice.
+                        continue
                     groups[int(entry)] = int(group)
                     children[int(parent)].append(int(entry))
     found: dict[int, int] = {}
@@ -63,6 +66,8 @@ def descendants() -> dict[int, int]:
 
 def dump_stacks(directory: str, number: int) -> list[str]:
     """Has the Python processes among the descendants write down where each of their threads stands.
+
+    One that is stopped doesn't, before it goes on.
 
     Args:
         directory: holds a file for each process that does so, named by its number.

@@ -228,7 +228,8 @@ class _Keeper:
                     return
                 if child == self._leader:
                     self._exit_code = os.waitstatus_to_exitcode(status)
-                    self._duration = time.monotonic() - self._started
+                    # After the timeout it was ended, and that took what it took.
+                    self._duration = self._duration or time.monotonic() - self._started
         except ChildProcessError:
             self._childless = True
 
