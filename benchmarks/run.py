@@ -1,6 +1,6 @@
 """Measures everything that the README says of speed, and prints it as a table.
 
-    python benchmarks/run.py [--only gate cases series idle observer] [--rounds 5] [--json FILE]
+    python benchmarks/run.py [--only gate cases series idle soak observer] [--rounds 5] [--json FILE]
 
 Each part says in its own module what is measured, and how. All of it takes about an hour with two processors,
 most of it MLflow's client reading a million points.
@@ -21,6 +21,7 @@ import gate
 import idle
 import observer
 import series
+import soak
 from measuring import Figure, machine, table
 
 _PARTS: dict[str, Callable[[Path, int], tuple[list[Figure], dict[str, Any]]]] = {
@@ -28,6 +29,7 @@ _PARTS: dict[str, Callable[[Path, int], tuple[list[Figure], dict[str, Any]]]] = 
     "cases": cases.measure,
     "series": series.measure,
     "idle": idle.measure,
+    "soak": soak.measure,
     "observer": observer.measure,
 }
 

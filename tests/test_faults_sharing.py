@@ -41,8 +41,8 @@ import pytest
 @pytest.mark.parametrize("number", range(2))
 def test_shared(mlflow_launches, number):
     Path(os.environ["WORKERS"], os.environ["PYTEST_XDIST_WORKER"]).write_text(str(os.getpid()))
-    launch = mlflow_launches("proj")["fluent"]
-    assert len(launch.runs) == 1
+    launches = mlflow_launches("proj")
+    assert (len(launches.fluent.runs), len(launches.mlflow_run.runs)) == (1, 2)
 """
 
 
@@ -53,9 +53,10 @@ class Pipe:
         os.mkfifo(path)
         self._both = os.open(path, os.O_RDWR)
 
-    def take(self) -> None:
-        """Waits until there is something in it."""
-        os.read(self._both, 1)
+    def take(self, count: int = 1) -> None:
+        """Waits until something was given so many times."""
+        for _ in range(count):
+            os.read(self._both, 1)
 
     def give(self, count: int = 1) -> None:
         os.write(self._both, b"g" * count)
@@ -102,22 +103,22 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 def test_a_worker_that_is_killed_while_it_launches(place: Place) -> None:
     (place.path / "test_it.py").write_text(TESTS)
-    (place.path / "proj" / "mlflow-check.toml").write_text('launch = "fluent"\n')
     running = place.session("test_it.py", "-n", "2", "-v")
-    place.started.take()
+    place.started.take(2)
     workers = [int(file.read_text()) for file in (place.path / "workers").iterdir()]
     (launching,) = [worker for worker in workers if keeps(worker)]
     os.kill(launching, signal.SIGKILL)
-    # The other one makes it again.
-    place.started.take()
-    place.go.give()
+    # The other one makes both launches again.
+    place.started.take(2)
+    place.go.give(2)
     output, _ = running.communicate(timeout=PATIENCE)
     assert re.search(r"worker 'gw\d' crashed", output)
     assert re.search(r"1 failed, 1 passed", output), output
-    assert place.launched == 2
-    # The first attempt's place isn't used again, so that there never were two writers in one store.
-    (made,) = (place.path / "base").rglob("launch.json")
-    assert len(list(made.parents[1].glob("attempt-*"))) == 2
+    assert place.launched == 4
+    # The place of the first attempt isn't used again, so that there never were two writers in one store.
+    for mode in ("fluent", "mlflow-run"):
+        (made,) = (place.path / "base").rglob(f"{mode}/*/launch.json")
+        assert len(list(made.parents[1].glob("attempt-*"))) == 2
 
 
 def keeps(process: int) -> bool:

@@ -1,0 +1,22 @@
+"""Two hundred launches in one session leave nothing behind."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.heavy
+@pytest.mark.launch
+@pytest.mark.skipif(sys.platform != "linux", reason="counts processes and descriptors in /proc")
+def test_nothing_piles_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from soak import soak
+
+    made = soak(tmp_path, 100)
+    assert (len(made.launches), made.failed) == (200, 0)
+    assert made.after == made.before
