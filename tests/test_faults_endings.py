@@ -10,18 +10,21 @@ from pathlib import Path
 from queue import Queue
 from threading import Thread
 
+import numpy as np
 import pytest
+from builders import launch, run
 from conftest import LOGGING
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.checks import judge
+from pytest_mlflow_check.checks.endings import last_moments
 from pytest_mlflow_check.engine import check_project
 from pytest_mlflow_check.findings import CHECKS, Finding
 from pytest_mlflow_check.launcher import Launcher
 from pytest_mlflow_check.plan import cases_of
 from pytest_mlflow_check.policy import Policy
 from pytest_mlflow_check.processes import Processes
-from pytest_mlflow_check.records import Launch
+from pytest_mlflow_check.records import Launch, MetricSeries, Observation
 from pytest_mlflow_check.settings import ProjectSettings, load_settings
 
 PATIENCE = 60.0
@@ -125,6 +128,19 @@ def test_both_launches_tell_the_signal_and_the_last_call(tmp_path: Path) -> None
     assert finding.place == "train.py:6"
     said = re.findall(r"^logged until then: (.*)$", finding.detail, re.MULTILINE)
     assert said == ["1 run, 1 metric; the last was log_metric('loss', step=7) at train.py:5"] * 2
+
+
+def test_the_last_metric_of_a_burst_is_told_by_the_store() -> None:
+    call = Observation("log_metric", "loss", "0.5", run_id="r1", step=0, place="train.py:8", time=5.0)
+    points = MetricSeries(
+        "loss", np.array([0, 3]), np.array([0.5, 0.25]), np.array([4_000, 6_000], dtype=np.int64)
+    )
+    one = launch(
+        "fluent", run(metrics=[points]), exit_code=None, observations=(call,), started=1.0, duration=9.0
+    )
+    assert last_moments(one) == [
+        "logged until then: 1 run, 1 metric; the last was log_metric('loss', step=3) at train.py:8, 4 s before"
+    ]
 
 
 HANGING = f"""{LOGGING}

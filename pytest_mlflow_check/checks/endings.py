@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 from pytest_mlflow_check.records import Frame, Launch, Observation, Stack
 
@@ -71,8 +72,26 @@ def _logged(launch: Launch) -> str:
     ]
     told = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts if count]
     line = f"logged until then: {', '.join(told) or 'nothing'}"
-    last = next((call for call in reversed(launch.observations) if _logs(call)), None)
+    last = _last_call(launch)
     return line if last is None else f"{line}; the last was {_call(last, launch)}"
+
+
+def _last_call(launch: Launch) -> Observation | None:
+    last = next((call for call in reversed(launch.observations) if _logs(call)), None)
+    if last is None or last.what != "log_metric":
+        return last
+    # Metrics of a burst are written down together. One that was killed didn't come to it; the store has them.
+    points = [
+        (int(series.timestamps[-1]), int(series.steps[-1]))
+        for run in launch.runs
+        if run.run_id == last.run_id
+        for series in run.metrics.values()
+        if series.key == last.key and len(series)
+    ]
+    newest, step = max(points, default=(0, 0))
+    if last.step is None or newest / 1000 <= last.time:
+        return last
+    return replace(last, step=step, time=newest / 1000)
 
 
 def _logs(call: Observation) -> bool:

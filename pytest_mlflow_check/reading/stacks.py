@@ -46,6 +46,7 @@ def _stacks(process: int, file: Path, project: Path) -> Iterator[Stack]:
 
 def _frame(found: re.Match[str], project: Path) -> Frame:
     file = project / found["file"]
-    own = file.is_relative_to(project)
+    # `<frozen runpy>` and `<string>` are no files.
+    own = not found["file"].startswith("<") and file.is_relative_to(project)
     shown = str(file.relative_to(project)) if own else file.name
     return Frame(shown, int(found["line"]), found["function"], own)
