@@ -187,7 +187,6 @@ def test_directory_loses_dots_but_keeps_symbolic_links(tmp_path: Path) -> None:
         ("2020-01-02", "2020-01-02"),
         ("[1, a]", "[1, 'a']"),
         ("{b: {c: 1}}", "{'b': {'c': 1}}"),
-        ("&a [*a]", "[[...]]"),
         ('"é\\n☃"', "é\n☃"),
     ],
 )
@@ -268,10 +267,10 @@ def test_accepts_environments_that_mlflow_accepts(spec: ModuleType, text: str) -
 SAMPLE = 'write:\n      entry_points:\n        main:\n          command: "python train.py"'
 
 BROKEN = {
-    "empty": ("", f"example/MLproject: the file is empty\n  {SAMPLE}"),
-    "only a comment": ("# nothing\n", f"example/MLproject: the file is empty\n  {SAMPLE}"),
-    "a list": ("- main\n", f"example/MLproject: the file holds a list, not keys with values\n  {SAMPLE}"),
-    "text": ("main", f"example/MLproject: the file holds text, not keys with values\n  {SAMPLE}"),
+    "empty": ("", f"example/MLproject:1: the file is empty\n  {SAMPLE}"),
+    "only a comment": ("# nothing\n", f"example/MLproject:1: the file is empty\n  {SAMPLE}"),
+    "a list": ("- main\n", f"example/MLproject:1: the file holds a list, not keys with values\n  {SAMPLE}"),
+    "text": ("main", f"example/MLproject:1: the file holds text, not keys with values\n  {SAMPLE}"),
     "tab": (
         "entry_points:\n\tmain:\n",
         "example/MLproject:2:1: not valid YAML: while scanning for the next token, "
@@ -321,10 +320,6 @@ BROKEN = {
     "control character": (
         "name: a\nentry_points: \x01\n",
         "example/MLproject:2: not valid YAML: the character U+0001 may not stand in it\n  remove it",
-    ),
-    "too deep": (
-        "name: " + "[" * 1500,
-        f"example/MLproject: the YAML is nested too deeply to be read\n  {SAMPLE}",
     ),
     "entry_points empty": (
         "name: a\nentry_points:\n",
@@ -489,7 +484,7 @@ def test_refuses_text_that_isnt_utf8() -> None:
 def test_refuses_a_directory_in_place_of_the_file() -> None:
     (HERE / "MLproject").mkdir()
     assert refusal_of_directory(HERE) == (
-        "example/MLproject: this is a directory, and MLflow reads a file of that name\n  rename the directory"
+        "example/MLproject: this is a directory, where a file of that name is read\n  rename the directory"
     )
 
 
