@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from pytest_mlflow_check.command import (
 )
 from pytest_mlflow_check.errors import UserError, shown_path
 from pytest_mlflow_check.lined_yaml import LinedMapping, kind, read_yaml
+from pytest_mlflow_check.workspace import enclosing_root
 
 __all__ = [
     "check_command",
@@ -85,10 +87,16 @@ def resolve_entry_point(project: Project, name: str) -> EntryPoint:
     """The entry point of that name: a declared one, else a script with the command MLflow gives it.
 
     Raises:
-        UserError: there is neither; the script doesn't exist; or the command can't be filled in (see
+        UserError: there is neither; the script doesn't exist; a parameter has no name; or the command can't be filled in (see
             `command.check_command`).
     """
     entry_point = project.entry_points.get(name) or _script(project, name)
+    for parameter in entry_point.parameters.values():
+        if parameter.nameless:
+            assert project.mlproject is not None
+            name = parameter.name
+            what = f"YAML reads the name of this parameter as {name}, not as text: no value can be given"
+            _fail(project.mlproject, parameter.line, what, "write the name in quotes")
     check_command(project, entry_point)
     return entry_point
 
@@ -237,15 +245,13 @@ def _parameter(file: Path, line: int, key: Hashable, spec: object) -> Parameter:
         what = f'parameter "{name}" holds {kind(spec)}, and MLflow wants a type or a mapping'
         _fail(file, line, what, f"write:  {name}: {_parameter_sample(spec)}")
     default = spec.get("default")
-    if default is None and not isinstance(key, str):
-        what = f"YAML reads the name of this parameter as {name}, not as text: no value can be given"
-        _fail(file, line, what, "write the name in quotes")
     return Parameter(
         name=name,
         type=str(spec.get("type") or "string"),
         default=None if default is None else str(default),
         null_default=default is None and "default" in spec,
         line=line,
+        nameless=default is None and not isinstance(key, str),
     )
 
 
@@ -267,11 +273,28 @@ def _script(project: Project, name: str) -> EntryPoint:
         raise UserError(_no_entry_point(project, name))
     if not os.path.isfile(project.directory / name):  # noqa: PTH113  (Path.is_file raises for a long name)
         raise UserError(_no_script(project, name))
+    if not _within(project.directory, name):
+        raise UserError(
+            f'the script "{name}" lies outside of what is copied for a launch: '
+            f"{shown_path(enclosing_root(project.directory))}\n"
+            "  name it relative to the project, and below that directory"
+        )
     quoted = shlex.quote(name)
     if suffix == ".R":
+        if re.search(r"[$`]", name):
+            raise UserError(
+                f'the script "{name}": MLflow starts R with a command in which the shell would run a part of '
+                "that name\n  rename it"
+            )
         return EntryPoint(name, f"Rscript -e \"mlflow::mlflow_source('{quoted}')\" --args")
     interpreter = "python" if suffix == ".py" else os.environ.get("SHELL", "bash")
     return EntryPoint(name, f"{interpreter} {quoted}")
+
+
+def _within(directory: Path, name: str) -> bool:
+    """Whether a launch has the script in its copy."""
+    place = Path(os.path.normpath(directory.resolve() / name))
+    return not os.path.isabs(name) and place.is_relative_to(enclosing_root(directory))
 
 
 def _scripts(directory: Path) -> list[str]:

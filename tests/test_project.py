@@ -424,12 +424,6 @@ UNUSABLE = {
         'example/MLproject:3: "command" of entry point "main" is a list, not text\n'
         '  write:  command: "python train.py"',
     ),
-    "parameter without default and text": (
-        "entry_points:\n  main:\n    command: ls\n    parameters:\n      on: int\n",
-        "example/MLproject:5: YAML reads the name of this parameter as True, not as text: "
-        "no value can be given\n"
-        "  write the name in quotes",
-    ),
     "entry point that isn't text": (
         "entry_points:\n  main: {command: ls}\n  off: {command: ls}\n",
         "example/MLproject:3: YAML reads the name of this entry point as False, not as text: "
@@ -733,6 +727,15 @@ def test_refuses_a_command_that_cant_be_filled_in(spec: ModuleType, command: str
 def test_other_entry_points_may_be_broken() -> None:
     write("entry_points: {main: {command: ls}, broken: {command: 'ls {'}}")
     assert command_of() == "ls"
+
+
+def test_a_parameter_without_name_counts_in_the_entry_point_that_is_started() -> None:
+    write("entry_points:\n  main: {command: ls}\n  a:\n    command: ls\n    parameters:\n      on: int\n")
+    assert command_of() == "ls"
+    assert message_of("a") == (
+        "example/MLproject:6: YAML reads the name of this parameter as True, not as text: "
+        f"no value can be given\n  write the name in quotes\n{MORE}mlproject-invalid"
+    )
 
 
 def test_a_command_is_looked_at_when_resolved_and_when_rendered() -> None:

@@ -118,7 +118,7 @@ spellings = st.sampled_from(["MLproject", "MLProject", "mlproject"])
 
 
 @st.composite
-def entry_points(draw: st.DrawFn, *, alone: bool) -> tuple[dict[Any, Any], dict[str, str]]:
+def entry_points(draw: st.DrawFn) -> tuple[dict[Any, Any], dict[str, str]]:
     """What an entry point declares, and values given to it."""
     declared: dict[Any, Any] = {}
     params: dict[str, str] = {}
@@ -131,8 +131,7 @@ def entry_points(draw: st.DrawFn, *, alone: bool) -> tuple[dict[Any, Any], dict[
         declared[name] = draw(st.one_of(forms))
         if not draw(rarely):
             params[name] = draw(given_values.get(kind, plain))
-    # We refuse these in any entry point, MLflow only in the one that is started.
-    if alone and draw(rarely):
+    if draw(rarely):
         not_text = draw(st.sampled_from([True, 3, 2.5, None]))
         declared[not_text] = draw(st.sampled_from(["string", {"default": "a b"}]))
     used = draw(st.lists(st.sampled_from(list(declared)), max_size=4)) if declared else []
@@ -151,7 +150,7 @@ def projects(draw: st.DrawFn) -> tuple[dict[str, Any], str, dict[str, str]]:
     declared, values = {}, {}
     chosen = draw(st.lists(st.one_of(st.just("main"), words), min_size=1, max_size=2, unique=True))
     for name in chosen:
-        declared[name], values[name] = draw(entry_points(alone=len(chosen) == 1))
+        declared[name], values[name] = draw(entry_points())
     wanted = draw(st.sampled_from([*declared, *declared, *declared, "main", "train.py", "run.sh", "nobody"]))
     content: dict[str, Any] = {"name": draw(text), "entry_points": declared}
     return content, wanted, values.get(wanted, {})
