@@ -87,7 +87,7 @@ def resolve_entry_point(project: Project, name: str) -> EntryPoint:
     """The entry point of that name: a declared one, else a script with the command MLflow gives it.
 
     Raises:
-        UserError: there is neither; the script doesn't exist; a parameter has no name; or the command can't be
+        UserError: there is neither; a script doesn't exist; a parameter has no name; or the command can't be
             filled in (see `command.check_command`).
     """
     entry_point = project.entry_points.get(name) or _script(project, name)

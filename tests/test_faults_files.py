@@ -142,7 +142,7 @@ def test_settings_with_a_wrong_key_cut_at_any_byte(project: Path) -> None:
 
 # wrong types
 
-ODD = [None, True, 0, -1.5, "", "text", [], ["a"], {}, {"a": 1}, [[1]], [{"command": 1}], float("nan")]
+ODD = [None, True, 0, "text", ["a"], {"a": 1}, [[1]]]
 
 
 def places(value: Any) -> Iterator[tuple[Any, ...]]:
