@@ -24,6 +24,8 @@ class Parameter:
         default: the default as text, the way MLflow passes it on, or None where there is none.
         null_default: whether the file says `default: null`, which MLflow counts as no default at all.
         line: 1-based line of the MLproject file; None for a parameter that stands in no file.
+        nameless: whether YAML reads its name as something else than text, and it has no default: no value can
+            be given then.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Parameter:
     default: str | None = None
     null_default: bool = False
     line: int | None = None
+    nameless: bool = False
 
 
 @dataclass(frozen=True)

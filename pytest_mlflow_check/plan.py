@@ -5,6 +5,7 @@ Collecting needs this and no more, so nothing here imports what launches, reads 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,6 +24,10 @@ from pytest_mlflow_check.project import (
 )
 from pytest_mlflow_check.rules import check_slugs
 from pytest_mlflow_check.settings import CaseSettings, Settings
+from pytest_mlflow_check.shell import check_shell
+
+_LONGEST_ID = 100
+"""Characters that a case without an id of its own has of the name of its entry point."""
 
 
 def cases_of(settings: Settings, project: Project | None = None, *, probes: bool = True) -> list[Case]:
@@ -106,7 +111,7 @@ def _case(settings: Settings, project: Project, chosen: CaseSettings) -> Case:
     values = settings.values
     name = chosen.entry_point or values.entry_point
     case = Case(
-        id=chosen.id or name,
+        id=chosen.id or _id_of(name),
         project=project,
         entry_point=resolve_entry_point(project, name),
         params={**values.params, **chosen.params, **settings.params},
@@ -126,6 +131,13 @@ def _refuse_unfit(case: Case) -> None:
         render_command(case, directory)
         if case.fluent is not None:
             render_command(case, directory, template=case.fluent)
+        check_shell(case, directory)
+
+
+def _id_of(entry_point: str) -> str:
+    """The name as it may stand in a node id and in one cell of a table."""
+    plain = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|::|[\[\]]", "_", entry_point)
+    return plain if len(plain) <= _LONGEST_ID else f"{plain[:_LONGEST_ID]}…"
 
 
 def _file(settings: Settings) -> str:

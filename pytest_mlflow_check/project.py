@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
-
-import yaml
+from typing import NoReturn
 
 from pytest_mlflow_check.cases import EntryPoint, Parameter, Project
 from pytest_mlflow_check.command import (
@@ -27,6 +26,8 @@ from pytest_mlflow_check.command import (
     unset_null_defaults,
 )
 from pytest_mlflow_check.errors import UserError, shown_path
+from pytest_mlflow_check.lined_yaml import LinedMapping, kind, read_yaml
+from pytest_mlflow_check.workspace import enclosing_root
 
 __all__ = [
     "check_command",
@@ -39,18 +40,13 @@ __all__ = [
     "unset_null_defaults",
 ]
 
+_RULE = "mlproject-invalid"
 _ENVIRONMENT_FIELDS = ("docker_env", "python_env", "conda_env")
+_LONGEST = 4096
+"""Characters of a path, which the system takes at most."""
+
 _SCRIPT_SUFFIXES = (".py", ".sh", ".R")
 _ENTRY_POINTS_SAMPLE = 'write:\n      entry_points:\n        main:\n          command: "python train.py"'
-_YAML_HINTS = {
-    r"'\t'": "indent with spaces: YAML takes no tabs",
-    "mapping values are not allowed": 'put text with ": " in it in quotes',
-    "expected <block end>": "put text that begins with {, [ or a quote in quotes, or mend the indentation",
-    "undefined alias": "put text that begins with * in quotes",
-    "constructor for the tag": "remove the tag, or put text that begins with ! in quotes",
-    "another document": "keep one document: remove all from this line on",
-    "this value can't be read": "put it in quotes if it is text",
-}
 _COMMAND_SAMPLE = 'write below it:  command: "python train.py"'
 
 
@@ -69,7 +65,7 @@ def read_project(directory: Path) -> Project:
     if file is None:
         python_env, conda_env = _environment_files(directory, {})
         return Project(directory, python_env=python_env, conda_env=conda_env)
-    document = _load(file)
+    document = read_yaml(file, rule=_RULE, sample=_ENTRY_POINTS_SAMPLE)
     _check_environment(file, document)
     name = document.get("name")
     docker = document.get("docker_env")
@@ -91,10 +87,16 @@ def resolve_entry_point(project: Project, name: str) -> EntryPoint:
     """The entry point of that name: a declared one, else a script with the command MLflow gives it.
 
     Raises:
-        UserError: there is neither; the script doesn't exist; or the command can't be filled in (see
-            `command.check_command`).
+        UserError: there is neither; a script doesn't exist; a parameter has no name; or the command can't be
+            filled in (see `command.check_command`).
     """
     entry_point = project.entry_points.get(name) or _script(project, name)
+    for parameter in entry_point.parameters.values():
+        if parameter.nameless:
+            assert project.mlproject is not None
+            name = parameter.name
+            what = f"YAML reads the name of this parameter as {name}, not as text: no value can be given"
+            _fail(project.mlproject, parameter.line, what, "write the name in quotes")
     check_command(project, entry_point)
     return entry_point
 
@@ -102,43 +104,9 @@ def resolve_entry_point(project: Project, name: str) -> EntryPoint:
 # the file
 
 
-class _Mapping(dict[Hashable, object]):
-    """A YAML mapping that knows the line of each key. Its text is that of a dict, as in MLflow."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: dict[Hashable, int] = {}
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with `_Mapping` for mappings and a line in every error."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """PyYAML converts values without looking at them first: the date 2020-13-45 is a ValueError."""
-        try:
-            return super().construct_object(node, deep)
-        except yaml.YAMLError:
-            raise
-        except Exception as error:
-            problem = f"this value can't be read ({error})"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
-
-    def construct_lined_mapping(self, node: yaml.MappingNode) -> Iterator[_Mapping]:
-        """In two steps, as PyYAML wants it, so that a mapping may contain itself."""
-        mapping = _Mapping()
-        yield mapping
-        # This also puts the pairs of merged mappings (`<<: *name`) into node.value, before the mapping's own.
-        mapping.update(self.construct_mapping(node))
-        for key_node, _ in node.value:
-            mapping.lines[self.construct_object(key_node)] = key_node.start_mark.line + 1
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_lined_mapping)
-
-
 def _fail(file: Path, line: int | None, *message: str) -> NoReturn:
     place = shown_path(file) if line is None else f"{shown_path(file)}:{line}"
-    raise UserError(f"{place}: " + "\n  ".join(message), rule="mlproject-invalid") from None
+    raise UserError(f"{place}: " + "\n  ".join(message), rule=_RULE) from None
 
 
 def _find_mlproject(directory: Path) -> Path | None:
@@ -167,76 +135,10 @@ def _find_mlproject(directory: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _load(file: Path) -> _Mapping:
-    """The file's content, which has to be a mapping."""
-    text = _read_text(file)
-    try:
-        document = yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        raise UserError(_yaml_message(file, error), rule="mlproject-invalid") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        code = f"{error.character:04X}"
-        _fail(file, line, f"not valid YAML: the character U+{code} may not stand in it", "remove it")
-    except RecursionError:
-        _fail(file, None, "the YAML is nested too deeply to be read", _ENTRY_POINTS_SAMPLE)
-    if isinstance(document, _Mapping):
-        return document
-    if document is None:
-        _fail(file, None, "the file is empty", _ENTRY_POINTS_SAMPLE)
-    _fail(file, None, f"the file holds {_kind(document)}, not keys with values", _ENTRY_POINTS_SAMPLE)
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        _fail(
-            file, line, f"the byte 0x{error.object[error.start]:02x} is not UTF-8", "save the file as UTF-8"
-        )
-    except IsADirectoryError:
-        raise UserError(
-            f"{shown_path(file)}: this is a directory, and MLflow reads a file of that name\n"
-            "  rename the directory"
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"{shown_path(file)}: can't read the file: {error.strerror}\n"
-            "  let this user read it, or remove it"
-        ) from None
-
-
-def _yaml_message(file: Path, error: yaml.MarkedYAMLError) -> str:
-    mark = error.problem_mark or error.context_mark
-    place = f"{shown_path(file)}:{mark.line + 1}:{mark.column + 1}" if mark else shown_path(file)
-    reason = ", ".join(part for part in (error.context, error.problem) if part)
-    lines = [f"{place}: not valid YAML: {reason}"]
-    if mark and (snippet := mark.get_snippet(indent=6)):
-        lines.append(snippet)
-    problem = error.problem or ""
-    lines.extend(f"  {hint}" for part, hint in _YAML_HINTS.items() if part in problem)
-    return "\n".join(lines)
-
-
 # its content
 
 
-def _kind(value: object) -> str:
-    """What a value is, in words for a message."""
-    kinds: tuple[tuple[type, str], ...] = (
-        (type(None), "nothing"),
-        (dict, "a mapping"),
-        (list, "a list"),
-        (str, "text"),
-        (bool, "true or false"),
-        (int, "a number"),
-        (float, "a number"),
-    )
-    return next((words for kind, words in kinds if isinstance(value, kind)), f"a {type(value).__name__}")
-
-
-def _check_environment(file: Path, document: _Mapping) -> None:
+def _check_environment(file: Path, document: LinedMapping) -> None:
     """Refuse what MLflow refuses about a project's environment, and projects for Databricks."""
     fields = [name for name in _ENVIRONMENT_FIELDS if name in document]
     if len(fields) > 1:
@@ -254,8 +156,14 @@ def _check_environment(file: Path, document: _Mapping) -> None:
             continue
         line = document.lines[field]
         if not isinstance(named, str):
-            what = f'"{field}" is {_kind(named)}, and MLflow wants the name of a file'
+            what = f'"{field}" is {kind(named)}, and MLflow wants the name of a file'
             _fail(file, line, what, f"write the content into a file beside this one:  {field}: {field}.yaml")
+        if len(named) > _LONGEST:
+            what = f'"{field}" names a file with a name of {len(named):,} characters'
+            _fail(file, line, what, f"write a path relative to {shown_path(file.parent)}, or remove the line")
+        if path_exists(file.parent / named) and not os.path.isfile(file.parent / named):  # noqa: PTH113
+            what = f'"{field}" names {named}, which is no file'
+            _fail(file, line, what, "name a file, or remove the line")
         if not path_exists(file.parent / named):
             what = f'"{field}" names the file {named}, which doesn\'t exist'
             _fail(file, line, what, f"write a path relative to {shown_path(file.parent)}, or remove the line")
@@ -289,10 +197,10 @@ def _check_docker(file: Path, line: int, docker: object) -> None:
         _fail(file, line, what, 'write:  environment: ["COPIED", ["NEW", "value"]]')
 
 
-def _entry_points(file: Path, document: _Mapping) -> dict[str, EntryPoint]:
-    declared = document.get("entry_points", _Mapping())
-    if not isinstance(declared, _Mapping):
-        what = f'"entry_points" holds {_kind(declared)}, not names with commands'
+def _entry_points(file: Path, document: LinedMapping) -> dict[str, EntryPoint]:
+    declared = document.get("entry_points", LinedMapping())
+    if not isinstance(declared, LinedMapping):
+        what = f'"entry_points" holds {kind(declared)}, not names with commands'
         _fail(file, document.lines["entry_points"], what, _ENTRY_POINTS_SAMPLE)
     entry_points = {}
     for name, spec in declared.items():
@@ -305,22 +213,22 @@ def _entry_points(file: Path, document: _Mapping) -> dict[str, EntryPoint]:
 
 
 def _entry_point(file: Path, line: int, name: str, spec: object) -> EntryPoint:
-    if not isinstance(spec, _Mapping):
+    if not isinstance(spec, LinedMapping):
         _fail(
             file,
             line,
-            f'entry point "{name}" holds {_kind(spec)}, not a mapping with "command"',
+            f'entry point "{name}" holds {kind(spec)}, not a mapping with "command"',
             _COMMAND_SAMPLE,
         )
     command = spec.get("command")
     if command is None:
         _fail(file, line, f'entry point "{name}" has no command', _COMMAND_SAMPLE)
     if not isinstance(command, str):
-        what = f'"command" of entry point "{name}" is {_kind(command)}, not text'
+        what = f'"command" of entry point "{name}" is {kind(command)}, not text'
         _fail(file, spec.lines["command"], what, 'write:  command: "python train.py"')
-    declared = spec.get("parameters", _Mapping())
-    if not isinstance(declared, _Mapping):
-        what = f'"parameters" of entry point "{name}" holds {_kind(declared)}, not names with types'
+    declared = spec.get("parameters", LinedMapping())
+    if not isinstance(declared, LinedMapping):
+        what = f'"parameters" of entry point "{name}" holds {kind(declared)}, not names with types'
         how = "remove the key, or write below it:  alpha: {type: float, default: 0.5}"
         _fail(file, spec.lines["parameters"], what, how)
     parameters = [_parameter(file, declared.lines[key], key, value) for key, value in declared.items()]
@@ -334,18 +242,16 @@ def _parameter(file: Path, line: int, key: Hashable, spec: object) -> Parameter:
     if isinstance(spec, str):
         spec = {"type": spec}
     if not isinstance(spec, dict):
-        what = f'parameter "{name}" holds {_kind(spec)}, and MLflow wants a type or a mapping'
+        what = f'parameter "{name}" holds {kind(spec)}, and MLflow wants a type or a mapping'
         _fail(file, line, what, f"write:  {name}: {_parameter_sample(spec)}")
     default = spec.get("default")
-    if default is None and not isinstance(key, str):
-        what = f"YAML reads the name of this parameter as {name}, not as text: no value can be given"
-        _fail(file, line, what, "write the name in quotes")
     return Parameter(
         name=name,
         type=str(spec.get("type") or "string"),
         default=None if default is None else str(default),
         null_default=default is None and "default" in spec,
         line=line,
+        nameless=default is None and not isinstance(key, str),
     )
 
 
@@ -367,11 +273,28 @@ def _script(project: Project, name: str) -> EntryPoint:
         raise UserError(_no_entry_point(project, name))
     if not os.path.isfile(project.directory / name):  # noqa: PTH113  (Path.is_file raises for a long name)
         raise UserError(_no_script(project, name))
+    if not _within(project.directory, name):
+        raise UserError(
+            f'the script "{name}" lies outside of what is copied for a launch: '
+            f"{shown_path(enclosing_root(project.directory))}\n"
+            "  name it relative to the project, and below that directory"
+        )
     quoted = shlex.quote(name)
     if suffix == ".R":
+        if re.search(r"[$`]", name):
+            raise UserError(
+                f'the script "{name}": MLflow starts R with a command in which the shell would run a part of '
+                "that name\n  rename it"
+            )
         return EntryPoint(name, f"Rscript -e \"mlflow::mlflow_source('{quoted}')\" --args")
     interpreter = "python" if suffix == ".py" else os.environ.get("SHELL", "bash")
     return EntryPoint(name, f"{interpreter} {quoted}")
+
+
+def _within(directory: Path, name: str) -> bool:
+    """Whether a launch has the script in its copy."""
+    place = Path(os.path.normpath(directory.resolve() / name))
+    return not os.path.isabs(name) and place.is_relative_to(enclosing_root(directory))
 
 
 def _scripts(directory: Path) -> list[str]:

@@ -6,9 +6,9 @@ Command line over project file over pytest ini over default.
 
 from __future__ import annotations
 
+import os
 import re
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,13 +24,15 @@ from pydantic import (
 )
 
 from pytest_mlflow_check.errors import UserError, did_you_mean, shown_path
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from pytest_mlflow_check.lined_toml import line_of, read_toml
 
 FILE_NAME = "mlflow-check.toml"
+
+_SHOWN = 5
+"""Mistakes in a message."""
+
+_LONGEST = 200
+"""Characters of a value in a message."""
 
 EnvManager = Literal["local", "uv", "virtualenv", "conda"]
 """As for `mlflow run --env-manager`."""
@@ -38,6 +40,12 @@ EnvManager = Literal["local", "uv", "virtualenv", "conda"]
 
 def _text(value: object) -> object:
     return str(value) if isinstance(value, (bool, int, float)) else value
+
+
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number, not true or false")
+    return value
 
 
 def _no_null_character(text: str) -> str:
@@ -48,6 +56,8 @@ def _no_null_character(text: str) -> str:
 
 Text = Annotated[str, BeforeValidator(_text), AfterValidator(_no_null_character)]
 """Text; a bare TOML number or boolean is taken as MLflow takes a YAML default, through `str`."""
+
+Number = Annotated[float, BeforeValidator(_no_truth_value)]
 
 
 class _Strict(BaseModel):
@@ -68,8 +78,8 @@ class Ignore(_Strict):
 class Tolerance(_Strict):
     """How far two values may lie apart: `|a - b| <= max(rel * max(|a|, |b|), abs)`."""
 
-    rel: float = Field(default=1e-9, ge=0, allow_inf_nan=False)
-    abs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    rel: Number = Field(default=1e-9, ge=0, allow_inf_nan=False)
+    abs: Number = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class CaseSettings(_Strict):
@@ -127,7 +137,7 @@ class ProjectSettings(_Strict):
     launch: Literal["both", "fluent", "mlflow-run"] = "both"
     store: Literal["file", "sqlite"] = "file"
     env_manager: EnvManager = "local"
-    timeout: float = Field(default=600.0, gt=0, allow_inf_nan=False)
+    timeout: Number = Field(default=600.0, gt=0, allow_inf_nan=False)
     strict: bool = False
     observer: bool = True
     tracking_uri: Literal["redirect", "block"] = "redirect"
@@ -194,34 +204,35 @@ def load_settings(
         UserError: for a file that can't be read, an unknown key, or a value that doesn't fit.
     """
     command_line, ini = dict(command_line or {}), dict(ini or {})
-    file, name, in_file = _read_file(project)
-    sources = [("pytest ini", ini), (name, in_file), ("command line", command_line)]
-    for origin, values in sources:
-        # The header needs the short name; a message has to say which of several projects is meant.
-        place = origin.replace(file.name, shown_path(file)) if file and values is in_file else origin
-        validate_settings(values, place)
+    file = _read_file(project)
+    name, in_file = (file.name, file.values) if file else (FILE_NAME, {})
+    validate_settings(ini, "pytest ini")
+    validate_settings(in_file, file.place if file else name)
+    validate_settings(command_line, "command line")
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for origin, values in sources:
+    for origin, values in (("pytest ini", ini), (name, in_file), ("command line", command_line)):
         # Parameters add up, value by value; everything else is replaced as a whole.
         merged |= {**values, "params": {**merged.get("params", {}), **values.get("params", {})}}
         origins |= dict.fromkeys(values, origin)
     return Settings(
         project=project,
         values=validate_settings(merged, name),
-        file=file,
+        file=file.path if file else None,
         origins=origins,
         entry_point=command_line.get("entry_point"),
         params=command_line.get("params", {}),
     )
 
 
-def validate_settings(values: Mapping[str, Any], origin: str) -> ProjectSettings:
+def validate_settings(
+    values: Mapping[str, Any], origin: str | Callable[[Sequence[int | str]], str]
+) -> ProjectSettings:
     """Values checked against the schema.
 
     Args:
         values: by the keys of the settings file.
-        origin: where they came from, for the message.
+        origin: where they came from, for the message; or what tells that of a key.
 
     Raises:
         UserError: for an unknown key or a value that doesn't fit.
@@ -229,47 +240,56 @@ def validate_settings(values: Mapping[str, Any], origin: str) -> ProjectSettings
     try:
         return ProjectSettings.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(problem["loc"], problem) for problem in error.errors()]
-        raise UserError("\n".join(f"{origin}: {line}" for line in lines)) from error
+        place = (lambda _: origin) if isinstance(origin, str) else origin
+        problems = error.errors()
+        lines = [f"{place(one['loc'])}: {_explain(one['loc'], one)}" for one in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            lines.append(f"and {len(problems) - _SHOWN} more")
+        raise UserError("\n".join(lines)) from error
 
 
-def _read_file(project: Path) -> tuple[Path | None, str, dict[str, Any]]:
+@dataclass(frozen=True)
+class _File:
+    """A settings file: where it is, how the header names it, what it holds, its text, and the table in it."""
+
+    path: Path
+    name: str
+    values: dict[str, Any]
+    text: str
+    table: str = ""
+
+    def place(self, keys: Sequence[int | str]) -> str:
+        """File and line of a key, as messages name them; where the line isn't clear, the table's name."""
+        line = line_of(self.text, keys, table=self.table)
+        return shown_path(self.path) + (f":{line}" if line else self.name.removeprefix(self.path.name))
+
+
+def _read_file(project: Path) -> _File | None:
     own, shared = project / FILE_NAME, project / "pyproject.toml"
-    table = _table(shared) if shared.is_file() else None
-    if own.is_file():
-        if table is not None:
-            raise UserError(
-                f"{shown_path(own)}: there are settings in {shown_path(shared)} too, under "
-                "[tool.mlflow-check]: keep one of the two"
-            )
-        return own, FILE_NAME, _parse(own)
-    if table is not None:
-        return shared, "pyproject.toml [tool.mlflow-check]", table
-    return None, FILE_NAME, {}
-
-
-def _table(pyproject: Path) -> dict[str, Any] | None:
-    tools = _parse(pyproject).get("tool")
-    table = tools.get("mlflow-check") if isinstance(tools, dict) else None
-    if table is not None and not isinstance(table, dict):
+    in_shared = _of_pyproject(shared) if shared.is_file() else None
+    # What has this name is meant, be it a file or not.
+    if not os.path.lexists(own):
+        return in_shared
+    if in_shared is not None:
         raise UserError(
-            f"{shown_path(pyproject)}: tool.mlflow-check must be a table: write [tool.mlflow-check]"
+            f"{shown_path(own)}: there are settings in {shown_path(shared)} too, under "
+            "[tool.mlflow-check]: keep one of the two"
         )
-    return table
+    values, text = read_toml(own)
+    return _File(own, FILE_NAME, values, text)
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{shown_path(path)}: not UTF-8 text ({error.reason} at byte {error.start})"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{shown_path(path)}: not valid TOML: {error}") from error
-    except OSError as error:
-        raise UserError(f"{shown_path(path)}: {error.strerror}") from error
-    return values
+def _of_pyproject(pyproject: Path) -> _File | None:
+    values, text = read_toml(pyproject)
+    tools = values.get("tool")
+    table = tools.get("mlflow-check") if isinstance(tools, dict) else None
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        line = line_of(text, ("mlflow-check",))
+        place = f"{shown_path(pyproject)}:{line}" if line else shown_path(pyproject)
+        raise UserError(f"{place}: tool.mlflow-check must be a table: write [tool.mlflow-check]")
+    return _File(pyproject, "pyproject.toml [tool.mlflow-check]", table, text, "tool.mlflow-check")
 
 
 # Where pydantic names Python's types, the words of TOML.
@@ -291,7 +311,18 @@ def _explain(loc: tuple[int | str, ...], problem: Any) -> str:
     message = _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "tuple_type" and key in ("case", "allow"):
         message = f"Input should be a list of tables: write [[{key}]], with two brackets"
-    return f'"{key}": {message} (got {problem["input"]!r})'
+    return f'"{key}": {message} (got {_shown(problem["input"])})'
+
+
+def _shown(value: object) -> str:
+    """A value as in Python, but short. Python writes no number of more than 4,300 digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of too many digits"
+    except RecursionError:
+        return "tables too deep in each other"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _key(loc: tuple[int | str, ...]) -> str:

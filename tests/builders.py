@@ -24,8 +24,8 @@ from pytest_mlflow_check.records import (
 )
 from pytest_mlflow_check.settings import ProjectSettings
 
-quick = settings(max_examples=50, deadline=None)
-"""For property tests: few examples, and no limit that a busy machine would break."""
+quick = settings()
+"""For property tests: as the profile says, see conftest.py."""
 
 HOME = Path("/copy/project")
 """The directory in which hand-made launches ran."""

@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["pytester"]
+
+# No deadline, which a busy machine would break.
+settings.register_profile("usual", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=5000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 FILES = {
     "MLproject": 'entry_points:\n  main:\n    command: "python train.py"\n',

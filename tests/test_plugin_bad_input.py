@@ -112,12 +112,12 @@ MESSAGES: list[tuple[Mapping[str, str], str, str]] = [
     (
         {"mlflow-check.toml": "ignor = {}"},
         "",
-        'proj/mlflow-check.toml: unknown key "ignor": did you mean "ignore"?',
+        'proj/mlflow-check.toml:1: unknown key "ignor": did you mean "ignore"?',
     ),
     (
         {"mlflow-check.toml": "[[case]]\nparam = {}"},
         "",
-        'proj/mlflow-check.toml: unknown key "case[0].param": did you mean "params"?',
+        'proj/mlflow-check.toml:2: unknown key "case[0].param": did you mean "params"?',
     ),
     (
         {"mlflow-check.toml": '[rules]\nmetric-without-steps = "off"'},
@@ -133,12 +133,13 @@ MESSAGES: list[tuple[Mapping[str, str], str, str]] = [
     (
         {"mlflow-check.toml": "metric_tolerance = { rel = -1 }"},
         "",
-        'proj/mlflow-check.toml: "metric_tolerance.rel": Input should be greater than or equal to 0 (got -1)',
+        'proj/mlflow-check.toml:1: "metric_tolerance.rel": '
+        "Input should be greater than or equal to 0 (got -1)",
     ),
     (
         {"mlflow-check.toml": '[[allow]]\nrule = "param-differs"'},
         "",
-        'proj/mlflow-check.toml: "allow[0].reason" is missing: an allowance says why, as in  reason = "…"',
+        'proj/mlflow-check.toml:1: "allow[0].reason" is missing: an allowance says why, as in  reason = "…"',
     ),
     (
         {"mlflow-check.toml": "[[case]]\n[[case]]"},
