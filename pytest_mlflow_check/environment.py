@@ -12,9 +12,10 @@ from pathlib import Path
 from pytest_mlflow_check.store import Store
 from pytest_mlflow_check.workspace import map_into
 
-_WITHHELD = ("MLFLOW_*", "_MLFLOW_*", "DATABRICKS_*", "PYTEST_*")
-"""Of the user's: they would send a launch to another server, into another run, or tell it that it is
-being tested (MLflow itself behaves differently where PYTEST_CURRENT_TEST is set)."""
+_WITHHELD = ("MLFLOW_*", "_MLFLOW_*", "DATABRICKS_*", "OTEL_EXPORTER_*", "PYTEST_*")
+"""Of the user's: they would send a launch to another server, into another run, its traces to a collector
+instead of the store (`mlflow.tracing.utils.otlp`, 3.17.2), or tell it that it is being tested (MLflow itself
+behaves differently where PYTEST_CURRENT_TEST is set)."""
 
 _CONDA = ("MLFLOW_CONDA_HOME", "MLFLOW_CONDA_CREATE_ENV_CMD")
 """Where conda is; that leads to no server."""

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from pytest_mlflow_check.texts import printable
+
 
 class UserError(Exception):
     """A mistake in a project, in settings or on the command line.
@@ -19,6 +21,7 @@ class UserError(Exception):
 
     def __init__(self, message: str, *, rule: str | None = None) -> None:
         """Takes the message; of a rule it says at the end how to read it."""
+        message = printable(message)
         super().__init__(f"{message}\n  more: pytest --mlflow-explain={rule}" if rule else message)
         self.rule = rule
 

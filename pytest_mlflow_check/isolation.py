@@ -21,7 +21,7 @@ from pytest_mlflow_check.store import Store
 if TYPE_CHECKING:
     from pytest_mlflow_check._mlflow_private import Opened
 
-_PREFIXES = ("MLFLOW_", "_MLFLOW_", "DATABRICKS_")
+_PREFIXES = ("MLFLOW_", "_MLFLOW_", "DATABRICKS_", "OTEL_EXPORTER_")
 
 
 class RunLeftOpen(UserError):

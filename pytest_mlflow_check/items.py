@@ -11,6 +11,7 @@ import pytest
 
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS
+from pytest_mlflow_check.texts import printable
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.cases import Case
@@ -113,21 +114,21 @@ class CheckItem(pytest.Item):
                 raise
             self.result = CheckResult(self.check, skipped="no launch could be made (see launches)")
         if self.result.skipped:
-            pytest.skip(self.result.skipped)
+            pytest.skip(printable(self.result.skipped))
         if self.result.failed(strict=strict):
             note = f"{self.result.note}\n\n" if self.result.note else ""
             raise CheckFailed(note + render(self.result.findings))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The findings, or a user's mistake, as they are; for a fault of ours, that and the traceback."""
+        secrets = self.gated.policy.secrets
         if isinstance(excinfo.value, CheckFailed | UserError):
-            return str(excinfo.value)
+            return secrets.masked(str(excinfo.value))
         # Ours, without the way pytest came here.
         excinfo.traceback = excinfo.traceback.cut(path=__file__)
-        return (
-            "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project\n\n"
-            f"{super().repr_failure(excinfo, style)}"
-        )
+        traceback = printable(secrets.masked(str(super().repr_failure(excinfo, style))))
+        head = "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project"
+        return f"{head}\n\n{traceback}"
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The entry point's place, and the case and check as title."""

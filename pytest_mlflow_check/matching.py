@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from pytest_mlflow_check.findings import CHECKS, Allowance, Finding
 from pytest_mlflow_check.records import Launch, RunRecord
 from pytest_mlflow_check.report.text import render
 from pytest_mlflow_check.rules import check_slugs
+from pytest_mlflow_check.secrets import Secrets
 from pytest_mlflow_check.settings import ProjectSettings, validate_settings
 
 
@@ -56,7 +58,7 @@ def assert_runs_match(
     settings = validate_settings(given, "assert_runs_match")
     check_slugs([*settings.rules, *(one.rule for one in settings.allow)], where="assert_runs_match")
     allowances = tuple(Allowance(one.rule, one.match, one.reason) for one in settings.allow)
-    policy = Policy(settings.rules, allowances)
+    policy = Policy(settings.rules, allowances, Secrets.among(os.environ))
     findings = list(_findings(fluent, mlflow_run, settings, policy))
     if any(strict or finding.severity == "error" for finding in findings):
         raise AssertionError(render(findings))

@@ -5,6 +5,7 @@ Collecting needs this and no more, so nothing here imports what launches, reads 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from pytest_mlflow_check.project import (
     unset_null_defaults,
 )
 from pytest_mlflow_check.rules import check_slugs
+from pytest_mlflow_check.secrets import Secrets
 from pytest_mlflow_check.settings import CaseSettings, Settings
 from pytest_mlflow_check.shell import check_shell
 
@@ -86,7 +88,8 @@ def policy_of(settings: Settings) -> Policy:
     check_slugs(values.rules, where=f"{_file(settings)}, [rules]")
     check_slugs((allow.rule for allow in values.allow), where=f"{_file(settings)}, [[allow]]")
     allowances = tuple(Allowance(allow.rule, allow.match, allow.reason) for allow in values.allow)
-    return Policy(values.rules, allowances)
+    of_cases = {name: value for case in values.case for name, value in case.env.items()}
+    return Policy(values.rules, allowances, Secrets.among({**os.environ, **of_cases}))
 
 
 def unused_allowances(policy: Policy, results: Sequence[CheckResult]) -> tuple[Allowance, ...]:

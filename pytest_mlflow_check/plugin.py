@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pytest_mlflow_check.fixtures import mlflow_launch, mlflow_launches, mlflow_store
@@ -26,7 +28,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from pytest_mlflow_check.rules import explain
 
     try:
-        print(explain(slug))
+        # Some terminals know ASCII only.
+        encoding = sys.stdout.encoding or "utf-8"
+        print(explain(slug).encode(encoding, "replace").decode(encoding))
     except UserError as error:
         raise pytest.UsageError(str(error)) from error
     return 0

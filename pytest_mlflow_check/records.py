@@ -226,11 +226,35 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class Damage:
+    """Something in a store that couldn't be read.
+
+    Attributes:
+        where: the file or directory, relative to the store, or the table of its database.
+        why: such as `isn't UTF-8`.
+        run_id: the run it belongs to, where that is known.
+    """
+
+    where: str
+    why: str
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
 class StoreRecord:
-    """Everything in one store: every run of every experiment, oldest first, and the registry."""
+    """Everything in one store: every run of every experiment, oldest first, and the registry.
+
+    Attributes:
+        runs: those that weren't deleted.
+        registered_models: by name.
+        damages: what couldn't be read, and is missing from the others.
+        deleted: ids of the runs that were deleted, by themselves or with their experiment.
+    """
 
     runs: tuple[RunRecord, ...] = ()
     registered_models: tuple[RegisteredModel, ...] = ()
+    damages: tuple[Damage, ...] = ()
+    deleted: tuple[str, ...] = ()
 
     def only_run(self, who: str) -> RunRecord:
         """The one top-level run.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -28,6 +29,7 @@ from pytest_mlflow_check.launch import OBSERVATIONS, read_launch
 from pytest_mlflow_check.reading.content import files_below
 from pytest_mlflow_check.records import Mode
 from pytest_mlflow_check.relocation import relocate
+from pytest_mlflow_check.secrets import Secrets
 from pytest_mlflow_check.settings import ProjectSettings
 from pytest_mlflow_check.store import Store, refuse_unfit
 from pytest_mlflow_check.workspace import enclosing_root, mark_area
@@ -106,8 +108,9 @@ class Remembered:
     def keep(self, case: Case, mode: Mode, area: Path) -> None:
         """Keeps a launch that passed, instead of the oldest one where there are enough.
 
-        Not kept is one of which it isn't known what it depends on, and one whose artifacts are links or lie
-        elsewhere: nobody could say whether they are still as they were. What is kept already stays as it is.
+        Not kept is one that holds a secret of the environment, one of which it isn't known what it depends
+        on, and one whose artifacts are links or lie elsewhere: nobody could say whether they are still as they
+        were. What is kept already stays as it is.
         """
         if area.is_relative_to(self.directory):
             return
@@ -115,10 +118,11 @@ class Remembered:
         with suppress(OSError, ValueError, KeyError, sqlite3.DatabaseError, UserError):
             fingerprint = Fingerprint(**json.loads((area / _FINGERPRINT).read_text(encoding="utf-8")))
             place = self._place(case, mode, fingerprint)
+            secrets = Secrets.among({**os.environ, **case.env})
             mark_area(self.directory)
             with FileLock(self.directory / "lock"):
                 unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
-                if _copy(area, unfinished, place):
+                if _copy(area, unfinished, place) and not secrets.held_by(files_below(unfinished).values()):
                     seal = {"fingerprint": asdict(fingerprint), "seal": _seal(unfinished)}
                     _write(unfinished, {**_read(unfinished), **seal})
                     shutil.rmtree(place, ignore_errors=True)
@@ -184,8 +188,9 @@ def _write(area: Path, summary: dict[str, Any]) -> None:
 
 
 def _seal(area: Path) -> str:
-    """A digest of all that is kept of a launch, but for what `launch.json` says."""
-    digest = hashlib.sha256()
+    """A digest of all that is kept of a launch, but for what `launch.json` says of keeping it."""
+    summary = {key: value for key, value in _read(area).items() if key not in ("fingerprint", "seal")}
+    digest = hashlib.sha256(json.dumps(summary, sort_keys=True).encode())
     for name, file in files_below(area).items():
         if name != _SUMMARY:
             digest.update(json.dumps([name, content_digest(file)]).encode())

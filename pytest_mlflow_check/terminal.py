@@ -13,7 +13,8 @@ import pytest
 
 from pytest_mlflow_check.findings import CHECKS, Allowance, CheckResult
 from pytest_mlflow_check.plan import unused_allowances
-from pytest_mlflow_check.report.text import padded, printable, render_title, width
+from pytest_mlflow_check.report.text import padded, render_title, width
+from pytest_mlflow_check.texts import printable
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.items import CheckItem
@@ -53,7 +54,7 @@ def header(settings: Sequence[Settings], why_cold: str | None) -> list[str]:
         for key in (*_SHOWN, *made, *kept):
             by_origin.setdefault(one.origin(key), []).append(f"{key} {_shown(one, key)}")
         values = "; ".join(f"{', '.join(shown)} ({origin})" for origin, shown in by_origin.items())
-        lines.append(f"mlflow-check: {os.path.relpath(one.project)}: {values}")
+        lines.append(printable(f"mlflow-check: {os.path.relpath(one.project)}: {values}"))
     return [*lines, _cold(why_cold)] if why_cold else lines
 
 
@@ -67,7 +68,7 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
             warnings.setdefault(finding.rule, []).append(finding)
     return {
         "path": str(item.gated.path),
-        "name": os.path.relpath(item.gated.settings.project, item.config.rootpath),
+        "name": printable(os.path.relpath(item.gated.settings.project, item.config.rootpath)),
         "case": item.case.id,
         "check": item.check,
         "verdict": _word(report, cached),
@@ -126,7 +127,7 @@ class Summary:
         rows = [["case", *CHECKS]]
         for (path, case), name in self._cases().items():
             verdicts = [self._verdict(path, case, check) for check in CHECKS]
-            rows.append([f"{name}::{case}", *verdicts])
+            rows.append([printable(f"{name}::{case}"), *verdicts])
         *widths, _ = [max(map(width, column)) + 2 for column in zip(*rows, strict=True)]
         for row in rows:
             for cell, columns in zip(row, [*widths, 0], strict=True):
@@ -143,7 +144,7 @@ class Summary:
         for area in dict.fromkeys(line["kept"] for line in self._in_order() if line["kept"]):
             reporter.write_line(f"copies, stores and outputs of the launches: {area}")
         for name, allowance in self.unused_allowances():
-            text = f'[[allow]] rule = "{allowance.rule}", match = "{allowance.match}"'
+            text = printable(f'[[allow]] rule = "{allowance.rule}", match = "{allowance.match}"')
             kind = "error (strict)" if strict else "warning"
             reporter.write_line(
                 f"{kind}: {name}: {text}: nothing needed it; take it out", yellow=not strict, red=strict

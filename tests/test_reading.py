@@ -488,19 +488,6 @@ os.kill(os.getpid(), {int(signal.SIGKILL)})
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == files
 
 
-def test_a_database_without_tables_is_empty(tmp_path: Path) -> None:
-    store = Store("sqlite", tmp_path)
-    store.database.touch()
-    assert read_store(store) == StoreRecord()
-
-
-def test_a_file_that_is_no_database_is_a_fault(tmp_path: Path) -> None:
-    store = Store("sqlite", tmp_path)
-    store.database.write_text("no database at all, but long enough to have a header of a hundred bytes" * 3)
-    with pytest.raises(sqlite3.DatabaseError):
-        read_store(store)
-
-
 def test_the_connection_cant_write(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "mlflow.db").execute("CREATE TABLE t (x)").connection.close()
     connection = _connect(tmp_path / "mlflow.db", "ro")

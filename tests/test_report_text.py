@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.report.text import printable, render, render_title
+from pytest_mlflow_check.report.text import render, render_title
+from pytest_mlflow_check.texts import printable
 from pytest_mlflow_check.rules import RULES
 
 

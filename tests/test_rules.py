@@ -29,6 +29,7 @@ from pytest_mlflow_check.checks import Comparison, Policy, judge
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS
 from pytest_mlflow_check.records import (
+    Damage,
     Dataset,
     ModelProof,
     Observation,
@@ -127,6 +128,10 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     "launch-failed": lambda _: compare(launch("fluent", exit_code=3), launch("mlflow-run", LOGGED)),
     "param-rewritten": lambda _: compare(
         launch("fluent", LOGGED), launch("mlflow-run", exit_code=1, stderr=REWRITING)
+    ),
+    "store-damaged": lambda _: compare(
+        replace(launch("fluent"), record=StoreRecord(damages=(Damage("0/r/meta.yaml", "is missing", "r"),))),
+        launch("mlflow-run", LOGGED),
     ),
     "no-run-logged": lambda _: compare(launch("fluent"), launch("mlflow-run", LOGGED)),
     "run-missing": lambda _: compare(

@@ -43,11 +43,15 @@ def nothing_logged(comparison: Comparison, empty: Sequence[Mode]) -> Iterator[Fi
             fluent=said.get("fluent"),
             mlflow_run=said.get("mlflow-run"),
             place=place_of_start(comparison, first.runs[0]) if first.runs else None,
-            why=f"`{first.command}` ended with exit code 0, and its code logged nothing to MLflow."
+            why=f"`{first.command}` ended with exit code 0, and {_what_it_did(first)}."
             if rule == "no-run-logged"
             else f"`{first.command}` ended with exit code 0 and its run is {first.runs[0].status}, but "
             "its code logged nothing; the other launch's code did.",
-            fix="log inside a run:  with mlflow.start_run(): …"
+            fix=(
+                "leave the run where it is"
+                if _deleted_all(first)
+                else "log inside a run:  with mlflow.start_run(): …"
+            )
             if rule == "no-run-logged"
             else "look for an exception that is caught and forgotten, or code that asks how it was started",
             # Of an exception that is caught, this may be all that is left.
@@ -55,9 +59,20 @@ def nothing_logged(comparison: Comparison, empty: Sequence[Mode]) -> Iterator[Fi
         )
 
 
+def _deleted_all(launch: Launch) -> bool:
+    return bool(launch.record.deleted) and not launch.runs
+
+
+def _what_it_did(launch: Launch) -> str:
+    if _deleted_all(launch):
+        return f"deleted all that it had logged ({runs_text(len(launch.record.deleted))})"
+    return "its code logged nothing to MLflow"
+
+
 def _content(comparison: Comparison, mode: Mode, launch: Launch) -> str:
     if not launch.runs:
-        return "no run"
+        deleted = len(launch.record.deleted)
+        return f"no run, {deleted} deleted" if deleted else "no run"
     runs = runs_text(len(launch.runs))
     if _code_logged(comparison, mode):
         return runs

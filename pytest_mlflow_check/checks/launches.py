@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
+from pytest_mlflow_check.checks.damages import damages
 from pytest_mlflow_check.checks.emptiness import empty_launches, nothing_logged
 from pytest_mlflow_check.checks.endings import how_it_ended, last_moments, last_place
 from pytest_mlflow_check.checks.failures import async_failures, autologging_failures, explanations
@@ -31,7 +32,7 @@ def check_launches(comparison: Comparison) -> list[Finding]:
     if obstacle(comparison):
         return findings
     findings += [*redirects(comparison), *autologging_failures(comparison), *async_failures(comparison)]
-    findings += _changed_files(comparison)
+    findings += [*_changed_files(comparison), *damages(comparison)]
     if failed := failed_launches(comparison.launches):
         findings += failed_but_finished(comparison, failed)
         return findings + list(_explain_failures(comparison, failed))

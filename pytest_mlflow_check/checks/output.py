@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_mlflow_check.checks.tracebacks import without_observer
 from pytest_mlflow_check.records import Launch
+from pytest_mlflow_check.texts import final
 
 _TAIL_LINES = 20
 
@@ -14,7 +15,8 @@ def output_of(launch: Launch) -> str:
         (launch.stderr, launch.stderr_path) if launch.stderr.strip() else (launch.stdout, launch.stdout_path)
     )
     # The user's own files, not those of the copy, are where the fault is mended.
-    lines = without_observer(text).rstrip().replace(f"{launch.directory}/", "").splitlines()
+    lines = without_observer(final(text)).rstrip().replace(f"{launch.directory}/", "").split("\n")
+    lines = lines if any(lines) else []
     if lines:
         head = [f"the end of {path}:" if path else "the end of its output:"]
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from pytest_mlflow_check.reading.content import Content
 from pytest_mlflow_check.reading.formats import sniff
 from pytest_mlflow_check.reading.pickles import held
 from pytest_mlflow_check.records import Artifact
@@ -46,7 +47,7 @@ def local_directory(location: str | None) -> Path | None:
     return path if path.is_absolute() else None
 
 
-def list_artifacts(location: str | None) -> ArtifactTree:
+def list_artifacts(location: str | None, content: Content | None = None) -> ArtifactTree:
     """The files and model directories below the artifact root at `location`, sorted by path.
 
     A link is taken as the file it leads to if that lies below the root too, else left out. A model that is
@@ -57,7 +58,9 @@ def list_artifacts(location: str | None) -> ArtifactTree:
         return ArtifactTree()
     artifacts: dict[str, Artifact] = {}
     models: dict[str, Path] = {}
-    for directory, subdirectories, names in os.walk(root):
+    # SQL stores make the directory when the first artifact is logged.
+    unreadable = content.unreadable if content and root.exists() else None
+    for directory, subdirectories, names in os.walk(root, onerror=unreadable):
         path = Path(directory).relative_to(root).as_posix()
         if MLMODEL in names:
             models[path] = Path(directory)

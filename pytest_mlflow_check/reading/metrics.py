@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_mlflow_check.reading.content import Content, opened
 from pytest_mlflow_check.records import MetricSeries
 
 # A point as the functions here take and give it.
@@ -16,16 +17,35 @@ _LIMIT = 2**63
 
 # Bytes read at once. While they are converted each field is an object, seven times as large as its number.
 _BLOCK = 1 << 17
+_LONGEST_LINE = 1 << 17
+_MOST = 1 << 33
 
 
-def read_metric_file(key: str, file: Path) -> MetricSeries | None:
-    """The series in one metric file of a file store; None where it holds no point."""
+def read_metric_file(key: str, file: Path, content: Content | None = None) -> MetricSeries | None:
+    """The series in one metric file of a file store; None where it holds no point.
+
+    Args:
+        key: the metric's name.
+        file: its file.
+        content: the store, which is told what couldn't be read.
+    """
+    content = content or Content(file.parent)
+    lines = 0
     try:
-        blocks = [parse_metric_lines(lines) for lines in _whole_lines(file)]
-    except OSError:
+        content.check_inside(file)
+        blocks = []
+        for block in _whole_lines(file):
+            blocks.append(parse_metric_lines(block))
+            lines += _written(block)
+    except OSError as error:
+        content.damaged(file, (error.strerror or str(error)).lower())
         return None
     points = np.concatenate([np.empty(0, dtype=POINT), *blocks])
     del blocks  # A second copy of every point.
+    if not lines:
+        content.damaged(file, "is empty")
+    elif lost := lines - len(points):
+        content.damaged(file, f"{lost} of {lines} {'line' if lines == 1 else 'lines'} can't be read")
     return metric_series(key, points) if len(points) else None
 
 
@@ -58,9 +78,19 @@ def parse_metric_lines(data: bytes) -> NDArray[np.void]:
 
 
 def _whole_lines(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as content:
+    with opened(file, _MOST) as content:
         while block := content.read(_BLOCK):
-            yield block + content.readline()
+            block += content.readline(_LONGEST_LINE)
+            yield block
+            # The rest of a line that is too long to be one.
+            while not block.endswith(b"\n") and block:
+                block = content.readline(_LONGEST_LINE)
+
+
+def _written(block: bytes) -> int:
+    """How many lines there are in a block, empty ones not counted."""
+    count = block.count(b"\n") + (not block.endswith(b"\n"))
+    return count if b"\n\n" not in block and block[:1] != b"\n" else sum(map(bool, block.split(b"\n")))
 
 
 def _parse_columns(data: bytes) -> NDArray[np.void] | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_mlflow_check.reading.artifacts import MLMODEL, local_directory
-from pytest_mlflow_check.reading.content import read_mapping, text_or_none
+from pytest_mlflow_check.reading.content import Content, text_or_none
 from pytest_mlflow_check.records import Model
 
 # `LoggedModelStatus.from_int` of MLflow 3.17.2; 0 is UNSPECIFIED, which isn't final either.
@@ -45,7 +45,10 @@ def logged_model_status(status: object) -> str:
 
 
 def run_models(
-    run_id: str, logged: Iterable[LoggedModel], directories: Mapping[str, Path]
+    run_id: str,
+    logged: Iterable[LoggedModel],
+    directories: Mapping[str, Path],
+    content: Content | None = None,
 ) -> dict[str, Model]:
     """The models of a run by name; a second one of the same name is `name#2`, a third `name#3`.
 
@@ -53,17 +56,21 @@ def run_models(
         run_id: the run.
         logged: its logged models, which come first, in the order of their creation.
         directories: its model directories by artifact path.
+        content: the store, which is told what couldn't be read.
     """
+    content = content or Content(Path())
     oldest_first = sorted(logged, key=lambda model: (model.created, model.model_id))
-    found = [_of_logged_model(model) for model in oldest_first]
-    found += [_of_directory(run_id, path, directory) for path, directory in sorted(directories.items())]
+    found = [_of_logged_model(model, content) for model in oldest_first]
+    found += [
+        _of_directory(run_id, path, directory, content) for path, directory in sorted(directories.items())
+    ]
     models: dict[str, Model] = {}
     for model in found:
         models[_free_name(model.name, models)] = model
     return models
 
 
-def _of_logged_model(model: LoggedModel) -> Model:
+def _of_logged_model(model: LoggedModel, content: Content) -> Model:
     # A location elsewhere (`s3://…`) is kept for its text; nothing can be read there.
     directory = local_directory(model.location)
     return Model(
@@ -72,12 +79,12 @@ def _of_logged_model(model: LoggedModel) -> Model:
         path=directory or Path(model.location),
         status=model.status,
         model_id=model.model_id,
-        **({} if directory is None else _described(directory)),
+        **({} if directory is None else _described(directory, content)),
     )
 
 
-def _of_directory(run_id: str, path: str, directory: Path) -> Model:
-    return Model(name=path, uri=f"runs:/{run_id}/{path}", path=directory, **_described(directory))
+def _of_directory(run_id: str, path: str, directory: Path, content: Content) -> Model:
+    return Model(name=path, uri=f"runs:/{run_id}/{path}", path=directory, **_described(directory, content))
 
 
 def _free_name(name: str, taken: Mapping[str, Model]) -> str:
@@ -88,9 +95,11 @@ def _free_name(name: str, taken: Mapping[str, Model]) -> str:
     return free
 
 
-def _described(directory: Path) -> dict[str, Any]:
+def _described(directory: Path, content: Content) -> dict[str, Any]:
     """Flavors, signature and loader, as the MLmodel file has them."""
-    mlmodel = read_mapping(directory / MLMODEL)
+    # Where a model lies outside of the store, links lead where it is.
+    store = content if directory.is_relative_to(content.root) else replace(content, root=directory)
+    mlmodel = store.mapping(directory / MLMODEL)
     flavors = mlmodel.get("flavors")
     flavors = flavors if isinstance(flavors, dict) else {}
     function = flavors.get("python_function")

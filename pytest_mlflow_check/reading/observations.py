@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from pytest_mlflow_check.reading.content import opened
 from pytest_mlflow_check.records import Caller, Observation
+
+_LONGEST_LINE = 1 << 16
+"""Bytes; the observer shortens long texts (`recorder._short`)."""
 
 _CALLERS = frozenset(get_args(Caller))
 
@@ -23,16 +27,17 @@ def read_observations(file: Path) -> tuple[Observation, ...]:
     found: list[Observation] = []
     texts: dict[str, str] = {}
     try:
-        with file.open("rb") as lines:
-            for line in lines:
+        with opened(file) as lines:
+            while line := lines.readline(_LONGEST_LINE):
                 try:
                     content = json.loads(line)
                     if isinstance(content, dict):
                         found.append(_observation(content, texts))
-                except (ValueError, KeyError, TypeError, RecursionError):
+                except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                     continue
-    except FileNotFoundError:
-        return ()
+    except OSError:
+        # Removed or replaced by the launch. What is known by then stays.
+        pass
     found.sort(key=lambda each: each.time)
     return tuple(found)
 

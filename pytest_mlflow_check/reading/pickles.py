@@ -44,7 +44,7 @@ def held(file: Path, format: str) -> Held | None:
     """What a file holds; None for other formats and for what can't be read."""
     try:
         content = _content(file, format)
-    except (OSError, ValueError, KeyError, NotImplementedError, zlib.error, zipfile.BadZipFile):
+    except Exception:  # Of a damaged archive zipfile, zlib and lzma raise all sorts.
         return None
     if content is None:
         return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pytest_mlflow_check.reading.artifacts import list_artifacts
+from pytest_mlflow_check.reading.content import Content
 from pytest_mlflow_check.reading.models import LoggedModel, run_models
 from pytest_mlflow_check.records import Dataset, MetricSeries, RunRecord
 
@@ -37,7 +38,9 @@ class StoredRun:
     datasets: tuple[Dataset, ...] = ()
 
 
-def run_records(runs: Iterable[StoredRun], logged_models: Iterable[LoggedModel]) -> tuple[RunRecord, ...]:
+def run_records(
+    runs: Iterable[StoredRun], logged_models: Iterable[LoggedModel], content: Content
+) -> tuple[RunRecord, ...]:
     """The records of `runs`, oldest first, with their artifacts and models, each linked to its relatives.
 
     Runs that started in the same millisecond stay in the order given.
@@ -49,7 +52,9 @@ def run_records(runs: Iterable[StoredRun], logged_models: Iterable[LoggedModel])
     models: dict[str | None, list[LoggedModel]] = defaultdict(list)
     for model in logged_models:
         models[model.run_id].append(model)
-    return tuple(_record(run, children[run.run_id], models[run.run_id]) for run in ordered)
+    return tuple(
+        _record(run, children[run.run_id], models[run.run_id], content.of_run(run.run_id)) for run in ordered
+    )
 
 
 def sorted_datasets(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
@@ -57,8 +62,10 @@ def sorted_datasets(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
     return tuple(sorted(datasets, key=lambda each: (each.name, each.digest, each.context or "")))
 
 
-def _record(run: StoredRun, children: Iterable[str], logged_models: Iterable[LoggedModel]) -> RunRecord:
-    tree = list_artifacts(run.artifact_uri)
+def _record(
+    run: StoredRun, children: Iterable[str], logged_models: Iterable[LoggedModel], content: Content
+) -> RunRecord:
+    tree = list_artifacts(run.artifact_uri, content)
     return RunRecord(
         run_id=run.run_id,
         name=run.name or run.tags.get(_NAME_TAG, ""),
@@ -72,7 +79,7 @@ def _record(run: StoredRun, children: Iterable[str], logged_models: Iterable[Log
         tags=run.tags,
         metrics=run.metrics,
         artifacts=tree.artifacts,
-        models=run_models(run.run_id, logged_models, tree.models),
+        models=run_models(run.run_id, logged_models, tree.models, content),
         datasets=run.datasets,
     )
 

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.rules import RULES
+from pytest_mlflow_check.texts import printable
 
 WIDTH = 80
 _INDENT = "    "
 _NOTHING = "—"
 _LONGEST_CELL = 40
+_LONGEST_LINE = 2000
 _MOST_TEXTS = 5
 _MOST_NAMES = 3
 
@@ -22,7 +24,7 @@ def render(findings: Iterable[Finding]) -> str:
     grouped: dict[str, list[Finding]] = {}
     for finding in findings:
         grouped.setdefault(finding.rule, []).append(finding)
-    return "\n\n".join(_render_group(slug, group) for slug, group in grouped.items())
+    return printable("\n\n".join(_render_group(slug, group) for slug, group in grouped.items()))
 
 
 def render_title(slug: str, findings: Sequence[Finding]) -> str:
@@ -46,7 +48,7 @@ def _render_group(slug: str, findings: Sequence[Finding]) -> str:
     if len(whys) > _MOST_TEXTS:
         lines += ["", f"{_INDENT}and so for {len(whys) - _MOST_TEXTS} more"]
     for detail in _distinct(finding.detail for finding in findings if finding.detail):
-        lines += ["", textwrap.indent(printable(detail).rstrip(), _INDENT), ""]
+        lines += ["", textwrap.indent(_shortened(printable(detail)).rstrip(), _INDENT), ""]
     fixes = _distinct(finding.fix for finding in findings)
     for fix in fixes[:_MOST_TEXTS]:
         lines += _wrap(fix, first="fix: ")
@@ -76,7 +78,7 @@ def _table(findings: Sequence[Finding]) -> list[str]:
         [
             _cell(finding.subject),
             *_sides(finding.fluent, finding.mlflow_run),
-            finding.run,
+            _cell(finding.run) if finding.run else "",
             _readable(finding.place) if finding.place else "",
         ]
         for finding in findings
@@ -134,10 +136,11 @@ def width(text: str) -> int:
     )
 
 
-def printable(text: str) -> str:
-    """The text without control characters, which could take the terminal over; line ends stay."""
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+def _shortened(text: str) -> str:
+    """The text with both ends of each long line; what is secret in it must be masked before."""
+    half = _LONGEST_LINE // 2
+    return "\n".join(
+        line if len(line) <= _LONGEST_LINE else f"{line[:half]}…{line[-half:]}" for line in text.split("\n")
     )
 
 

@@ -6,6 +6,23 @@ from pytest_mlflow_check.rules.rule import Rule
 
 RULES = (
     Rule(
+        slug="store-damaged",
+        check="launches",
+        severity="error",
+        title="launches: the store has what can't be read: {subjects}",
+        summary="a file or table of a launch's store is damaged; what it held is missing from all checks",
+        explanation=(
+            "What a launch logged is read from the files or the database that MLflow wrote. Where one of "
+            "these is cut short, overwritten, removed, no regular file, or kept locked, the rest is read and "
+            "this is named. A process that was killed while it logged leaves half a line behind; anything "
+            "else was done by code that writes into its own store, or by a full disk."
+        ),
+        example='shutil.rmtree(run.info.artifact_uri.removeprefix("file://") + "/../metrics")',
+        fix="client.delete_run(run_id)   # MLflow's own functions leave the store whole",
+        in_front_of=("no-run-logged", "run-empty", "run-missing"),
+        noun="file",
+    ),
+    Rule(
         slug="no-run-logged",
         check="launches",
         severity="error",
@@ -14,7 +31,8 @@ RULES = (
         explanation=(
             "Exit code 0 proves nothing: code without MLflow, code that never reaches start_run(), or code "
             "that catches its own exception ends well. `mlflow run` makes a run and logs the parameters by "
-            "itself, so its run is there even when the code has no MLflow in it."
+            "itself, so its run is there even when the code has no MLflow in it. Runs that the code deleted "
+            "again (MlflowClient.delete_run) don't count, and the finding says how many there are."
         ),
         example="def main(): train()   # no mlflow call anywhere",
         fix='with mlflow.start_run():\n    mlflow.log_param("index", index)\n    train()',

@@ -54,6 +54,19 @@ LAUNCHES = (
         expected=(launches("param-rewritten", "model_dir", ITERATE),),
     ),
     Mutant(
+        "reference-half-a-line-in-its-own-store",
+        BASE,
+        (
+            iterate(
+                LOG_DIR,
+                f'{LOG_DIR}        file = Path(mlflow.get_artifact_uri().removeprefix("file://")).parent\n'
+                '        with (file / "metrics" / "current_iter").open("a") as half:\n'
+                '            half.write("1 2")\n',
+            ),
+        ),
+        expected=(launches("store-damaged", "0/RUN/metrics/current_iter"),),
+    ),
+    Mutant(
         "reference-removed-keyword",
         BASE,
         (iterate(ARTIFACTS, f'{ARTIFACTS}        code_path=["iterate.py"],\n'),),

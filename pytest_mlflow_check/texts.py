@@ -1,0 +1,43 @@
+"""Text that comes from a project, made safe to show: here, and nowhere else.
+
+It may hold whatever takes over a terminal or a CI log, by accident (colours, progress bars) or not.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC: title, links, clipboard
+    r"|\x1b[ -/]*[0-~]"
+)
+"""Control sequences as ECMA-48 defines them."""
+
+_COMMAND = re.compile(r"^(\s*):(?=:[a-zA-Z])|##(?=\[|vso\[|teamcity\[)", re.MULTILINE)
+"""What GitHub Actions (`ActionCommand.TryParseV2`, which skips blanks before it), Azure Pipelines and TeamCity
+take as a command when it stands in a log."""
+
+
+def printable(text: str) -> str:
+    """The text without what could take the terminal or a CI log over; line ends and tabs stay.
+
+    That is all that Unicode doesn't call printable: control characters, those that change the direction of
+    writing or take no room, other line ends, halves of surrogate pairs.
+    """
+    if not text.isascii() or not text.isprintable():
+        text = "".join(
+            char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+        )
+    return _COMMAND.sub(lambda found: f"{found[1]}: " if found[1] is not None else "# #", text)
+
+
+def final(text: str) -> str:
+    """A program's output as a terminal shows it in the end: no colours, progress bars in their last state."""
+    lines = _SEQUENCE.sub("", text).replace("\r\n", "\n").split("\n")
+    return "\n".join(_last_state(line) for line in lines)
+
+
+def _last_state(line: str) -> str:
+    states = [state for state in line.split("\r") if state.strip()]
+    return states[-1] if states else ""
