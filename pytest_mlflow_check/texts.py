@@ -9,14 +9,14 @@ import re
 
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC: title, links, clipboard
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC: title, clipboard
     r"|\x1b[ -/]*[0-~]"
 )
 """Control sequences as ECMA-48 defines them."""
 
 _COMMAND = re.compile(r"^(\s*):(?=:[a-zA-Z])|##(?=\[|vso\[|teamcity\[)", re.MULTILINE)
-"""What GitHub Actions (`ActionCommand.TryParseV2`, which skips blanks before it), Azure Pipelines and TeamCity
-take as a command when it stands in a log."""
+"""What GitHub Actions (`ActionCommand.TryParseV2`, which skips blanks before it), Azure Pipelines and
+TeamCity take as a command when it stands in a log."""
 
 
 def printable(text: str) -> str:
