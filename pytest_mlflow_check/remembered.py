@@ -108,8 +108,8 @@ class Remembered:
     def keep(self, case: Case, mode: Mode, area: Path) -> None:
         """Keeps a launch that passed, instead of the oldest one where there are enough.
 
-        Not kept is one that holds a secret of the environment, one of which it isn't known what it
-        depends on, and one whose artifacts are links or lie elsewhere: nobody could say whether they are still as
+        Not kept is one that holds a secret of the environment, one of which it isn't known what it depends
+        on, and one whose artifacts are links or lie elsewhere: nobody could say whether they are still as
         they were. What is kept already stays as it is.
         """
         if area.is_relative_to(self.directory):

@@ -136,7 +136,7 @@ class Production(ThreadingHTTPServer):
 
 @pytest.fixture
 def production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Production]:
-    """The environment of somebody who trains for real, with the files that MLflow finds in a home directory."""
+    """The environment of somebody who trains for real, with files in a home directory that MLflow finds."""
     with Production() as server:
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         home = tmp_path / "home"
@@ -246,7 +246,8 @@ def test_the_fixture_leads_away_and_back(pytester: pytest.Pytester, production: 
             with mlflow.start_run() as run:
                 mlflow.log_metric("m", 1, step=1)
             assert mlflow_store.run.run_id == run.info.run_id
-            assert not any("of-production" in v for k, v in os.environ.items() if "MLFLOW" in k or "DATABRICKS" in k)
+            withheld = [os.environ[name] for name in os.environ if "MLFLOW" in name or "DATABRICKS" in name]
+            assert not any("of-production" in value for value in withheld)
 
         def test_afterwards():
             import mlflow

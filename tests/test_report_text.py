@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.report.text import render, render_title
-from pytest_mlflow_check.texts import printable
 from pytest_mlflow_check.rules import RULES
+from pytest_mlflow_check.texts import printable
 
 
 def text(expected: str) -> str:
