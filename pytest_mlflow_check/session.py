@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,9 +45,13 @@ def warm_up(config: pytest.Config, projects: Sequence[Path] = ()) -> Warm:
         elif failure is not None:
             config.stash[_WARM] = Warm("", {}, failure)
         else:
-            process = WarmProcess(
-                warm_environment([enclosing_root(project) for project in projects]), preparation()
-            )
+            env = warm_environment([enclosing_root(project) for project in projects])
+            try:
+                process = WarmProcess(env, preparation())
+            except OSError as error:
+                # Without room or rights there is no launch either, and the first one says so.
+                config.stash[_WARM] = Warm("", {}, str(error))
+                return config.stash[_WARM]
             config.add_cleanup(process.stop)
             config.stash[_WARM] = process
             # What is remembered needs no MLflow; the first launch that isn't gets it loaded.
@@ -69,11 +75,19 @@ def why_cold(config: pytest.Config) -> str | None:
 
 
 def launcher_of(config: pytest.Config, factory: pytest.TempPathFactory) -> Launcher:
-    """The launcher of this process."""
+    """The launcher of this process.
+
+    Raises:
+        UserError: where there is no directory for launches, and none can be made.
+    """
     if _LAUNCHER not in config.stash:
         from pytest_mlflow_check.launcher import Launcher
+        from pytest_mlflow_check.resources import faults_told
 
-        area = shared_area(config, factory)
+        # pytest makes its directory when it is first asked for it.
+        given = config.option.basetemp
+        with faults_told(Path(os.path.abspath(given or tempfile.gettempdir()))):
+            area = shared_area(config, factory)
         launcher = Launcher(
             area, cache=lasting_cache(config, area), warm=warm_up(config), jobs=launch_jobs(config)
         )
