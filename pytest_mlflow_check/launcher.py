@@ -62,6 +62,7 @@ class Launcher:
         self._remembered = Remembered(cache / "launches")
         self._read: dict[Path, Launch] = {}
         self._refused: dict[Path, str] = {}
+        self._half: list[Path] = []
         self._begun: dict[Path, Future[Launch | None]] = {}
         self._processes = Processes(warm)
         self._queue = ThreadPoolExecutor(self._jobs, thread_name_prefix="mlflow-check")
@@ -108,6 +109,9 @@ class Launcher:
         """Ends what was begun, and what is still at work for it."""
         self._processes.stop()
         self._queue.shutdown(cancel_futures=True)
+        # Where no file could be opened any more, none could be removed.
+        for area in self._half:
+            removed(area)
 
     def launches(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
         """The launches of a case in the modes that the settings ask for, made once and shared.
@@ -118,6 +122,8 @@ class Launcher:
         homes = {mode: self._home(case, mode, values) for mode in _modes(values)}
         # In memory, since what the machine refused may be to write it down.
         for home in homes.values():
+            if home in self._begun:
+                wait([self._begun[home]])
             if home in self._refused:
                 raise UserError(self._refused[home])
         try:
@@ -187,8 +193,12 @@ class Launcher:
         """Makes a launch, unless another process is just about it; whoever needs it finds out what came."""
         if values.launch != "fluent" and self._lacks_docker(case):
             return None
-        with suppress(Timeout, UserError, Stopped), faults_told(self._area):
-            return read_launch(self._once(home, case, mode, values, self._processes, blocking=False))
+        with suppress(Timeout, Stopped):
+            try:
+                with faults_told(self._area):
+                    return read_launch(self._once(home, case, mode, values, self._processes, blocking=False))
+            except UserError as error:
+                self._refused[home] = str(error)
         return None
 
     def _once(
@@ -259,6 +269,7 @@ class Launcher:
                 ) from error
             except (OSError, UserError, Stopped):
                 # Half a launch is of no use to anybody, and room may be what is missing.
+                self._half.append(area)
                 removed(area)
                 raise
             return area

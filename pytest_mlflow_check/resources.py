@@ -74,6 +74,12 @@ def fault_of(error: OSError, area: Path) -> str | None:
     return None
 
 
+def no_directory(error: OSError, base: Path | str) -> str:
+    """What to do where pytest can't make its own directory."""
+    fault = fault_of(error, Path(base))
+    return fault or f"{base}: can't be made: {error.strerror or error}\n  {_ELSEWHERE}"
+
+
 def refuse_full(area: Path) -> None:
     """For after a launch: what was written to a full disk isn't all that should have been.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.options import asks_to_remember, launch_jobs
 from pytest_mlflow_check.xdist import lasting_cache, shared_area, told
 
@@ -82,12 +82,15 @@ def launcher_of(config: pytest.Config, factory: pytest.TempPathFactory) -> Launc
     """
     if _LAUNCHER not in config.stash:
         from pytest_mlflow_check.launcher import Launcher
-        from pytest_mlflow_check.resources import faults_told
+        from pytest_mlflow_check.resources import no_directory
 
         # pytest makes its directory when it is first asked for it.
         given = config.option.basetemp
-        with faults_told(Path(os.path.abspath(given or tempfile.gettempdir()))):
+        try:
             area = shared_area(config, factory)
+        except OSError as error:
+            base = Path(os.path.abspath(given)) if given else "the directory for temporary files"
+            raise UserError(no_directory(error, base)) from error
         launcher = Launcher(
             area, cache=lasting_cache(config, area), warm=warm_up(config), jobs=launch_jobs(config)
         )

@@ -15,8 +15,22 @@ from pathlib import Path
 import pytest
 from conftest import FILES, LOGGING, MakeProject
 
+from pytest_mlflow_check.cases import Case
+from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.launcher import Launcher
+from pytest_mlflow_check.plan import cases_of
+from pytest_mlflow_check.settings import ProjectSettings, load_settings
+
+HEAVY = pytest.mark.heavy
 FLUENT = 'launch = "fluent"\n'
 TEMPORARY = ("-p", "no:cacheprovider", "--tb=short", "--mlflow-project=proj")
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    """The case of a project that does nothing."""
+    (tmp_path / "MLproject").write_text(FILES["MLproject"])
+    return cases_of(load_settings(tmp_path))[0]
 
 
 @pytest.fixture
@@ -66,7 +80,7 @@ def left(base: Path) -> list[Path]:
     return list(base.glob("**/attempt-*"))
 
 
-@pytest.mark.parametrize("launch", ["fluent", "both"])
+@pytest.mark.parametrize("launch", [pytest.param("fluent", marks=HEAVY), "both"])
 def test_a_disk_that_the_copy_fills(
     make_project: MakeProject, pytester: pytest.Pytester, disk: Path, launch: str
 ) -> None:
@@ -83,7 +97,7 @@ def test_a_disk_that_the_copy_fills(
     assert again.returncode == 0, again.stdout
 
 
-@pytest.mark.parametrize("caught", [False, True])
+@pytest.mark.parametrize("caught", [pytest.param(False, marks=HEAVY), True])
 def test_a_disk_that_the_script_fills(
     make_project: MakeProject, pytester: pytest.Pytester, disk: Path, caught: bool
 ) -> None:
@@ -118,7 +132,7 @@ def test_a_file_in_place_of_the_directory(make_project: MakeProject, pytester: p
     make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     (pytester.path / "file").touch()
     done = gate(pytester.path, "--basetemp=file/base")
-    refused(done, "file/base", "Not a directory", "--basetemp=DIR")
+    refused(done, "file/base", "can't be made: Not a directory", "--basetemp=DIR")
 
 
 def test_files_larger_than_allowed(make_project: MakeProject, pytester: pytest.Pytester) -> None:
@@ -132,7 +146,9 @@ def test_files_larger_than_allowed(make_project: MakeProject, pytester: pytest.P
     assert not left(pytester.path / "base")
 
 
-@pytest.mark.parametrize("files", [16, 20, 24, 28, 32, 40, 48, 64])
+@pytest.mark.parametrize(
+    "files", [16, *(pytest.param(files, marks=HEAVY) for files in (20, 24, 28, 32, 40, 48, 64))]
+)
 def test_few_open_files(make_project: MakeProject, pytester: pytest.Pytester, files: int) -> None:
     """At any number: the launch is made, or it says why not."""
     make_project("proj", {**FILES, "train.py": LOGGING, "mlflow-check.toml": FLUENT})
@@ -143,5 +159,32 @@ def test_few_open_files(make_project: MakeProject, pytester: pytest.Pytester, fi
     )
     if done.returncode != 0:
         refused(done, f"this process may have {files} open at a time", "ulimit -n 1024")
-    assert done.returncode != 0 or files > 8
     assert len(left(pytester.path / "base")) == (done.returncode == 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else, who has a limit")
+def test_no_process_and_no_thread_is_left(case: Case, tmp_path: Path) -> None:
+    # Somebody else gets no further than to where everybody may go.
+    place = Path(tempfile.mkdtemp(prefix="mlflow-check-", dir="/var/tmp"))
+    place.chmod(0o777)
+    try:
+        child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                try:
+                    Launcher(place / "area", cache=place).launch(
+                        case, "fluent", ProjectSettings(launch="fluent")
+                    )
+                except UserError as error:
+                    (place / "said").write_text(str(error))
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert "this user may have 1 at a time\n" in (place / "said").read_text()
+        assert "ulimit -u" in (place / "said").read_text()
+        assert not left(place)
+    finally:
+        subprocess.run(["rm", "-rf", place], check=True)
