@@ -1,6 +1,6 @@
 """Measures everything that the README says of speed, and prints it as a table.
 
-    python benchmarks/run.py [--only gate cases series idle soak observer] [--rounds 5] [--json FILE]
+    python benchmarks/run.py [--only gate cases series idle soak observer workspace] [--rounds 5] [--json F]
 
 Each part says in its own module what is measured, and how. All of it takes about an hour with two processors,
 most of it MLflow's client reading a million points.
@@ -22,6 +22,7 @@ import idle
 import observer
 import series
 import soak
+import workspace
 from measuring import Figure, machine, table
 
 _PARTS: dict[str, Callable[[Path, int], tuple[list[Figure], dict[str, Any]]]] = {
@@ -31,6 +32,7 @@ _PARTS: dict[str, Callable[[Path, int], tuple[list[Figure], dict[str, Any]]]] = 
     "idle": idle.measure,
     "soak": soak.measure,
     "observer": observer.measure,
+    "workspace": workspace.measure,
 }
 
 

@@ -13,7 +13,6 @@ import importlib.metadata
 import json
 import os
 import site
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,11 +23,21 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pytest_mlflow_check.cases import Case
+from pytest_mlflow_check.copying import kept_mode
 from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.interpreter import Interpreter
+from pytest_mlflow_check.links import NO_LINKS, Links
 from pytest_mlflow_check.settings import ProjectSettings
 from pytest_mlflow_check.store import Store
-from pytest_mlflow_check.workspace import SKIPPED, UNREADABLE, Entry, contents, enclosing_root, led_to
+from pytest_mlflow_check.workspace import (
+    SKIPPED,
+    UNREADABLE,
+    Entry,
+    contents,
+    enclosing_root,
+    led_to,
+    passed_over,
+)
 
 _PASSING = (
     *("_", "SHLVL", "PWD", "OLDPWD", "COLUMNS", "LINES", "PS[0-4]", "LS_COLORS"),
@@ -66,7 +75,7 @@ def asked_for(case: Case, values: ProjectSettings) -> list[object]:
         asdict(case.entry_point),
         [dict(case.params), case.fluent, dict(case.env)],
         [values.store, values.env_manager, values.timeout, values.pass_env],
-        [values.observer, values.tracking_uri],
+        [values.observer, values.tracking_uri, values.workspace.link],
     ]
 
 
@@ -99,32 +108,35 @@ def rest_of(case: Case, values: ProjectSettings, interpreter: Interpreter) -> st
     )
 
 
-def files_of(root: Path) -> str:
+def files_of(root: Path, links: Links = NO_LINKS) -> str:
     """A digest of all that goes into a workspace of a directory; that of the workspace itself is the same.
 
     Args:
         root: the directory that is copied, or a copy of it in which nothing was started yet.
+        links: the files that are links in a workspace. They count by size and time of change.
     """
-    return _digest(_told(contents(root), root))
+    return _digest(_told(contents(root), root, links))
 
 
-def _told(entries: Iterable[Entry], root: Path) -> Iterator[list[object]]:
+def _told(entries: Iterable[Entry], root: Path, links: Links) -> Iterator[list[object]]:
     for entry in entries:
         with suppress(*UNREADABLE):
-            if entry.kind == "link":
+            if entry.kind != "directory" and links.take(entry.path) and os.path.isfile(entry.source):
+                status = os.stat(entry.source)
+                yield [entry.path, "linked", status.st_size, status.st_mtime_ns]
+            elif entry.kind == "link":
                 yield [entry.path, entry.kind, led_to(entry.source, root, _NOWHERE)]
             elif entry.kind == "file":
-                # A copy can be written to by its owner.
-                mode = stat.S_IMODE(entry.source.stat().st_mode) | stat.S_IWUSR
+                mode = kept_mode(os.stat(entry.source).st_mode)
                 yield [entry.path, entry.kind, mode, content_digest(entry.source)]
             else:
                 yield [entry.path, entry.kind]
 
 
-def content_digest(file: Path) -> str:
+def content_digest(file: Path | str) -> str:
     """SHA-256 of a file's content, in hex."""
     digest = hashlib.sha256()
-    with file.open("rb") as content:
+    with open(file, "rb", buffering=0) as content:
         while block := content.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -208,7 +220,7 @@ def _is_code(line: str) -> bool:
 def _lying_open(directory: Path) -> Iterator[list[object]]:
     for entry in contents(directory):
         with suppress(*UNREADABLE):
-            status = entry.source.stat()
+            status = os.stat(entry.source)
             if entry.kind != "directory":
                 yield [entry.path, status.st_size, status.st_mtime_ns]
 
@@ -219,4 +231,4 @@ def _goes_along(directory: Path, root: Path) -> bool:
         return False
     inside = directory.relative_to(root).parts
     between = [directory, *directory.parents][: len(inside)]
-    return not SKIPPED.intersection(inside) and not any((one / "pyvenv.cfg").exists() for one in between)
+    return not SKIPPED.intersection(inside) and not any(map(passed_over, between))

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_mlflow_check.reading.formats import sniff
@@ -24,7 +25,18 @@ Inventory = Mapping[str, tuple[int, int]]
 
 def take_inventory(workspace: Path) -> Inventory:
     """The files of a workspace as they are before the launch; links and what is no file are left out."""
-    return {str(file.relative_to(workspace)): _state(file) for file in _files(workspace)}
+    start = len(str(workspace)) + 1
+    return {entry.path[start:]: _state(entry) for entry in _entries(workspace)}
+
+
+def take_state(root: Path, paths: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """What shows whether somebody changes files of the user's own, for those that launches are led to."""
+    found: dict[str, tuple[int, ...]] = {}
+    for path in paths:
+        with suppress(OSError):
+            status = os.stat(root / path)
+            found[path] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return found
 
 
 def changed_files(inventory: Inventory, workspace: Path, origin: Path) -> tuple[str, ...]:
@@ -121,14 +133,22 @@ def _parents(file: Path, root: Path) -> list[Path]:
 
 
 def _files(directory: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            file = Path(parent, name)
-            if not file.is_symlink() and file.is_file():
-                yield file
+    return map(Path, (entry.path for entry in _entries(directory)))
 
 
-def _state(file: Path) -> tuple[int, int]:
+def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
+    """The regular files below a directory; links aren't followed, and what can't be listed is left out."""
+    waiting = [str(directory)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    yield entry
+
+
+def _state(file: Path | os.DirEntry[str]) -> tuple[int, int]:
     """Size and time of change; a file that is gone has a size below 0."""
     try:
         status = file.stat(follow_symlinks=False)

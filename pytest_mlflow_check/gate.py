@@ -77,6 +77,12 @@ class GatedProject:
         made = [time for time in times if time is not None]
         return min(made) if made and len(made) == len(times) else None
 
+    def notes(self, case: Case) -> list[str]:
+        """What the user should know of the copies in which a case was launched."""
+        compared = self._compared.get(case.id)
+        made = compared.launches.values() if compared else ()
+        return list(dict.fromkeys(note for launch in made for note in launch.notes))
+
     def _judge(self, case: Case, check: str) -> CheckResult:
         from pytest_mlflow_check.checks import judge
 
@@ -224,7 +230,10 @@ class Gate:
     def _begin(self, selected: Iterable[tuple[GatedProject, Case]]) -> None:
         wanted = [(case, project.settings.values) for project, case in selected]
         if wanted:
-            self._launcher.begin(wanted)
+            try:
+                self._launcher.begin(wanted)
+            except UserError as error:
+                raise pytest.UsageError(str(error)) from error
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

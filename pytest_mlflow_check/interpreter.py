@@ -32,6 +32,7 @@ from pytest_mlflow_check.environment import (
     mlflow_command,
 )
 from pytest_mlflow_check.errors import UserError, shown_path
+from pytest_mlflow_check.links import NO_LINKS, Links
 from pytest_mlflow_check.processes import Processes
 from pytest_mlflow_check.settings import EnvManager
 from pytest_mlflow_check.slots import alone
@@ -126,6 +127,7 @@ def make_interpreter(
     session: Path,
     pass_env: Iterable[str] = (),
     processes: Processes | None = None,
+    links: Links = NO_LINKS,
 ) -> Interpreter:
     """What to launch a project with. MLflow makes its environment, where that isn't there yet.
 
@@ -138,6 +140,7 @@ def make_interpreter(
         session: a directory that doesn't; it remembers what can't be made, which isn't tried again.
         pass_env: patterns of environment variables to pass on.
         processes: what starts MLflow for it, and may be stopped meanwhile.
+        links: the files that are links in the copy in which MLflow is started.
 
     Raises:
         UserError: where MLflow can't make it, with what is missing or the end of what was printed.
@@ -161,7 +164,7 @@ def make_interpreter(
             if failed.exists():
                 raise UserError(failed.read_text(encoding="utf-8"))
             try:
-                prefix = _make(project, manager, home, pass_env, processes)
+                prefix = _make(project, manager, home, pass_env, processes, links)
             except UserError as error:
                 failed.write_text(str(error), encoding="utf-8")
                 raise
@@ -249,7 +252,12 @@ def _kept(home: Path) -> Path | None:
 
 
 def _make(
-    project: Project, manager: EnvManager, home: Path, pass_env: Iterable[str], processes: Processes
+    project: Project,
+    manager: EnvManager,
+    home: Path,
+    pass_env: Iterable[str],
+    processes: Processes,
+    links: Links,
 ) -> Path:
     environments, output, record = home / "environments", home / "output.txt", home / "prefix.txt"
     # MLflow would take for whole what one that was killed has left.
@@ -258,7 +266,7 @@ def _make(
         place = Path(scratch).resolve()
         script, answer, copy = place / "where.py", place / "prefix.txt", place / "workspace"
         script.write_text(_TELL, encoding="utf-8")
-        directory = make_workspace(project.directory, copy)
+        directory = make_workspace(project.directory, copy, links)
         store = Store("file", place / "store")
         env = launch_environment(store, root=enclosing_root(project.directory), copy=copy, pass_env=pass_env)
         ended = processes.run(

@@ -21,8 +21,10 @@ from pytest_mlflow_check.footprint import (
     saved_files,
     stale_files,
     take_inventory,
+    take_state,
 )
 from pytest_mlflow_check.interpreter import Interpreter
+from pytest_mlflow_check.links import NO_LINKS, Links
 from pytest_mlflow_check.observer import STACKS_SIGNAL, observed
 from pytest_mlflow_check.processes import Call, Processes
 from pytest_mlflow_check.project import complete_params, render_command
@@ -40,10 +42,12 @@ from pytest_mlflow_check.records import (
     SavedFile,
     StoreRecord,
 )
+from pytest_mlflow_check.resources import refuse_full
 from pytest_mlflow_check.settings import EnvManager
 from pytest_mlflow_check.store import Store, StoreKind, prepare_store
 from pytest_mlflow_check.warm import PATH as WARM_PATH
-from pytest_mlflow_check.workspace import enclosing_root, make_workspace
+from pytest_mlflow_check.weight import notes_on
+from pytest_mlflow_check.workspace import enclosing_root, linked_files, make_workspace
 
 _TAIL = 64 * 1024
 """Bytes of a launch's output that are kept in memory."""
@@ -68,6 +72,7 @@ class Conditions:
         block: whether an attempt to reach another store ends the launch, instead of being led back.
         interpreter: what the code runs with, under `mlflow run` too.
         fingerprinted: whether to note what the workspace held when the launch was started.
+        links: the files of the workspace that are links to the user's own.
     """
 
     store: StoreKind = "file"
@@ -78,6 +83,7 @@ class Conditions:
     block: bool = False
     interpreter: Interpreter = field(default_factory=Interpreter)
     fingerprinted: bool = False
+    links: Links = NO_LINKS
 
 
 def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, processes: Processes) -> None:
@@ -87,11 +93,12 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     launch from there, in this process or another.
 
     Raises:
-        UserError: where the parameters don't fit the entry point.
+        UserError: where the parameters don't fit the entry point, or there is no room.
+        OSError: where the machine refuses something, such as room.
     """
     project = case.project.directory
     root, copy = enclosing_root(project), area / "workspace"
-    directory = make_workspace(project, copy)
+    directory = make_workspace(project, copy, conditions.links)
     store = Store(conditions.store, area / "store")
     prepare_store(store, conditions.template)
     env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
@@ -99,7 +106,10 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     env = interpreter.activated(env) if mode == "fluent" else interpreter.offered(env, area / "environments")
     start = _start(case, mode, directory, area / "downloads", interpreter.manager, env)
     inventory = take_inventory(copy)
-    files = files_of(copy) if conditions.fingerprinted else None
+    linked = linked_files(copy, root, conditions.links)
+    notes = notes_on({path: size for path, (size, _) in inventory.items()}, linked, conditions.links)
+    originals = take_state(root, linked)
+    files = files_of(copy, conditions.links) if conditions.fingerprinted else None
     started = time.time()
     calls, stacks = area / OBSERVATIONS, area / STACKS
     stacks.mkdir()
@@ -123,6 +133,8 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         timeout=conditions.timeout,
         stacks=None if STACKS_SIGNAL is None else (stacks, STACKS_SIGNAL),
     )
+    refuse_full(area)
+    changed = [path for path in linked if take_state(root, [path]) != {path: originals.get(path)}]
     record = read_store(store)
     footprint = _footprint(inventory, copy, root, directory, read_observations(calls), record.runs)
     models, proofs = provable(record)
@@ -150,6 +162,8 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         "store": store.kind,
         "observed": conditions.observer,
         **footprint,
+        "changed_originals": changed,
+        "notes": notes,
         "proofs": [vars(proof) for proof in proofs],
     }
     (area / "launch.json").write_text(json.dumps(summary), encoding="utf-8")
@@ -179,6 +193,8 @@ def read_launch(area: Path) -> Launch:
         started=summary["started"],
         stacks=read_stacks(area / STACKS, Path(summary["directory"])),
         changed=tuple(summary["changed"]),
+        changed_originals=tuple(summary["changed_originals"]),
+        notes=tuple(summary["notes"]),
         stale={directory: tuple(files) for directory, files in summary["stale"].items()},
         saved={path: SavedFile(**file) for path, file in summary["saved"].items()},
         logged_to=summary.get("logged_to", ""),

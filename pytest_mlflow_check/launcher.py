@@ -23,10 +23,12 @@ from pytest_mlflow_check.fingerprint import asked_for
 from pytest_mlflow_check.interpreter import Interpreter, make_interpreter
 from pytest_mlflow_check.keeper import KeeperGone
 from pytest_mlflow_check.launch import Conditions, make_launch, read_launch
+from pytest_mlflow_check.links import Links
 from pytest_mlflow_check.processes import Processes, Stopped
 from pytest_mlflow_check.project import unset_null_defaults
 from pytest_mlflow_check.records import Launch, Mode
 from pytest_mlflow_check.remembered import Remembered
+from pytest_mlflow_check.resources import faults_told, removed
 from pytest_mlflow_check.settings import ProjectSettings
 from pytest_mlflow_check.slots import alone, processors, slot
 from pytest_mlflow_check.store import Store, sqlite_template
@@ -59,6 +61,8 @@ class Launcher:
         self._jobs = jobs or processors()
         self._remembered = Remembered(cache / "launches")
         self._read: dict[Path, Launch] = {}
+        self._refused: dict[Path, str] = {}
+        self._half: list[Path] = []
         self._begun: dict[Path, Future[Launch | None]] = {}
         self._processes = Processes(warm)
         self._queue = ThreadPoolExecutor(self._jobs, thread_name_prefix="mlflow-check")
@@ -105,6 +109,9 @@ class Launcher:
         """Ends what was begun, and what is still at work for it."""
         self._processes.stop()
         self._queue.shutdown(cancel_futures=True)
+        # Where no file could be opened any more, none could be removed.
+        for area in self._half:
+            removed(area)
 
     def launches(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
         """The launches of a case in the modes that the settings ask for, made once and shared.
@@ -113,6 +120,22 @@ class Launcher:
             UserError: where a launch can't be made.
         """
         homes = {mode: self._home(case, mode, values) for mode in _modes(values)}
+        # In memory, since what the machine refused may be to write it down.
+        for home in homes.values():
+            if home in self._begun:
+                wait([self._begun[home]])
+            if home in self._refused:
+                raise UserError(self._refused[home])
+        try:
+            with faults_told(self._area):
+                return self._launches(homes, case, values)
+        except UserError as error:
+            self._refused |= dict.fromkeys(homes.values(), str(error))
+            raise
+
+    def _launches(
+        self, homes: Mapping[Mode, Path], case: Case, values: ProjectSettings
+    ) -> dict[Mode, Launch]:
         for home in homes.values():
             launch = self._begun[home].result() if home in self._begun else None
             if launch is not None:
@@ -130,10 +153,11 @@ class Launcher:
         Raises:
             UserError: where it can't be made.
         """
-        mark_area(self._area)
-        home = Path(tempfile.mkdtemp(prefix=f"{_slug(case.id)}-", dir=self._area))
-        made = self._side_by_side({mode: partial(self._make, home, case, mode, values)})
-        return read_launch(made[mode])
+        with faults_told(self._area):
+            mark_area(self._area)
+            home = Path(tempfile.mkdtemp(prefix=f"{_slug(case.id)}-", dir=self._area))
+            made = self._side_by_side({mode: partial(self._make, home, case, mode, values)})
+            return read_launch(made[mode])
 
     def remember(self, case: Case, values: ProjectSettings, *, passed: bool) -> None:
         """Keeps the launches of a case for later sessions; those kept that didn't pass now are made anew."""
@@ -169,8 +193,12 @@ class Launcher:
         """Makes a launch, unless another process is just about it; whoever needs it finds out what came."""
         if values.launch != "fluent" and self._lacks_docker(case):
             return None
-        with suppress(Timeout, UserError, Stopped):
-            return read_launch(self._once(home, case, mode, values, self._processes, blocking=False))
+        with suppress(Timeout, Stopped):
+            try:
+                with faults_told(self._area):
+                    return read_launch(self._once(home, case, mode, values, self._processes, blocking=False))
+            except UserError as error:
+                self._refused[home] = str(error)
         return None
 
     def _once(
@@ -225,6 +253,7 @@ class Launcher:
             values.tracking_uri == "block",
             self._interpreter(case, values, processes),
             values.cache,
+            Links(values.workspace.link),
         )
         with slot(self._area / "slots", self._jobs, check=processes.check):
             processes.check()
@@ -238,6 +267,11 @@ class Launcher:
                     "what is known of how it ended: look for who kills processes here, such as the system "
                     "where memory runs short, and start again"
                 ) from error
+            except (OSError, UserError, Stopped):
+                # Half a launch is of no use to anybody, and room may be what is missing.
+                self._half.append(area)
+                removed(area)
+                raise
             return area
 
     def _interpreter(self, case: Case, values: ProjectSettings, processes: Processes) -> Interpreter:
@@ -248,6 +282,7 @@ class Launcher:
             session=self._area,
             pass_env=values.pass_env,
             processes=processes,
+            links=Links(values.workspace.link),
         )
 
     def _template(self, values: ProjectSettings) -> Path | None:

@@ -374,6 +374,9 @@ class Launch:
         observed: whether the observer was switched on. Python started with `-S`, `-E` or `-I`, or another
             language, goes unobserved all the same.
         changed: files of the project that the launch changed or deleted, relative to the project.
+        changed_originals: the user's own files that changed while the launch was led to them by a link
+            (`workspace.link`), relative to `origin`.
+        notes: what the user should know of the copy, a line each.
         stale: by directory logged whole, the files in it that the launch didn't write while it wrote others;
             all relative to the project.
         saved: serialised objects that the launch wrote and logged nowhere, by path relative to the project,
@@ -401,6 +404,8 @@ class Launch:
     observations: tuple[Observation, ...] = field(default=(), repr=False)
     observed: bool = False
     changed: tuple[str, ...] = ()
+    changed_originals: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved: Mapping[str, SavedFile] = field(default_factory=dict)
     started: float = 0.0

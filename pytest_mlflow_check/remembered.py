@@ -26,6 +26,7 @@ from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.fingerprint import Fingerprint, content_digest, files_of, rest_of
 from pytest_mlflow_check.interpreter import Interpreter
 from pytest_mlflow_check.launch import OBSERVATIONS, read_launch
+from pytest_mlflow_check.links import Links
 from pytest_mlflow_check.reading.content import files_below
 from pytest_mlflow_check.records import Mode
 from pytest_mlflow_check.relocation import relocate
@@ -53,7 +54,7 @@ class Remembered:
     def __init__(self, directory: Path) -> None:
         """Takes the directory that holds them; it is made when there is something to keep."""
         self.directory = directory.resolve()
-        self._files: dict[Path, str] = {}
+        self._files: dict[tuple[Path, tuple[str, ...]], str] = {}
         self._lock = threading.Lock()
 
     def recalled_or_made(
@@ -92,9 +93,10 @@ class Remembered:
     def _fingerprint(self, case: Case, values: ProjectSettings, interpreter: Interpreter) -> Fingerprint:
         root = enclosing_root(case.project.directory)
         with self._lock:
-            if root not in self._files:
-                self._files[root] = files_of(root)
-        return Fingerprint(self._files[root], rest_of(case, values, interpreter))
+            key = root, values.workspace.link
+            if key not in self._files:
+                self._files[key] = files_of(root, Links(values.workspace.link))
+        return Fingerprint(self._files[key], rest_of(case, values, interpreter))
 
     def _recall(self, case: Case, mode: Mode, fingerprint: Fingerprint) -> Path | None:
         """None too for one that is damaged, or that somebody has written to."""

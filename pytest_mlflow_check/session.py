@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.options import asks_to_remember, launch_jobs
 from pytest_mlflow_check.xdist import lasting_cache, shared_area, told
 
@@ -43,9 +45,13 @@ def warm_up(config: pytest.Config, projects: Sequence[Path] = ()) -> Warm:
         elif failure is not None:
             config.stash[_WARM] = Warm("", {}, failure)
         else:
-            process = WarmProcess(
-                warm_environment([enclosing_root(project) for project in projects]), preparation()
-            )
+            env = warm_environment([enclosing_root(project) for project in projects])
+            try:
+                process = WarmProcess(env, preparation())
+            except OSError as error:
+                # Without room or rights there is no launch either, and the first one says so.
+                config.stash[_WARM] = Warm("", {}, str(error))
+                return config.stash[_WARM]
             config.add_cleanup(process.stop)
             config.stash[_WARM] = process
             # What is remembered needs no MLflow; the first launch that isn't gets it loaded.
@@ -69,11 +75,22 @@ def why_cold(config: pytest.Config) -> str | None:
 
 
 def launcher_of(config: pytest.Config, factory: pytest.TempPathFactory) -> Launcher:
-    """The launcher of this process."""
+    """The launcher of this process.
+
+    Raises:
+        UserError: where there is no directory for launches, and none can be made.
+    """
     if _LAUNCHER not in config.stash:
         from pytest_mlflow_check.launcher import Launcher
+        from pytest_mlflow_check.resources import no_directory
 
-        area = shared_area(config, factory)
+        # pytest makes its directory when it is first asked for it.
+        given = config.option.basetemp
+        try:
+            area = shared_area(config, factory)
+        except OSError as error:
+            base = Path(os.path.abspath(given)) if given else "the directory for temporary files"
+            raise UserError(no_directory(error, base)) from error
         launcher = Launcher(
             area, cache=lasting_cache(config, area), warm=warm_up(config), jobs=launch_jobs(config)
         )

@@ -82,6 +82,27 @@ class Tolerance(_Strict):
     abs: Number = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
+class Workspace(_Strict):
+    """How the copies are made in which launches run.
+
+    Patterns of `link` are relative to what is copied: the repository around the project, else the project.
+    """
+
+    link: tuple[str, ...] = ()
+
+    @field_validator("link")
+    @classmethod
+    def _leads_nowhere_else(cls, link: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in link:
+            if not pattern.strip("./") or pattern.startswith(("/", "~")) or ".." in pattern.split("/"):
+                raise ValueError(
+                    f"{pattern!r} isn't below the directory that is copied, the repository around the "
+                    "project or else the project itself: write what lies in there, as in  "
+                    'workspace = { link = ["data/**"] }'
+                )
+        return link
+
+
 class CaseSettings(_Strict):
     """One `[[case]]`."""
 
@@ -145,6 +166,7 @@ class ProjectSettings(_Strict):
     cache: bool = False
     ignore: Ignore = Ignore()
     artifact_contents: tuple[str, ...] = ()
+    workspace: Workspace = Workspace()
     metric_tolerance: Tolerance = Tolerance()
     prediction_tolerance: Tolerance = Tolerance(rel=1e-5, abs=1e-8)
     pass_env: tuple[str, ...] = ()
@@ -335,6 +357,7 @@ def _key(loc: tuple[int | str, ...]) -> str:
 def _known_keys(loc: tuple[int | str, ...]) -> Iterable[str]:
     nested: dict[str, type[BaseModel]] = {
         "ignore": Ignore,
+        "workspace": Workspace,
         "metric_tolerance": Tolerance,
         "prediction_tolerance": Tolerance,
         "case": CaseSettings,

@@ -36,6 +36,7 @@ class Line(TypedDict):
     skipped: str | None
     used_allowances: list[int] | None
     kept: str | None
+    notes: list[str]
     passed: bool
     cached: float | None
 
@@ -79,6 +80,7 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
         "skipped": result.skipped,
         "used_allowances": list(result.used_allowances) if item.result else None,
         "kept": _kept(item, cached) if report.failed else None,
+        "notes": [printable(note) for note in item.gated.notes(item.case)],
         "passed": _passed(item, report),
         "cached": cached,
     }
@@ -141,6 +143,10 @@ class Summary:
                 if line["verdict"] != "FAILED":
                     where = f"{line['name']}::{line['case']}"
                     reporter.write_line(f"warning: {where}: {warning}", yellow=True)
+        notes = ((line["name"], note) for line in self._in_order() for note in line["notes"])
+        for name, note in dict.fromkeys(notes):
+            kind, _, text = note.partition(": ")
+            reporter.write_line(f"{kind}: {name}: {text}", yellow=kind == "warning")
         for area in dict.fromkeys(line["kept"] for line in self._in_order() if line["kept"]):
             reporter.write_line(f"copies, stores and outputs of the launches: {area}")
         for name, allowance in self.unused_allowances():

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pytest_mlflow_check.copying import clone_file, copy_file
 from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.links import NO_LINKS, Links
+from pytest_mlflow_check.resources import fault_of
 
 SKIPPED = frozenset(
     {
@@ -27,11 +28,13 @@ SKIPPED = frozenset(
 )
 """Version control, caches, environments and what MLflow leaves behind: nothing a script reads."""
 
+_ANNEX = "/.git/annex/"
+
 _MARK = ".mlflow-check-launches"
 """The file that tells a directory for launches from the user's own."""
 
 
-UNREADABLE = (PermissionError, FileNotFoundError)
+UNREADABLE: tuple[type[OSError], ...] = (PermissionError, FileNotFoundError)
 """What a file or directory raises that is left out: the script couldn't read it either, or it went away."""
 
 
@@ -45,9 +48,10 @@ class Entry:
         source: where it is.
     """
 
+    # Texts, and no more for each file than needed: there may be very many.
     kind: Literal["directory", "file", "link"]
     path: str
-    source: Path
+    source: str
 
 
 def enclosing_root(project: Path) -> Path:
@@ -65,7 +69,7 @@ def enclosing_root(project: Path) -> Path:
     return project
 
 
-def make_workspace(project: Path, destination: Path) -> Path:
+def make_workspace(project: Path, destination: Path, links: Links = NO_LINKS) -> Path:
     """Copies the project, with the repository around it, and returns the project's place in the copy.
 
     Symbolic links inside the copied tree stay links into the copy; those that lead out of it go on
@@ -74,6 +78,8 @@ def make_workspace(project: Path, destination: Path) -> Path:
     Args:
         project: absolute path of the project's directory.
         destination: a directory that doesn't exist yet; it may lie inside the project.
+        links: the files that are links to the originals. Where the file system can make a file that shares
+            the original's blocks, they are that instead, and can be written to without harm.
 
     Raises:
         UserError: where there is no room for the copy.
@@ -82,11 +88,31 @@ def make_workspace(project: Path, destination: Path) -> Path:
     try:
         destination.mkdir(parents=True)
         for entry in contents(root, without=destination):
-            with contextlib.suppress(*UNREADABLE):
-                _copy(entry, destination / entry.path, root=root, destination=destination)
+            try:
+                _copy(entry, os.path.join(destination, entry.path), root, destination, links)
+            except UNREADABLE as error:
+                if error.filename != entry.source:
+                    raise
     except OSError as error:
-        raise UserError(f"{root}: can't be copied to {destination}: {error.strerror}") from error
+        fault = fault_of(error, destination)
+        which = "" if error.filename in (None, str(root), str(destination)) else f" ({error.filename})"
+        raise UserError(
+            fault or f"{root}: can't be copied to {destination}: {error.strerror}{which}"
+        ) from error
     return destination / project.resolve().relative_to(root)
+
+
+def linked_files(copy: Path, root: Path, links: Links) -> list[str]:
+    """The files of a workspace that are links to the user's own, by their path in it."""
+    if not links.patterns:
+        return []
+    return [
+        entry.path
+        for entry in contents(copy)
+        if entry.kind == "link"
+        and links.take(entry.path)
+        and os.readlink(entry.source) == os.path.join(root, entry.path)
+    ]
 
 
 def contents(root: Path, *, without: Path | None = None) -> Iterator[Entry]:
@@ -98,12 +124,41 @@ def contents(root: Path, *, without: Path | None = None) -> Iterator[Entry]:
         root: the directory to copy, which isn't given itself.
         without: something below it that doesn't go along.
     """
-    return _contents(root, root, without)
+    top, kept_out = str(root), None if without is None else str(without)
+    waiting = [iter(_listed(top))]
+    while waiting:
+        entry = next(waiting[-1], None)
+        if entry is None:
+            waiting.pop()
+            continue
+        if entry.name in SKIPPED or entry.path == kept_out:
+            continue
+        path = os.path.relpath(entry.path, top) if top == "/" else entry.path[len(top) + 1 :]
+        if entry.is_symlink():
+            yield Entry("link", path, entry.path)
+        elif entry.is_dir():
+            with contextlib.suppress(*UNREADABLE):
+                found = _listed(entry.path)
+                if not _passed_over(found):
+                    yield Entry("directory", path, entry.path)
+                    waiting.append(iter(found))
+        elif entry.is_file():
+            yield Entry("file", path, entry.path)
 
 
-def led_to(link: Path, root: Path, copy: Path) -> str:
+def passed_over(directory: Path) -> bool:
+    """Whether a directory below the root doesn't go along, for what is in it."""
+    try:
+        return _passed_over(_listed(str(directory)))
+    except OSError:
+        return True
+
+
+def led_to(link: str, root: Path, copy: Path) -> str:
     """Where a symbolic link leads in a workspace, as an absolute path: into the copy, or out of it."""
-    return map_into(os.path.normpath(os.path.join(link.parent, link.readlink())), root, copy)
+    target = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
+    # Where git-annex has the content of large files; it doesn't go along.
+    return target if _ANNEX in target else map_into(target, root, copy)
 
 
 def mark_area(area: Path) -> None:
@@ -122,37 +177,37 @@ def map_into(path: str, root: Path, copy: Path) -> str:
     return path
 
 
-def _contents(directory: Path, root: Path, without: Path | None) -> Iterator[Entry]:
+def _listed(directory: str) -> list[os.DirEntry[str]]:
     with os.scandir(directory) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    if directory != root:
-        yield Entry("directory", os.path.relpath(directory, root), directory)
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _passed_over(found: list[os.DirEntry[str]]) -> bool:
+    """Whether a directory with this in it is an environment by any name, a cache of pytest, or launches."""
     for entry in found:
-        path = Path(entry.path)
-        if entry.name in SKIPPED or path == without:
-            continue
-        if entry.is_symlink():
-            yield Entry("link", os.path.relpath(path, root), path)
-        elif entry.is_dir():
-            with contextlib.suppress(*UNREADABLE):
-                # A virtual environment by any other name, or launches.
-                if not any((path / mark).is_file() for mark in ("pyvenv.cfg", _MARK)):
-                    yield from _contents(path, root, without)
-        elif entry.is_file():
-            yield Entry("file", os.path.relpath(path, root), path)
+        if entry.name in ("pyvenv.cfg", _MARK) and entry.is_file():
+            return True
+        if entry.name == "conda-meta" and entry.is_dir():
+            return True
+        if entry.name == "CACHEDIR.TAG" and entry.is_file():
+            with open(entry.path, "rb") as tag:
+                # Others tag what scripts do read: the downloads of huggingface_hub are one such cache.
+                return b"created by pytest" in tag.read(256)
+    return False
 
 
-def _copy(entry: Entry, copy: Path, *, root: Path, destination: Path) -> None:
+def _copy(entry: Entry, copy: str, root: Path, destination: Path, links: Links) -> None:
     if entry.kind == "directory":
-        copy.mkdir()
+        os.mkdir(copy)
     elif entry.kind == "link":
-        target, mapped = str(entry.source.readlink()), led_to(entry.source, root, destination)
+        target, mapped = os.readlink(entry.source), led_to(entry.source, root, destination)
         if Path(mapped).is_relative_to(destination) and not os.path.isabs(target):
-            mapped = os.path.relpath(mapped, copy.parent)
-        copy.symlink_to(mapped)
-    else:
-        shutil.copy2(entry.source, copy)
-        copy.chmod(copy.stat().st_mode | stat.S_IWUSR)
+            mapped = os.path.relpath(mapped, os.path.dirname(copy))
+        os.symlink(mapped, copy)
+    elif not links.take(entry.path):
+        copy_file(entry.source, copy)
+    elif not clone_file(entry.source, copy):
+        os.symlink(entry.source, copy)
 
 
 def _home() -> Path | None:

@@ -111,9 +111,11 @@ def test_a_launch_that_cannot_be_made_is_not_tried_again(tmp_path: Path, case: C
         with pytest.raises(UserError) as failure:
             launcher.launches(gone, values)
         messages.append(str(failure.value))
+        # Now it could be made.
+        (tmp_path / "gone").mkdir(exist_ok=True)
     assert messages[0] == messages[1]
     assert "No such file or directory" in messages[0]
-    assert len(list(area.glob("*/*/attempt-*"))) == 1
+    assert not list(area.glob("*/*/attempt-*"))
 
 
 def test_check_project_needs_no_pytest(tmp_path: Path, case: Case) -> None:

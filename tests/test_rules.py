@@ -181,6 +181,9 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     "tracking-uri-hardcoded": lambda _: both(
         LOGGED, Observation("redirect", "http://prod:5000", "mlflow.set_tracking_uri", place="train.py:3")
     ),
+    "linked-file-written": lambda _: compare(
+        launch("fluent", LOGGED, changed_originals=("data/x.csv",)), launch("mlflow-run", LOGGED)
+    ),
     "project-dir-written": lambda _: compare(
         launch("fluent", LOGGED, changed=("config.yaml",)), launch("mlflow-run", LOGGED)
     ),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import stat
 from pathlib import Path
 
 import pytest
 
+from pytest_mlflow_check.copying import copy_file
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.workspace import SKIPPED, enclosing_root, make_workspace, map_into, mark_area
 
@@ -161,13 +161,12 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path, project: Path) -> None:
 def test_files_that_cannot_be_read_or_go_away(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
 ) -> None:
-    def copy(source: Path, target: Path) -> None:
-        if source.name == "file":
-            raise error
-        copy2(source, target)
+    def copy(source: str, target: str) -> None:
+        if source.endswith("file"):
+            raise error(0, "", source)
+        copy_file(source, target)
 
-    copy2 = shutil.copy2
-    monkeypatch.setattr("shutil.copy2", copy)
+    monkeypatch.setattr("pytest_mlflow_check.workspace.copy_file", copy)
     (project / "file").touch()
     make_workspace(project, tmp_path / "copy")
     assert names(tmp_path / "copy") == ["train.py"]

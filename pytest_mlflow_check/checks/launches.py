@@ -32,7 +32,7 @@ def check_launches(comparison: Comparison) -> list[Finding]:
     if obstacle(comparison):
         return findings
     findings += [*redirects(comparison), *autologging_failures(comparison), *async_failures(comparison)]
-    findings += [*_changed_files(comparison), *damages(comparison)]
+    findings += [*_changed_originals(comparison), *_changed_files(comparison), *damages(comparison)]
     if failed := failed_launches(comparison.launches):
         findings += failed_but_finished(comparison, failed)
         return findings + list(_explain_failures(comparison, failed))
@@ -105,6 +105,22 @@ def _merged(findings: Iterable[Finding]) -> Iterable[Finding]:
             mlflow_run=other.mlflow_run or finding.mlflow_run,
         )
     return merged.values()
+
+
+def _changed_originals(comparison: Comparison) -> Iterator[Finding]:
+    """Files of the user's own that a launch was led to, and that aren't as they were."""
+    changed = {mode: set(launch.changed_originals) for mode, launch in comparison.launches.items()}
+    for path in sorted({path for paths in changed.values() for path in paths}):
+        sides = {mode: "changed meanwhile" for mode, paths in changed.items() if path in paths}
+        yield Finding(
+            rule="linked-file-written",
+            subject=path,
+            fluent=sides.get("fluent"),
+            mlflow_run=sides.get("mlflow-run"),
+            why="The file was changed through workspace.link: in the launch's copy it is a link, and this is "
+            "your own file, which isn't as it was. Launches at the same time both see it.",
+            fix="put the file back, and take it out of workspace.link, so that launches get copies of it",
+        )
 
 
 def _changed_files(comparison: Comparison) -> Iterator[Finding]:

@@ -132,6 +132,22 @@ RULES = (
         needs_observer=True,
     ),
     Rule(
+        slug="linked-file-written",
+        noun="file",
+        check="launches",
+        severity="error",
+        title="launches: {n} of your own files changed",
+        summary="a file of yours was changed through `workspace.link` while a launch ran",
+        explanation=(
+            "Files that workspace.link names aren't copied: in a launch's copy they are links to your own, "
+            "and what the code writes to them is written to yours. Size, time of change and identity of each "
+            "are looked at before and after a launch. New files beside them, and files that replace a link, "
+            "stay in the copy. Somebody else may have changed the file meanwhile, too."
+        ),
+        example='workspace = { link = ["data/**"] }\n\nopen("data/table.csv", "a").write("1,2\\n")',
+        fix='open("out/table.csv", "a").write("1,2\\n")',
+    ),
+    Rule(
         slug="project-dir-written",
         noun="file",
         check="launches",

@@ -215,12 +215,29 @@ LAUNCHES = (
         expected=(launches("project-dir-written", "config.json"),),
     ),
     Mutant(
+        "nested-linked-file-appended-to",
+        BASE,
+        (
+            search(
+                FILE,
+                FILE
+                + '        with Path("data/all.csv").open("a") as file:\n            file.write("0.1\\n")\n',
+            ),
+        ),
+        files={
+            "data/all.csv": "rate\n",
+            "mlflow-check.toml": 'workspace = { link = ["data/*.csv"] }\n',
+        },
+        expected=(launches("linked-file-written", "data/all.csv"),),
+        launch="fluent",
+    ),
+    Mutant(
         "nested-cleaned-up-too-much",
         BASE,
         (
             search(
                 FILE,
-                FILE + '        for file in Path("results").iterdir():\n            file.unlink()\n',
+                FILE + '        Path("data/all.csv").write_text("0.1")\n',
             ),
         ),
         files={"results/2023.csv": "rate,loss\n0.1,0.5\n"},
