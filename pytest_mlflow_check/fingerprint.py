@@ -89,7 +89,8 @@ def rest_of(case: Case, values: ProjectSettings, interpreter: Interpreter) -> st
     """
     root = enclosing_root(case.project.directory)
     env = launch_environment(
-        Store(values.store, _NOWHERE),
+        # The address of a server is another one each time.
+        Store("file" if values.store == "file" else "sqlite", _NOWHERE),
         root=root,
         copy=_NOWHERE,
         base={name: value for name, value in os.environ.items() if not _passing(name)},

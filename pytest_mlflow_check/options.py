@@ -55,7 +55,9 @@ def add_options(parser: pytest.Parser) -> None:
         help="launch as a plain command, with `mlflow run`, or both. Default: both",
     )
     group.addoption(
-        "--mlflow-store", choices=("file", "sqlite"), help="what the launches log to. Default: file"
+        "--mlflow-store",
+        metavar="file|sqlite|server",
+        help="what the launches log to; `server` is an `mlflow server` of this session. Default: file",
     )
     group.addoption(
         "--mlflow-env-manager",

@@ -168,7 +168,9 @@ def _copy(area: Path, target: Path, place: Path) -> bool:
         if not file.is_relative_to(area / "store"):
             _copy_logged(file, target / file.relative_to(area))
     relocate(store, area, place)
-    _write(target, {**summary, "logged_to": launch.store_uri, "cached": summary["started"]})
+    _write(
+        target, {**summary, "logged_to": launch.logged_to or launch.store_uri, "cached": summary["started"]}
+    )
     return True
 
 

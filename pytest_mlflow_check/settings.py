@@ -60,6 +60,12 @@ Text = Annotated[str, BeforeValidator(_text), AfterValidator(_no_null_character)
 Number = Annotated[float, BeforeValidator(_no_truth_value)]
 
 
+def _known_store(text: str) -> str:
+    if text not in ("file", "sqlite", "server"):
+        raise ValueError("write file, sqlite or server")
+    return text
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -156,7 +162,7 @@ class ProjectSettings(_Strict):
     entry_point: str = "main"
     params: dict[str, Text] = Field(default_factory=dict)
     launch: Literal["both", "fluent", "mlflow-run"] = "both"
-    store: Literal["file", "sqlite"] = "file"
+    store: Annotated[str, AfterValidator(_known_store)] = "file"
     env_manager: EnvManager = "local"
     timeout: Number = Field(default=600.0, gt=0, allow_inf_nan=False)
     strict: bool = False
