@@ -168,7 +168,7 @@ def _launch(
         "workspace": str(copy),
         "origin": str(root),
         "store": store.kind,
-        "logged_to": store.address,
+        "logged_to": opened.alias,
         "observed": conditions.observer,
         **footprint,
         "changed_originals": changed,

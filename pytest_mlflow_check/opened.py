@@ -14,9 +14,11 @@ class Opened:
 
     Attributes:
         store: the store.
+        alias: what stands in texts for the store where the launch reached it; empty where it lies.
         take: brings what was logged to where it is read, in the store's own place. Until the store is closed
             it is still there for who asks at its address.
     """
 
     store: Store
+    alias: str = ""
     take: Callable[[], None] = lambda: None

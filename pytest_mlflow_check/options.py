@@ -56,8 +56,9 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--mlflow-store",
-        metavar="file|sqlite|server",
-        help="what the launches log to; `server` is an `mlflow server` of this session. Default: file",
+        metavar="file|sqlite|server|postgresql://…",
+        help="what the launches log to: `server` is an `mlflow server` of this session; at a PostgreSQL "
+        "server each launch gets a database. Default: file",
     )
     group.addoption(
         "--mlflow-env-manager",

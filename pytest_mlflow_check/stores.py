@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.opened import Opened
+from pytest_mlflow_check.postgresql import PostgreSQL
 from pytest_mlflow_check.server import Server
 from pytest_mlflow_check.store import Store, prepare_store, sqlite_template
 
@@ -23,7 +24,9 @@ class Stores:
             cache: one that lasts.
         """
         self._cache = cache
+        self._area = area
         self._server = Server(area / "server", self._template)
+        self._postgresql: dict[str, PostgreSQL] = {}
 
     @contextmanager
     def opened(self, wanted: str, root: Path, *, check: Callable[[], None]) -> Iterator[Opened]:
@@ -40,6 +43,12 @@ class Stores:
         if wanted == "server":
             with self._server.opened(root, check=check) as opened:
                 yield opened
+        elif wanted.startswith("postgresql"):
+            postgresql = self._postgresql.setdefault(
+                wanted, PostgreSQL(wanted, self._area / "postgresql", self._template)
+            )
+            with postgresql.opened(root, check=check) as opened:
+                yield opened
         elif wanted == "file":
             yield Opened(Store("file", root))
         else:
@@ -50,6 +59,8 @@ class Stores:
     def stop(self) -> None:
         """Ends what was started for stores."""
         self._server.stop()
+        for postgresql in self._postgresql.values():
+            postgresql.stop()
 
     def _template(self) -> Path:
         nowhere = Store("sqlite", self._cache)

@@ -151,12 +151,13 @@ MESSAGES: list[tuple[Mapping[str, str], str, str]] = [
     (
         FILES,
         "--mlflow-store=mysql",
-        "command line: \"store\": write file, sqlite or server (got 'mysql')",
+        'command line: "store": write file, sqlite, server or '
+        "postgresql://USER@HOST/DATABASE (got 'mysql')",
     ),
     (
         FILES,
         "-o mlflow_store=mysql",
-        "pytest ini: \"store\": write file, sqlite or server (got 'mysql')",
+        "pytest ini: \"store\": write file, sqlite, server or postgresql://USER@HOST/DATABASE (got 'mysql')",
     ),
     (
         FILES,

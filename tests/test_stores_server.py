@@ -248,8 +248,7 @@ def test_artifacts_that_went_through_the_server_are_named_where_they_lie(tmp_pat
 def test_the_reference_project(tmp_path: Path, workers: str) -> None:
     options = ("--mlflow-project=example_project", "--mlflow-store=server", "--mlflow-strict", "-n", workers)
     output, report = gate(tmp_path, *options)
-    assert outcome(report) == {
-        "example_project": {name: {} for name in ("launches", "params", "metrics", "artifacts", "models")}
-    }, output
+    assert outcome(report) == {"example_project": {}}, output
+    assert [(suite.get("tests"), suite.get("skipped")) for suite in report.iter("testsuite")] == [("5", "0")]
     assert len([*(tmp_path / "base" / "mlflow-check" / "server").glob("server-*")]) == 1
     assert none_left(tmp_path)

@@ -138,7 +138,7 @@ class Server:
             try:
                 running.empty()
                 running.lead_artifacts(store.artifact_root)
-                yield Opened(store, lambda: _take(running, store))
+                yield Opened(store, store.address, lambda: _take(running, store))
             finally:
                 # Who can't have its database starts another server.
                 with suppress(UserError):
