@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.postgresql import PostgreSQL
 from pytest_mlflow_check.reading import read_store
 from pytest_mlflow_check.settings import ProjectSettings, shown_store
-from pytest_mlflow_check.store import Store, sqlite_template
+from pytest_mlflow_check.store import Store
 
 SECRET = secrets.token_hex(8)
 """Another one each time: a launch gets a copy of this repository, with this file in it."""
@@ -132,13 +133,6 @@ def databases(url: str) -> list[str]:
     return [name for name in sql(url, "SELECT datname FROM pg_database") if name.startswith("mlflow_check")]
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cache = tmp_path_factory.mktemp("template")
-    nowhere = Store("sqlite", cache)
-    return sqlite_template(cache, launch_environment(nowhere, root=cache, copy=cache))
-
-
 def nothing_to_check() -> None:
     """Nobody ends the waiting."""
 
@@ -233,6 +227,8 @@ def locks(url: str) -> list[str]:
 def test_the_reference_project_and_no_password_anywhere(tmp_path: Path, cluster: str, driver: str) -> None:
     if driver != "postgresql":
         pytest.importorskip("psycopg")
+        if version("mlflow").startswith("2."):
+            pytest.skip("MLflow 2.22 compares a number with a text, which psycopg 3 doesn't make up for")
     url = cluster.replace("postgresql", driver)
     # Not an option: everybody could read it while the tests run.
     ini = tmp_path / "pytest.ini"

@@ -21,7 +21,7 @@ from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.reading import read_store
 from pytest_mlflow_check.relocation import bring_home
 from pytest_mlflow_check.server import Server
-from pytest_mlflow_check.store import Store, sqlite_template
+from pytest_mlflow_check.store import Store
 
 LOG = """
 import mlflow, sys
@@ -55,13 +55,6 @@ with Server(area, None).opened(root, check=lambda: None) as opened:
     print(opened.store.address, flush=True)
     threading.Event().wait()
 """
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cache = tmp_path_factory.mktemp("template")
-    nowhere = Store("sqlite", cache)
-    return sqlite_template(cache, launch_environment(nowhere, root=cache, copy=cache))
 
 
 @pytest.fixture
@@ -105,13 +98,8 @@ def none_left(area: Path) -> bool:
     """Waits until no process knows the directory, as long as that may take on a busy machine."""
     end = time.monotonic() + 60
     while servers(area) and time.monotonic() < end:
-        select_nothing()
+        os.sched_yield()
     return not servers(area)
-
-
-def select_nothing() -> None:
-    """Lets the others have the processor."""
-    os.sched_yield()
 
 
 @pytest.mark.launch
