@@ -168,7 +168,7 @@ class Launcher:
             if "area" not in made:
                 continue
             if passed:
-                self._remembered.keep(case, mode, Path(made["area"]))
+                self._remembered.keep(case, mode, Path(made["area"]), store=values.store)
             else:
                 self._remembered.forget(Path(made["area"]))
 
