@@ -137,7 +137,7 @@ def nothing_to_check() -> None:
     """Nobody ends the waiting."""
 
 
-@pytest.mark.launch
+@pytest.mark.heavy
 def test_each_launch_has_a_database_of_its_own(tmp_path: Path, cluster: str, template: Path) -> None:
     processes = [PostgreSQL(cluster, tmp_path / "area", lambda: template) for _ in range(2)]
     leftover = "mlflow_check_" + "0" * 8 + "_gone_x"
