@@ -26,6 +26,9 @@ _ALWAYS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 
+HERE = "127.0.0.1"
+"""Where a server of ours is; no proxy is asked for it."""
+
 _RETRIES = "2"
 """MLflow's own default retries an unreachable server for minutes (MLFLOW_HTTP_REQUEST_MAX_RETRIES)."""
 
@@ -77,12 +80,32 @@ def launch_environment(
     # A project that runs another one gets environments made, by default in the user's home, where two
     # launches make the same one at a time (mlflow.utils.virtualenv, 3.17.2).
     env.setdefault("MLFLOW_ENV_ROOT", str(store.root.parent / "environments"))
+    if store.address.startswith("http:"):
+        # Of the two spellings `requests` takes the small one, curl too (requests.utils, 2.32).
+        spared = ",".join(filter(None, [env.get("no_proxy") or env.get("NO_PROXY"), HERE]))
+        env |= {"no_proxy": spared, "NO_PROXY": spared}
     if store.kind == "sqlite":
         # MLflow 3's only way to say where the artifacts of experiments go that a project creates in a
         # SQL store (mlflow.tracking._tracking_service.utils, 3.17.2). MLflow 2 puts them into ./mlruns
         # of the current directory, which is the workspace.
         env["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(store.artifact_root)
     return env
+
+
+def server_environment(*, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables for an `mlflow server`, which does nothing but keep what it is sent.
+
+    Args:
+        base: what to start from; the environment of this process by default.
+    """
+    return {
+        **_inherited(os.environ if base is None else base),
+        **_ALWAYS,
+        # 3.x runs jobs (of GenAI evaluation) in processes of their own (mlflow.server._run_server, 3.17.2).
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # 2.x: by default gunicorn kills a worker that is busy for 30 seconds, as with a large artifact.
+        "GUNICORN_CMD_ARGS": "--threads=4 --timeout=0",
+    }
 
 
 def warm_environment(roots: Iterable[Path], *, base: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -27,7 +27,7 @@ from pytest_mlflow_check.copying import kept_mode
 from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.interpreter import Interpreter
 from pytest_mlflow_check.links import NO_LINKS, Links
-from pytest_mlflow_check.settings import ProjectSettings
+from pytest_mlflow_check.settings import ProjectSettings, shown_store
 from pytest_mlflow_check.store import Store
 from pytest_mlflow_check.workspace import (
     SKIPPED,
@@ -74,7 +74,7 @@ def asked_for(case: Case, values: ProjectSettings) -> list[object]:
         str(case.project.directory),
         asdict(case.entry_point),
         [dict(case.params), case.fluent, dict(case.env)],
-        [values.store, values.env_manager, values.timeout, values.pass_env],
+        [shown_store(values.store), values.env_manager, values.timeout, values.pass_env],
         [values.observer, values.tracking_uri, values.workspace.link],
     ]
 
@@ -89,7 +89,8 @@ def rest_of(case: Case, values: ProjectSettings, interpreter: Interpreter) -> st
     """
     root = enclosing_root(case.project.directory)
     env = launch_environment(
-        Store(values.store, _NOWHERE),
+        # The address of a server is another one each time.
+        Store("file" if values.store == "file" else "sqlite", _NOWHERE),
         root=root,
         copy=_NOWHERE,
         base={name: value for name, value in os.environ.items() if not _passing(name)},

@@ -85,7 +85,7 @@ class LaunchFunction(Protocol):
             params: parameter values; they win over those of the project's settings.
             entry_point: `main` by default, as in the settings.
             case: id of a case of the settings, where there is more than one.
-            store: `file` or `sqlite`.
+            store: `file`, `sqlite`, `server` or `postgresql://…`.
             env_manager: `local`, `uv`, `virtualenv` or `conda`.
             timeout: seconds.
 

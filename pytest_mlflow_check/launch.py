@@ -6,8 +6,8 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pytest_mlflow_check.footprint import (
 from pytest_mlflow_check.interpreter import Interpreter
 from pytest_mlflow_check.links import NO_LINKS, Links
 from pytest_mlflow_check.observer import STACKS_SIGNAL, observed
+from pytest_mlflow_check.opened import Opened
 from pytest_mlflow_check.processes import Call, Processes
 from pytest_mlflow_check.project import complete_params, render_command
 from pytest_mlflow_check.prover import provable, prove_models
@@ -44,7 +45,7 @@ from pytest_mlflow_check.records import (
 )
 from pytest_mlflow_check.resources import refuse_full
 from pytest_mlflow_check.settings import EnvManager
-from pytest_mlflow_check.store import Store, StoreKind, prepare_store
+from pytest_mlflow_check.store import Store
 from pytest_mlflow_check.warm import PATH as WARM_PATH
 from pytest_mlflow_check.weight import notes_on
 from pytest_mlflow_check.workspace import enclosing_root, linked_files, make_workspace
@@ -64,8 +65,7 @@ class Conditions:
     """What a launch needs besides its case.
 
     Attributes:
-        store: kind of the store to log to.
-        template: the migrated database, for SQLite stores.
+        opened: opens the store to log to, in the given place.
         timeout: seconds.
         pass_env: patterns of environment variables to pass on.
         observer: whether the calls of the code are observed, and kept from other stores.
@@ -75,8 +75,9 @@ class Conditions:
         links: the files of the workspace that are links to the user's own.
     """
 
-    store: StoreKind = "file"
-    template: Path | None = None
+    opened: Callable[[Path], AbstractContextManager[Opened]] = lambda root: nullcontext(
+        Opened(Store("file", root))
+    )
     timeout: float = 600.0
     pass_env: tuple[str, ...] = ()
     observer: bool = True
@@ -96,11 +97,17 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         UserError: where the parameters don't fit the entry point, or there is no room.
         OSError: where the machine refuses something, such as room.
     """
+    with conditions.opened(area / "store") as opened:
+        _launch(case, mode, conditions, opened, area=area, processes=processes)
+
+
+def _launch(
+    case: Case, mode: Mode, conditions: Conditions, opened: Opened, *, area: Path, processes: Processes
+) -> None:
     project = case.project.directory
     root, copy = enclosing_root(project), area / "workspace"
     directory = make_workspace(project, copy, conditions.links)
-    store = Store(conditions.store, area / "store")
-    prepare_store(store, conditions.template)
+    store = opened.store
     env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
     interpreter = conditions.interpreter
     env = interpreter.activated(env) if mode == "fluent" else interpreter.offered(env, area / "environments")
@@ -135,6 +142,7 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
     )
     refuse_full(area)
     changed = [path for path in linked if take_state(root, [path]) != {path: originals.get(path)}]
+    opened.take()
     record = read_store(store)
     footprint = _footprint(inventory, copy, root, directory, read_observations(calls), record.runs)
     models, proofs = provable(record)
@@ -160,6 +168,7 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         "workspace": str(copy),
         "origin": str(root),
         "store": store.kind,
+        "logged_to": opened.alias,
         "observed": conditions.observer,
         **footprint,
         "changed_originals": changed,
@@ -197,7 +206,7 @@ def read_launch(area: Path) -> Launch:
         notes=tuple(summary["notes"]),
         stale={directory: tuple(files) for directory, files in summary["stale"].items()},
         saved={path: SavedFile(**file) for path, file in summary["saved"].items()},
-        logged_to=summary.get("logged_to", ""),
+        logged_to=summary["logged_to"],
         cached=summary.get("cached"),
         proofs={proof["uri"]: ModelProof.from_json(proof) for proof in summary["proofs"]},
     )

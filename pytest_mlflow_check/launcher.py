@@ -17,7 +17,6 @@ from filelock import Timeout
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.checks import Comparison, compare_launches
 from pytest_mlflow_check.docker import docker_reachable
-from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.fingerprint import asked_for
 from pytest_mlflow_check.interpreter import Interpreter, make_interpreter
@@ -31,7 +30,7 @@ from pytest_mlflow_check.remembered import Remembered
 from pytest_mlflow_check.resources import faults_told, removed
 from pytest_mlflow_check.settings import ProjectSettings
 from pytest_mlflow_check.slots import alone, processors, slot
-from pytest_mlflow_check.store import Store, sqlite_template
+from pytest_mlflow_check.stores import Stores
 from pytest_mlflow_check.warm import Warm
 from pytest_mlflow_check.workspace import mark_area
 
@@ -48,7 +47,7 @@ class Launcher:
 
         Args:
             area: the directory for launches.
-            cache: the one for what lasts (the SQLite template, the environments that MLflow makes, the
+            cache: the one for what lasts (an empty database, the environments that MLflow makes, the
                 launches that are remembered).
             warm: leads to the process that forks for `mlflow run` and for proofs; without it each is a
                 process that loads MLflow anew.
@@ -60,6 +59,7 @@ class Launcher:
         self._warm = warm
         self._jobs = jobs or processors()
         self._remembered = Remembered(cache / "launches")
+        self._stores = Stores(self._area, cache)
         self._read: dict[Path, Launch] = {}
         self._refused: dict[Path, str] = {}
         self._half: list[Path] = []
@@ -109,6 +109,7 @@ class Launcher:
         """Ends what was begun, and what is still at work for it."""
         self._processes.stop()
         self._queue.shutdown(cancel_futures=True)
+        self._stores.stop()
         # Where no file could be opened any more, none could be removed.
         for area in self._half:
             removed(area)
@@ -167,7 +168,7 @@ class Launcher:
             if "area" not in made:
                 continue
             if passed:
-                self._remembered.keep(case, mode, Path(made["area"]))
+                self._remembered.keep(case, mode, Path(made["area"]), store=values.store)
             else:
                 self._remembered.forget(Path(made["area"]))
 
@@ -245,8 +246,7 @@ class Launcher:
     ) -> Path:
         """Makes a launch in a new directory below `home`, and gives that."""
         conditions = Conditions(
-            values.store,
-            self._template(values),
+            partial(self._stores.opened, values.store, check=processes.check),
             values.timeout,
             values.pass_env,
             values.observer,
@@ -284,12 +284,6 @@ class Launcher:
             processes=processes,
             links=Links(values.workspace.link),
         )
-
-    def _template(self, values: ProjectSettings) -> Path | None:
-        if values.store != "sqlite":
-            return None
-        nowhere = Store("sqlite", self._cache)
-        return sqlite_template(self._cache, launch_environment(nowhere, root=self._cache, copy=self._cache))
 
 
 def _modes(values: ProjectSettings) -> tuple[Mode, ...]:

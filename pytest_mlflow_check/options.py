@@ -55,7 +55,10 @@ def add_options(parser: pytest.Parser) -> None:
         help="launch as a plain command, with `mlflow run`, or both. Default: both",
     )
     group.addoption(
-        "--mlflow-store", choices=("file", "sqlite"), help="what the launches log to. Default: file"
+        "--mlflow-store",
+        metavar="file|sqlite|server|postgresql://…",
+        help="what the launches log to: `server` is an `mlflow server` of this session; at a PostgreSQL "
+        "server each launch gets a database. Default: file",
     )
     group.addoption(
         "--mlflow-env-manager",

@@ -89,7 +89,7 @@ def policy_of(settings: Settings) -> Policy:
     check_slugs((allow.rule for allow in values.allow), where=f"{_file(settings)}, [[allow]]")
     allowances = tuple(Allowance(allow.rule, allow.match, allow.reason) for allow in values.allow)
     of_cases = {name: value for case in values.case for name, value in case.env.items()}
-    return Policy(values.rules, allowances, Secrets.among({**os.environ, **of_cases}))
+    return Policy(values.rules, allowances, Secrets.among({**os.environ, **of_cases, "store": values.store}))
 
 
 def unused_allowances(policy: Policy, results: Sequence[CheckResult]) -> tuple[Allowance, ...]:

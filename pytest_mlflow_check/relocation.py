@@ -9,9 +9,11 @@ was.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import yaml
 
@@ -56,7 +58,17 @@ def relocate(store: Store, old: Path, new: Path) -> None:
         _relocate_files(store.root, old, new)
     elif store.database.is_file():
         with closing(sqlite3.connect(store.database)) as database, database:
-            _relocate_columns(database, old, new)
+            _relocate_columns(database, partial(_moved, old=old, new=new))
+
+
+def bring_home(store: Store) -> None:
+    """Has the database of a server name the files of the artifacts that it passed on, below the store's root.
+
+    `mlflow-artifacts:/0/…` is the path `0/…` below the directory that the server was given as
+    `--artifacts-destination` (mlflow.server.handlers, 3.17.2 and 2.22.5).
+    """
+    with closing(sqlite3.connect(store.database)) as database, database:
+        _relocate_columns(database, partial(_passed_on, root=store.artifact_root))
 
 
 def _relocate_files(root: Path, old: Path, new: Path) -> None:
@@ -73,11 +85,11 @@ def _relocate_files(root: Path, old: Path, new: Path) -> None:
             tag.write_text(place, encoding="utf-8")
 
 
-def _relocate_columns(database: sqlite3.Connection, old: Path, new: Path) -> None:
+def _relocate_columns(database: sqlite3.Connection, moved: Callable[[object], str | None]) -> None:
     for table, column in _known(database):
         rows = database.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
-        moved = [(place, row) for row, value in rows if (place := _moved(value, old, new)) is not None]
-        database.executemany(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", moved)
+        places = [(place, row) for row, value in rows if (place := moved(value)) is not None]
+        database.executemany(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", places)
 
 
 def _known(database: sqlite3.Connection) -> Iterator[tuple[str, str]]:
@@ -97,3 +109,9 @@ def _moved(location: object, old: Path, new: Path) -> str | None:
         return None
     # A plain path would have its percent signs undone.
     return (new / place.relative_to(old)).as_uri()
+
+
+def _passed_on(location: object, root: Path) -> str | None:
+    if not isinstance(location, str) or not location.startswith("mlflow-artifacts:"):
+        return None
+    return (root / unquote(urlsplit(location).path).lstrip("/")).as_uri()

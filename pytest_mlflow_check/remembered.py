@@ -107,12 +107,17 @@ class Remembered:
                 return place
         return None
 
-    def keep(self, case: Case, mode: Mode, area: Path) -> None:
+    def keep(self, case: Case, mode: Mode, area: Path, *, store: str = "") -> None:
         """Keeps a launch that passed, instead of the oldest one where there are enough.
 
         Not kept is one that holds a secret of the environment, one of which it isn't known what it depends
         on, and one whose artifacts are links or lie elsewhere: nobody could say whether they are still as
         they were. What is kept already stays as it is.
+
+        Args:
+            case, mode: what was launched.
+            area: where it is.
+            store: what the setting says, in which there may be a password.
         """
         if area.is_relative_to(self.directory):
             return
@@ -120,7 +125,7 @@ class Remembered:
         with suppress(OSError, ValueError, KeyError, sqlite3.DatabaseError, UserError):
             fingerprint = Fingerprint(**json.loads((area / _FINGERPRINT).read_text(encoding="utf-8")))
             place = self._place(case, mode, fingerprint)
-            secrets = Secrets.among({**os.environ, **case.env})
+            secrets = Secrets.among({**os.environ, **case.env, "store": store})
             mark_area(self.directory)
             with FileLock(self.directory / "lock"):
                 unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
@@ -168,7 +173,9 @@ def _copy(area: Path, target: Path, place: Path) -> bool:
         if not file.is_relative_to(area / "store"):
             _copy_logged(file, target / file.relative_to(area))
     relocate(store, area, place)
-    _write(target, {**summary, "logged_to": launch.store_uri, "cached": summary["started"]})
+    _write(
+        target, {**summary, "logged_to": launch.logged_to or launch.store_uri, "cached": summary["started"]}
+    )
     return True
 
 

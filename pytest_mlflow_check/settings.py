@@ -60,6 +60,18 @@ Text = Annotated[str, BeforeValidator(_text), AfterValidator(_no_null_character)
 Number = Annotated[float, BeforeValidator(_no_truth_value)]
 
 
+def _known_store(text: str) -> str:
+    if text not in ("file", "sqlite", "server") and not re.match(r"postgresql(\+\w+)?://", text):
+        raise ValueError("write file, sqlite, server or postgresql://USER@HOST/DATABASE")
+    return text
+
+
+def shown_store(store: str) -> str:
+    """What the setting `store` says, with stars for a password."""
+    store = re.sub(r"(://[^:/?#]*):.*@", r"\1:***@", store)
+    return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", store)
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -156,7 +168,7 @@ class ProjectSettings(_Strict):
     entry_point: str = "main"
     params: dict[str, Text] = Field(default_factory=dict)
     launch: Literal["both", "fluent", "mlflow-run"] = "both"
-    store: Literal["file", "sqlite"] = "file"
+    store: Annotated[str, AfterValidator(_known_store)] = Field(default="file", repr=False)
     env_manager: EnvManager = "local"
     timeout: Number = Field(default=600.0, gt=0, allow_inf_nan=False)
     strict: bool = False
@@ -333,7 +345,10 @@ def _explain(loc: tuple[int | str, ...], problem: Any) -> str:
     message = _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "tuple_type" and key in ("case", "allow"):
         message = f"Input should be a list of tables: write [[{key}]], with two brackets"
-    return f'"{key}": {message} (got {_shown(problem["input"])})'
+    got = problem["input"]
+    if key == "store" and isinstance(got, str):
+        got = shown_store(got)
+    return f'"{key}": {message} (got {_shown(got)})'
 
 
 def _shown(value: object) -> str:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -31,10 +31,13 @@ class Store:
         root: the directory that holds all of it. For a file store it is the store itself, which MLflow
             must create by itself: an existing empty directory gets no Default experiment (measured
             with MLflow 3.17.2 and 2.22.5).
+        address: where a launch reaches it, if not in its place: what is logged there is then brought here,
+            into a SQLite store. It may hold a password.
     """
 
     kind: StoreKind
     root: Path
+    address: str = field(default="", repr=False)
 
     @property
     def database(self) -> Path:
@@ -49,6 +52,8 @@ class Store:
     @property
     def uri(self) -> str:
         """The tracking and registry URI."""
+        if self.address:
+            return self.address
         if self.kind == "file":
             return self.root.as_uri()
         return f"sqlite:///{self.database}"

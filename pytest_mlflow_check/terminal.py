@@ -226,4 +226,9 @@ def _shown(settings: Settings, key: str) -> str:
     value = getattr(settings.values, key)
     if key == "timeout":
         return f"{value:g} s"
+    if key == "store":
+        # Not before there are settings: this module is loaded where nothing is checked.
+        from pytest_mlflow_check.settings import shown_store
+
+        return shown_store(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -68,6 +68,16 @@ def gate_loaded() -> None:
     import pytest_mlflow_check.gate  # noqa: F401
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, migrated SQLite database, which takes MLflow seconds."""
+    from pytest_mlflow_check.environment import launch_environment
+    from pytest_mlflow_check.store import Store, sqlite_template
+
+    cache = tmp_path_factory.mktemp("template")
+    return sqlite_template(cache, launch_environment(Store("sqlite", cache), root=cache, copy=cache))
+
+
 @pytest.fixture
 def pytester(
     gate_loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch

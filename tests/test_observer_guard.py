@@ -111,6 +111,23 @@ def test_relative_form_is_judged_each_time(
     assert not own.is_own("file:mlruns")
 
 
+def test_forms_of_a_server(guard: Callable[..., Any]) -> None:
+    own = guard("http://127.0.0.1:5001")
+    assert own.is_own("http://127.0.0.1:5001/")
+    assert not own.is_own("http://127.0.0.1:5000")
+    assert own.passes_on("mlflow-artifacts:/0/r/artifacts")
+    assert not own.passes_on("mlflow-artifacts://elsewhere/0")
+    assert not own.passes_on("s3://bucket/0")
+    assert not guard("file:///own").passes_on("mlflow-artifacts:/0")
+
+
+def test_forms_of_postgresql(guard: Callable[..., Any]) -> None:
+    own = guard("postgresql://me:secret@127.0.0.1:5432/own")
+    assert own.is_own("postgresql://me:secret@127.0.0.1:5432/own")
+    assert not own.is_own("postgresql://me:secret@127.0.0.1:5432/production")
+    assert not own.is_own("http://127.0.0.1:5432/own")
+
+
 def test_sqlite_forms(guard: Callable[..., Any]) -> None:
     own = guard("sqlite:////tmp/s/mlflow.db")
     assert own.is_own("sqlite:////tmp/s/mlflow.db")

@@ -150,8 +150,14 @@ MESSAGES: list[tuple[Mapping[str, str], str, str]] = [
     (FILES, "--mlflow-timeout=0", 'command line: "timeout": Input should be greater than 0 (got 0.0)'),
     (
         FILES,
+        "--mlflow-store=mysql",
+        'command line: "store": write file, sqlite, server or '
+        "postgresql://USER@HOST/DATABASE (got 'mysql')",
+    ),
+    (
+        FILES,
         "-o mlflow_store=mysql",
-        "pytest ini: \"store\": Input should be 'file' or 'sqlite' (got 'mysql')",
+        "pytest ini: \"store\": write file, sqlite, server or postgresql://USER@HOST/DATABASE (got 'mysql')",
     ),
     (
         FILES,
@@ -227,9 +233,7 @@ def test_an_unreadable_directory(pytester: pytest.Pytester, make_project: MakePr
     )
 
 
-@pytest.mark.parametrize(
-    "option", ["--mlflow-store=mysql", "--mlflow-launch=mlflow", "--mlflow-timeout=soon"]
-)
+@pytest.mark.parametrize("option", ["--mlflow-launch=mlflow", "--mlflow-timeout=soon"])
 def test_options_refused_by_the_command_line(
     pytester: pytest.Pytester, make_project: MakeProject, option: str
 ) -> None:

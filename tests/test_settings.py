@@ -343,7 +343,13 @@ MISTAKES = {
     ),
     "metric_tolerance = { rel = nan }": '"metric_tolerance.rel": Input should be a finite number (got nan)',
     # words
-    "store = 'mysql'": "\"store\": Input should be 'file' or 'sqlite' (got 'mysql')",
+    "store = 'mysql'": (
+        "\"store\": write file, sqlite, server or postgresql://USER@HOST/DATABASE (got 'mysql')"
+    ),
+    "store = 'postgres://me:secret@here/db'": (
+        '"store": write file, sqlite, server or postgresql://USER@HOST/DATABASE '
+        "(got 'postgres://me:***@here/db')"
+    ),
     "launch = 'all'": "\"launch\": Input should be 'both', 'fluent' or 'mlflow-run' (got 'all')",
     "rules = { param-differs = 'ignore' }": (
         "\"rules.param-differs\": Input should be 'error', 'warning' or 'off' (got 'ignore')"

@@ -50,6 +50,12 @@ class Guard:
             # What can't be understood is no URI of the own store's.
             return False
 
+    def passes_on(self, location: str) -> bool:
+        """Whether artifacts at a location go through the own store, a server."""
+        # With a host behind two slashes it is another server's.
+        ours = location.startswith("mlflow-artifacts:/") and not location.startswith("mlflow-artifacts://")
+        return ours and self.uri.startswith("http:")
+
     def lead(self, uri: Any, how: str, frame: FrameType | None) -> Any:
         """The URI to use for the given one: itself, if it leads to the own store, else the own one.
 
@@ -165,7 +171,10 @@ def guard_experiments(kind: type, guard: Guard) -> None:
 
     def is_elsewhere(location: Any) -> bool:
         try:
-            return bool(location) and not guard.is_own(location) and is_remote(text_of(location))
+            if not location or guard.is_own(location):
+                return False
+            text = text_of(location)
+            return is_remote(text) and not guard.passes_on(text)
         except Exception:
             return False
 
