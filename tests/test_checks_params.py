@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,13 @@ def test_places_in_the_copies_are_the_same_place() -> None:
     other = logged("mlflow-run", "b.csv")
     finding = only(compare_launches({"fluent": one, "mlflow-run": other}, settings=ProjectSettings()))
     assert (finding.fluent, finding.mlflow_run) == ("/home/me/a.csv", "/home/me/b.csv")
+
+
+def test_where_a_store_keeps_its_artifacts_is_no_difference() -> None:
+    def at(mode: Mode, place: str) -> Launch:
+        params = {"where": f"{place}/artifacts/0/RUN", "uri": f"sqlite:///{place}/mlflow.db"}
+        return replace(launch(mode, run(params=params)), store_uri=f"sqlite:///{place}/mlflow.db")
+
+    assert check_params(compare(at("fluent", "/a/store"), at("mlflow-run", "/b/store"))) == []
+    elsewhere = replace(at("mlflow-run", "/b/store"), store_uri="sqlite:////c/store/mlflow.db")
+    assert slugs(check_params(compare(at("fluent", "/a/store"), elsewhere))) != []
