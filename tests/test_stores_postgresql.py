@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from gates import ROOT, gate, outcome
 
 from pytest_mlflow_check.environment import launch_environment
@@ -68,7 +69,9 @@ def cluster() -> Iterator[str]:
     where = binaries()
     if where is None:
         pytest.skip("PostgreSQL isn't installed: apt-get install postgresql")
-    pytest.importorskip("psycopg2", reason="no driver: pip install psycopg2-binary")
+    # psycopg2, or psycopg since SQLAlchemy 2.1.
+    driver = sqlalchemy.make_url("postgresql://here").get_driver_name()
+    pytest.importorskip(driver, reason=f"no driver: {driver}")
     if os.getuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
         pytest.skip("PostgreSQL doesn't run as root, and there is no user postgres")
 
