@@ -7,7 +7,6 @@ through the fixtures: `launch.run.params["index"]`, `launch.run.metrics["loss"].
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -440,7 +439,7 @@ class Launch:
             text = text.replace(uri, "STORE").replace(uri.removeprefix("file://"), "STORE")
             if uri.startswith("sqlite:///"):
                 # Its artifacts lie beside it.
-                text = text.replace(os.path.dirname(uri.removeprefix("sqlite:///")), "STORE")
+                text = text.replace(str(Path(uri.removeprefix("sqlite:///")).parent), "STORE")
         # Looked for only where the text holds what may be an id: every param and tag comes by here.
         text = re.sub(
             r"\b[0-9a-f]{32}\b",

@@ -319,7 +319,7 @@ TOML_BOMBS = {
     "many mistakes": ("\n".join(f"key{n} = 1" for n in range(20_000)), ':1: unknown key "key0": '),
     "a long value": (
         f"store = '{'x' * 500_000}'",
-        ":1: \"store\": Input should be 'file' or 'sqlite' (got 'x",
+        ':1: "store": write file, sqlite, server or postgresql://USER@HOST/DATABASE (got \'x',
     ),
 }
 
