@@ -261,17 +261,17 @@ class Launcher:
             area = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
             try:
                 make_launch(case, mode, conditions, area=area, processes=processes)
-            except KeeperGone as error:
+            except (OSError, UserError, Stopped, KeeperGone) as error:
+                # Half a launch is of no use to anybody, and room may be what is missing.
+                self._half.append(area)
+                removed(area)
+                if not isinstance(error, KeeperGone):
+                    raise
                 raise UserError(
                     f"the process that looked after the launch {mode} of {case.id} was killed, and with it "
                     "what is known of how it ended: look for who kills processes here, such as the system "
                     "where memory runs short, and start again"
                 ) from error
-            except (OSError, UserError, Stopped):
-                # Half a launch is of no use to anybody, and room may be what is missing.
-                self._half.append(area)
-                removed(area)
-                raise
             return area
 
     def _interpreter(self, case: Case, values: ProjectSettings, processes: Processes) -> Interpreter:

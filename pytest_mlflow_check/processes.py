@@ -112,21 +112,19 @@ class Processes:
         }
         kept = None
         if call is not None and self._starter is not None:
-            # Not under the lock: it may have to wait until MLflow is loaded.
             kept = self._starter.start(call, request, check=self.check)
+        kept = kept or keep_command(request)
         with self._lock:
-            if not self._stopped:
-                kept = kept or keep_command(request)
-                self._running.add(kept)
+            self._running.add(kept)
+            if self._stopped:
+                kept.abandon()
         try:
-            self.check()
-            assert kept is not None, "only where it was stopped before"
             return Ended(*kept.ended())
         finally:
-            if kept is not None:
-                kept.close()
-                with self._lock:
-                    self._running.discard(kept)
+            kept.close()
+            with self._lock:
+                self._running.discard(kept)
+            # How one ended that was killed says nothing.
             self.check()
 
     def check(self) -> None:

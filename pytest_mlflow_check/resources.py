@@ -88,8 +88,8 @@ def refuse_full(area: Path) -> None:
     """
     status = os.statvfs(area)
     left = (status.f_bfree if os.geteuid() == 0 else status.f_bavail) * status.f_frsize
-    # Some file systems have no fixed number of files, and say 0.
-    if left < _LEAST or (status.f_files and not status.f_ffree):
+    # Some file systems have no fixed size or number of files, and say 0.
+    if (status.f_blocks and left < _LEAST) or (status.f_files and not status.f_ffree):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(area))
 
 

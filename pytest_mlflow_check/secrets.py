@@ -19,10 +19,11 @@ _SHORTEST = 8
 """Characters. Shorter ones occur by chance, and say little."""
 
 _NAME = re.compile(
-    r"TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|CONNECTION_STRING|_KEY$|_PAT$|_DSN$|_SAS$",
+    r"TOKEN(?!IZ)|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|CONNECTION_STRING"
+    r"|(?<!PRIMARY)(?<!SORT)(?<!PARTITION)(?<!FOREIGN)(?<!PUBLIC)_KEY$|_PAT$|_DSN$|_SAS$",
     re.IGNORECASE,
 )
-_USERINFO = re.compile(r"[a-zA-Z][\w.+-]*://[^/?#\s:@]*:([^/?#\s]+)@")
+_USERINFO = re.compile(r"://[^/?#\s:@]*:([^/?#\s]+)@")
 _BLOCK = 1 << 20
 
 

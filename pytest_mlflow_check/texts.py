@@ -6,6 +6,7 @@ It may hold whatever takes over a terminal or a CI log, by accident (colours, pr
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -14,22 +15,30 @@ _SEQUENCE = re.compile(
 )
 """Control sequences as ECMA-48 defines them."""
 
-_COMMAND = re.compile(r"^(\s*):(?=:[a-zA-Z])|##(?=\[|vso\[|teamcity\[)", re.MULTILINE)
+_COMMAND = re.compile(r"^([^\S\n]*):(?=:[a-zA-Z])|##(?=\[|vso\[|teamcity\[)", re.MULTILINE)
 """What GitHub Actions (`ActionCommand.TryParseV2`, which skips blanks before it), Azure Pipelines and
 TeamCity take as a command when it stands in a log."""
+
+
+_KEPT = "\n\t\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 
 def printable(text: str) -> str:
     """The text without what could take the terminal or a CI log over; line ends and tabs stay.
 
     That is all that Unicode doesn't call printable: control characters, those that change the direction of
-    writing or take no room, other line ends, halves of surrogate pairs.
+    writing or take no room, other line ends, halves of surrogate pairs. Blanks of any width become plain
+    ones, and what joins letters stays, since words and signs are written with it.
     """
     if not text.isascii() or not text.isprintable():
-        text = "".join(
-            char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text
-        )
+        text = "".join(map(_shown, text))
     return _COMMAND.sub(lambda found: f"{found[1]}: " if found[1] is not None else "# #", text)
+
+
+def _shown(char: str) -> str:
+    if char.isprintable() or char in _KEPT:
+        return char
+    return " " if unicodedata.category(char) == "Zs" else "\N{REPLACEMENT CHARACTER}"
 
 
 def final(text: str) -> str:

@@ -153,7 +153,15 @@ def test_device_nodes_are_left_out(tmp_path: Path, project: Path) -> None:
 
 def test_environments_and_caches_by_any_name(tmp_path: Path, project: Path) -> None:
     kept = {"hub/CACHEDIR.TAG", "hub/blob", ".cache/data.bin", ".dvc/cache/ab"}
-    for name in (*kept, "env/conda-meta/history", "env/bin/python", "pc/v/x", "mod/.git"):
+    others = (
+        "env/conda-meta/history",
+        "env/bin/python",
+        "uv/CACHEDIR.TAG",
+        "uv/pyvenv.cfg",
+        "pc/v/x",
+        "mod/.git",
+    )
+    for name in (*kept, *others):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).touch()
     (project / "pc" / "CACHEDIR.TAG").write_text("Signature: 8a47\n# This file … created by pytest.\n")

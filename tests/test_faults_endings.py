@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.checks import judge
 from pytest_mlflow_check.checks.endings import last_moments
 from pytest_mlflow_check.engine import check_project
+from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS, Finding
 from pytest_mlflow_check.launcher import Launcher
 from pytest_mlflow_check.plan import cases_of
@@ -299,3 +301,64 @@ def test_a_disk_that_is_full_for_the_output_does_not_end_the_launch(tmp_path: Pa
         command, cwd=tmp_path, env={}, stdout=Path("/dev/full"), stderr=None, timeout=PATIENCE
     )
     assert ended.exit_code == 3
+
+
+@linux
+def test_a_signal_that_whoever_starts_pytest_has_blocked(tmp_path: Path) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        launch, _ = launched(tmp_path, "print('trained')\n", timeout=20.0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert launch.exit_code == 0
+
+
+@linux
+def test_a_process_whose_main_thread_has_ended_is_killed(tmp_path: Path, alive: Queue[str]) -> None:
+    script = f"""{HOLDING}
+import ctypes, threading
+if os.fork() == 0:
+    os.setsid()
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    tell("one")
+    ctypes.CDLL(None).pthread_exit(None)
+time.sleep(1000)
+"""
+    launched(tmp_path, script, timeout=2.0)
+    assert alive.get(timeout=PATIENCE) == "one\n"
+
+
+def test_what_crashed_beside_it_is_not_what_it_died_of(tmp_path: Path) -> None:
+    script = """
+import os, ctypes
+child = os.fork()
+if child == 0:
+    ctypes.string_at(0)
+os.waitpid(child, 0)
+raise RuntimeError("for another reason")
+"""
+    _, finding = launched(tmp_path, script)
+    assert finding.place == "train.py:7"
+    assert "Segmentation fault" not in finding.detail
+
+
+def test_a_program_that_python_made_way_for_is_asked_to_end(tmp_path: Path) -> None:
+    shell = "trap 'echo asked; exit 0' TERM; echo ready; while true; do sleep 0.1; done"
+    launch, _ = launched(tmp_path, f"import os\nos.execvp('bash', ['bash', '-c', {shell!r}])\n", timeout=2.0)
+    assert launch.stdout == "ready\nasked\n"
+
+
+def test_a_place_in_a_directory_whose_name_is_not_ascii(tmp_path: Path) -> None:
+    above = tmp_path / "größer"
+    above.mkdir()
+    launch, finding = launched(above, "import ctypes\nctypes.string_at(0)\n")
+    assert finding.place == "train.py:2"
+    assert launch.stacks[0].frames[-1].own
+
+
+@linux
+def test_a_keeper_that_is_killed_takes_its_launch_along(tmp_path: Path, alive: Queue[str]) -> None:
+    script = f"{HOLDING}tell('one')\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(1000)\n"
+    with pytest.raises(UserError, match="was killed, and with it what is known of how it ended"):
+        launched(tmp_path, script)
+    assert alive.get(timeout=PATIENCE) == "one\n"

@@ -51,7 +51,9 @@ TAKEN = re.compile(r"^\s*::[a-zA-Z]|##(\[|vso\[|teamcity\[)", re.MULTILINE)
 def is_safe(text: str) -> bool:
     """Whether neither a terminal nor a CI log takes any of it as a command."""
     return all(
-        char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in text
+        char in "\n\t\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+        or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        for char in text
     ) and not TAKEN.search(text)
 
 
@@ -81,6 +83,9 @@ def test_any_text(text: str) -> None:
 def test_what_is_harmless_stays() -> None:
     text = "params: é ✓ 漢字 a::b std::vector\n\tindented: [x] ## heading"
     assert printable(text) == text
+    joined = "می\N{ZERO WIDTH NON-JOINER}خواهم 👩\N{ZERO WIDTH JOINER}🔬"
+    assert printable(joined) == joined
+    assert printable("10\N{NO-BREAK SPACE}%\N{IDEOGRAPHIC SPACE}。") == "10 % 。"
 
 
 def test_the_message_of_a_mistake() -> None:

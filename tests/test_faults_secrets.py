@@ -55,6 +55,7 @@ def test_secrets_by_name(name: str) -> None:
         {"TOKENIZERS_PARALLELISM": "false"},
         {"SEED": "12345678"},
         {"KEYBOARD": "qwertyui"},
+        {"HF_TOKENIZER_PATH": "bert-base-uncased", "PRIMARY_KEY": "customer_id", "SORT_KEY": "created_at"},
     ],
 )
 def test_what_is_none(variables: dict[str, str]) -> None:

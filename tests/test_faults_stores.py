@@ -139,6 +139,12 @@ def bomb() -> str:
     return "\n".join([*levels, "run_name: *a11"])
 
 
+def test_no_merge_but_its_sign_and_an_alias(files: Stored) -> None:
+    with (files.directory / "meta.yaml").open("a") as meta:
+        meta.write("prompt: <<SYS>> be brief <</SYS>>\none: &one [1]\nother: *one\n")
+    assert files.read().damages == ()
+
+
 def merging_bomb() -> str:
     levels = ["a0: &a0 {x: 1}"]
     levels += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 12)]

@@ -10,6 +10,9 @@ from pytest_mlflow_check.records import Frame, Launch, Observation, Stack
 _SHELL = 128
 """What a shell adds to the number of the signal that ended its command."""
 
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+"""At which Python writes down where it stood."""
+
 _MOST_THREADS = 12
 
 
@@ -31,10 +34,9 @@ def how_it_ended(launch: Launch) -> str:
 def last_moments(launch: Launch) -> list[str]:
     """What it had logged until then, and where its threads stood; a line each."""
     lines = [_logged(launch)]
-    own = [stack for stack in launch.stacks if any(frame.own for frame in stack.frames)]
-    shown = own or list(launch.stacks)
+    shown = _stacks(launch)
     if shown:
-        crashed = next((stack.reason for stack in shown if stack.reason), None)
+        crashed = shown[0].reason
         lines.append(f"{crashed}, at" if crashed else "where it stood when its time was over:")
         lines += [f"  {line}" for line in dict.fromkeys(map(_standing, shown[:_MOST_THREADS]))]
         if len(shown) > _MOST_THREADS:
@@ -44,12 +46,29 @@ def last_moments(launch: Launch) -> list[str]:
 
 def last_place(launch: Launch) -> str | None:
     """The project's line at which its main thread stood, or another thread where that stood at none."""
-    own = [stack for stack in launch.stacks if any(frame.own for frame in stack.frames)]
+    own = [stack for stack in _stacks(launch) if _is_own(stack)]
     main = [stack for stack in own if stack.frames[-1].function == "<module>"]
     for stack in main or own:
         frame = _own_frame(stack)
         return f"{frame.file}:{frame.line}"
     return None
+
+
+def _stacks(launch: Launch) -> list[Stack]:
+    """Where the threads stood that tell of its end: a process beside it may have crashed, and it went on."""
+    late = launch.exit_code is None
+    if not late and not _crashed(_of_command(launch)):
+        return []
+    found = [stack for stack in launch.stacks if bool(stack.reason) != late]
+    return [stack for stack in found if _is_own(stack)] or found
+
+
+def _crashed(code: int) -> bool:
+    return max(-code, code - _SHELL) in _CRASHES
+
+
+def _is_own(stack: Stack) -> bool:
+    return any(frame.own for frame in stack.frames)
 
 
 def _of_command(launch: Launch) -> int:
@@ -109,7 +128,7 @@ def _call(call: Observation, launch: Launch) -> str:
 
 def _standing(stack: Stack) -> str:
     inner = stack.frames[0]
-    if inner.own or not any(frame.own for frame in stack.frames):
+    if inner.own or not _is_own(stack):
         return _line(inner)
     return f"{_line(_own_frame(stack))}, in {inner.file}:{inner.line} ({inner.function})"
 

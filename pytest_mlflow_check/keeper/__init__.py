@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -37,6 +39,8 @@ class Kept:
     def __init__(self, connection: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
         """Takes the connection on which it was asked for, and its keeper where that is a child process."""
         self._connection, self._process = connection, process
+        self._leader: int | None = None
+        self._abandoned = False
 
     def begun(self, *, patience: float | None, check: Callable[[], None]) -> bool:
         """Waits until it has been started; gives whether it was, or its keeper never answered.
@@ -54,6 +58,8 @@ class Kept:
         if said is not None and "failed" in said:
             number, message, file = said["failed"]
             raise OSError(number, message, file)
+        if said is not None:
+            self._leader = said["begun"]
         return said is not None
 
     def ended(self) -> tuple[int | None, float]:
@@ -65,11 +71,16 @@ class Kept:
         """
         said = self._said(None, lambda: None)
         if said is None:
+            if self._leader is not None and not self._abandoned:
+                # Nobody else does it now.
+                with suppress(OSError):
+                    os.killpg(self._leader, signal.SIGKILL)
             raise KeeperGone
         return said["exit_code"], said["duration"]
 
     def abandon(self) -> None:
         """Has it killed; from another thread, this also ends the waiting, when all is dead."""
+        self._abandoned = True
         # It may have ended just now.
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
@@ -107,16 +118,14 @@ class Kept:
         return said
 
 
-def asked(
-    connection: socket.socket, request: Request, process: subprocess.Popen[bytes] | None = None
-) -> Kept:
+def asked(connection: socket.socket, request: Request) -> Kept:
     """Asks for something to be started and kept.
 
     Raises:
         OSError: where nobody is there.
     """
     connection.sendall(json.dumps(dict(request)).encode() + b"\n")
-    return Kept(connection, process)
+    return Kept(connection)
 
 
 def keep_command(request: Request) -> Kept:
@@ -136,10 +145,14 @@ def keep_command(request: Request) -> Kept:
             # Ctrl-C is for pytest, which ends this one by itself.
             start_new_session=True,
         )
-    kept = asked(own, request, process)
+    kept = Kept(own, process)
     try:
+        asked(own, request)
         if not kept.begun(patience=None, check=lambda: None):
             raise KeeperGone
+    except ConnectionError as error:
+        kept.close()
+        raise KeeperGone from error
     except BaseException:
         kept.close()
         raise

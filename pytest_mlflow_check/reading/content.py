@@ -183,7 +183,9 @@ def integer_or_none(value: object) -> int | None:
 
 def _parsed(data: bytes) -> Mapping[str, Any]:
     # A merge of merges grows while it is loaded; MLflow writes none.
-    if b"<<" in data and any(isinstance(one, yaml.AliasEvent) for one in yaml.parse(data, Loader=_LOADER)):
+    if b"<<" in data and any(
+        isinstance(one, yaml.ScalarEvent) and one.value == "<<" for one in yaml.parse(data, Loader=_LOADER)
+    ):
         raise ValueError("merges mappings")
     content = yaml.load(data, Loader=_LOADER)
     if not isinstance(content, dict) or not content:

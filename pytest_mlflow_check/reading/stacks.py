@@ -15,6 +15,9 @@ _FATAL = re.compile(r"^Fatal Python error: (?P<reason>[^\n]*)", re.MULTILINE)
 _THREAD = re.compile(r"^(?:Current thread|Thread|Stack) .*\(most recent call first\):$", re.MULTILINE)
 _FRAME = re.compile(r'^  File "(?P<file>[^"\n]*)", line (?P<line>\d+) in (?P<function>[^\n]*)$', re.MULTILINE)
 
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
+"""What isn't ASCII in names, as `faulthandler` writes it."""
+
 
 def read_stacks(directory: Path, project: Path) -> tuple[Stack, ...]:
     """Where the threads of each process stood, by process; none of those that wrote nothing.
@@ -45,8 +48,9 @@ def _stacks(process: int, file: Path, project: Path) -> Iterator[Stack]:
 
 
 def _frame(found: re.Match[str], project: Path) -> Frame:
-    file = project / found["file"]
+    name = _ESCAPED.sub(lambda one: chr(int(one[1] or one[2] or one[3], 16)), found["file"])
+    file = project / name
     # `<frozen runpy>` and `<string>` are no files.
-    own = not found["file"].startswith("<") and file.is_relative_to(project)
+    own = not name.startswith("<") and file.is_relative_to(project)
     shown = str(file.relative_to(project)) if own else file.name
     return Frame(shown, int(found["line"]), found["function"], own)

@@ -11,20 +11,22 @@ from contextlib import suppress
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
-def adopt() -> None:
-    """Has orphans among this process's descendants become its children, where the system can do that.
+def adopt() -> bool:
+    """Has orphans among this process's descendants become its children; gives whether they will.
 
-    Linux can. Elsewhere a process that leaves the launch's process group gets lost.
+    Linux can do that. Elsewhere, and where Python lacks ctypes, a process that leaves the launch's process
+    group gets lost.
     """
     if sys.platform == "linux":
         with suppress(ImportError, OSError, AttributeError):
             import ctypes
 
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return False
 
 
-def signal_all(leader: int, number: int) -> None:
-    """Sends a signal to all descendants of this process, group by group.
+def signal_all(leader: int, number: int) -> bool:
+    """Sends a signal to all descendants of this process, group by group; gives whether it knows of any.
 
     Args:
         leader: the process that was started, with a group of its own.
@@ -34,9 +36,12 @@ def signal_all(leader: int, number: int) -> None:
     members = descendants()
     # A group at once: a process that forks without end is always one step ahead of its own number.
     for group in (set(members.values()) or {leader}) - {own}:
-        _send(os.killpg, group, number)
+        # To these two, `killpg` does something else than to a group: to this process's own, and to everybody.
+        if group > 1:
+            _send(os.killpg, group, number)
     for process in (one for one, group in members.items() if group == own):
         _send(os.kill, process, number)
+    return bool(members)
 
 
 def descendants() -> dict[int, int]:
@@ -44,13 +49,15 @@ def descendants() -> dict[int, int]:
     groups: dict[int, int] = {}
     children: defaultdict[int, list[int]] = defaultdict(list)
     with suppress(OSError):
-        for entry in os.listdir("/proc"):
+        # One of another namespace of processes has other numbers.
+        known = os.readlink("/proc/self") == str(os.getpid())
+        for entry in os.listdir("/proc") if known else ():
             if entry.isdecimal():
                 # One that is gone by now.
                 with suppress(OSError, ValueError), open(f"/proc/{entry}/stat", "rb") as stat:
                     # proc(5): the name in brackets may hold anything; then state, parent and group.
                     state, parent, group = stat.read().rpartition(b")")[2].split()[:3]
-                    if state == b"Z":
+                    if state == b"Z" and len(os.listdir(f"/proc/{entry}/task")) == 1:
                         # It is dead, and only waits for its parent to take notice.
                         continue
                     groups[int(entry)] = int(group)
@@ -80,10 +87,19 @@ def dump_stacks(directory: str, number: int) -> list[str]:
     with suppress(OSError):
         ready = set(os.listdir(directory))
         for process in descendants():
-            if str(process) in ready:
+            if str(process) in ready and _catches(process, number):
                 asked.append(os.path.join(directory, str(process)))
                 _send(os.kill, process, number)
     return asked
+
+
+def _catches(process: int, number: int) -> bool:
+    """Whether a process has a handler for a signal: the program that Python made way for may have none."""
+    with suppress(OSError), open(f"/proc/{process}/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
 
 
 def _send(kill: Callable[[int, int], None], target: int, number: int) -> None:

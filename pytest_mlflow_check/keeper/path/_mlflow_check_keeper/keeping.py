@@ -31,8 +31,11 @@ _KILLING = 10.0
 _TICK = 0.05
 """Seconds between two looks at what nobody tells of."""
 
-_LONGEST = 3600.0
-"""Seconds that are waited at a time; the system's own calls don't take any number."""
+_LONGEST = 1.0
+"""Seconds after which it is looked after the children in any case."""
+
+_MISSES = 20
+"""Looks, a tick each, after which processes that can't be found aren't waited for."""
 
 _PATIENCE = 10.0
 """Seconds that a request may take to arrive; it is written in one go."""
@@ -90,7 +93,7 @@ def keep(request: Request, connection: socket.socket, start: Start) -> bool:
         Whether this is still the process that keeps.
 
     """
-    adopt()
+    adopted = adopt()
     # Before the start: that it is over may be heard as soon as it is there.
     with _Children() as children:
         try:
@@ -109,7 +112,7 @@ def keep(request: Request, connection: socket.socket, start: Start) -> bool:
                 one.close()
             return False
         _say(connection, begun=leader)
-        _Keeper(request, connection, leader, children, outputs).keep()
+        _Keeper(request, connection, leader, children, outputs, adopted=adopted).keep()
     return True
 
 
@@ -121,6 +124,8 @@ class _Children:
         os.set_blocking(self._waker, False)
         # Python writes to the pipe only for signals that it handles.
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Whoever started pytest may have it blocked, and that is handed down.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         return self
 
@@ -141,6 +146,8 @@ class _Keeper:
         leader: int,
         children: _Children,
         outputs: Mapping[int, Output],
+        *,
+        adopted: bool,
     ) -> None:
         self._request, self._connection, self._leader = request, connection, leader
         self._children, self._outputs = children, outputs
@@ -148,22 +155,22 @@ class _Keeper:
         self._exit_code: int | None = None
         self._duration = 0.0
         self._childless = False
+        self._adopted = adopted
         self._abandoned = False
         self._poll = select.poll()
         for descriptor in (connection.fileno(), children.woken, *outputs):
             self._poll.register(descriptor, select.POLLIN)
 
     def keep(self) -> None:
-        late = not self._until(lambda: self._exit_code is not None, self._request["timeout"])
-        if late and not self._abandoned:
-            self._duration = time.monotonic() - self._started
-            self._dump()
-            signal_all(self._leader, signal.SIGTERM)
-            self._until(lambda: self._childless, self._request["grace"])
-        end = time.monotonic() + _KILLING
-        while not self._childless and time.monotonic() < end:
-            signal_all(self._leader, signal.SIGKILL)
-            self._until(lambda: self._childless, _TICK, abandoned=True)
+        try:
+            late = not self._until(lambda: self._exit_code is not None, self._request["timeout"])
+            if late and not self._abandoned:
+                self._duration = time.monotonic() - self._started
+                self._dump()
+                signal_all(self._leader, signal.SIGTERM)
+                self._until(lambda: self._childless, self._request["grace"])
+        finally:
+            self._kill()
         for output in self._outputs.values():
             output.finish()
         if not self._abandoned:
@@ -173,6 +180,15 @@ class _Keeper:
                 duration=self._duration,
             )
 
+    def _kill(self) -> None:
+        if not self._adopted:
+            # That there are no children says nothing then of the rest of the group.
+            signal_all(self._leader, signal.SIGKILL)
+        end, misses = time.monotonic() + _KILLING, 0
+        while not self._childless and misses < _MISSES and time.monotonic() < end:
+            misses += not signal_all(self._leader, signal.SIGKILL)
+            self._until(lambda: self._childless, _TICK, abandoned=True)
+
     def _dump(self) -> None:
         stacks = self._request["stacks"]
         files = dump_stacks(*stacks) if stacks else []
@@ -180,7 +196,7 @@ class _Keeper:
 
         def written() -> bool:
             nonlocal sizes
-            before, sizes = sizes, [os.stat(file).st_size for file in files]
+            before, sizes = sizes, [_size(file) for file in files]
             return bool(sizes) and all(sizes) and sizes == before
 
         if files:
@@ -204,8 +220,11 @@ class _Keeper:
             left = end - time.monotonic()
             if left <= 0 or (self._abandoned and not abandoned):
                 return False
-            for descriptor, _ in self._poll.poll(min(left, _LONGEST) * 1000):
+            seen = self._poll.poll(min(left, _LONGEST) * 1000)
+            for descriptor, _ in seen:
                 self._see(descriptor)
+            if not seen:
+                self._reap()
         return True
 
     def _see(self, descriptor: int) -> None:
@@ -247,6 +266,13 @@ def _start_command(request: Request, out: int, err: int) -> int:
     # As if it had ended: `subprocess` would take the exit code away when it forgets the process.
     process.returncode = 0
     return process.pid
+
+
+def _size(file: str) -> int:
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return 0
 
 
 def _say(connection: socket.socket, **said: Any) -> None:

@@ -32,8 +32,10 @@ def _register(number: int, directory: str) -> None:
         low = os.open(os.path.join(directory, str(os.getpid())), flags, 0o600)
         # Kept open for good, since a process that crashes can't open anything. By a high number: that of a
         # closed one soon stands for a file of the program's own (see `Recorder._open`).
-        file = fcntl(low, F_DUPFD_CLOEXEC, _HIGH)
-        os.close(low)
+        try:
+            file = fcntl(low, F_DUPFD_CLOEXEC, _HIGH)
+        finally:
+            os.close(low)
         faulthandler.register(number, file, all_threads=True)
         if not faulthandler.is_enabled():
             faulthandler.enable(file, all_threads=True)
