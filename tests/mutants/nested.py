@@ -237,7 +237,7 @@ LAUNCHES = (
         (
             search(
                 FILE,
-                FILE + '        Path("data/all.csv").write_text("0.1")\n',
+                FILE + '        for file in Path("results").iterdir():\n            file.unlink()\n',
             ),
         ),
         files={"results/2023.csv": "rate,loss\n0.1,0.5\n"},
