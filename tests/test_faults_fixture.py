@@ -197,4 +197,6 @@ def test_children_of_multiprocessing(pytester: pytest.Pytester, seen: Path, meth
         """
     )
     counts, output = outcome(pytester)
+    # MLflow 2.22 warns of what pydantic has renamed.
+    counts.pop("warnings", None)
     assert counts == {"passed": 2}, output
