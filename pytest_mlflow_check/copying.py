@@ -78,6 +78,7 @@ def clone(old: int, new: int) -> bool:
 
 def _copy_data(old: int, new: int, size: int) -> None:
     for start, end in _data(old, size):
+        start = _copied_inside(old, new, start, end)
         os.lseek(old, start, os.SEEK_SET)
         os.lseek(new, start, os.SEEK_SET)
         while start < end and (block := os.read(old, min(_BLOCK, end - start))):
@@ -85,6 +86,19 @@ def _copy_data(old: int, new: int, size: int) -> None:
             start += len(block)
     # It may end in a hole, or have become shorter meanwhile.
     os.ftruncate(new, min(size, os.fstat(old).st_size))
+
+
+def _copied_inside(old: int, new: int, start: int, end: int) -> int:
+    """Has the kernel copy as much of a range as it can, a third of the work; gives how far it came."""
+    if sys.platform == "linux":
+        try:
+            while start < end and (count := os.copy_file_range(old, new, end - start, start, start)):
+                start += count
+        except OSError as error:
+            # Another file system, or one that has no such copies.
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+    return start
 
 
 def _data(file: int, size: int) -> Iterator[tuple[int, int]]:
