@@ -108,17 +108,15 @@ def test_a_worker_that_is_killed_while_it_launches(place: Place) -> None:
     workers = [int(file.read_text()) for file in (place.path / "workers").iterdir()]
     (launching,) = [worker for worker in workers if keeps(worker)]
     os.kill(launching, signal.SIGKILL)
-    # The other one makes both launches again.
-    place.started.take(2)
-    place.go.give(2)
+    # The other one makes the plain launch again, and `mlflow run` too unless it had begun that one itself.
+    place.go.give(4)
     output, _ = running.communicate(timeout=PATIENCE)
     assert re.search(r"worker 'gw\d' crashed", output)
     assert re.search(r"1 failed, 1 passed", output), output
-    assert place.launched == 4
+    assert place.launched in (3, 4)
     # The place of the first attempt isn't used again, so that there never were two writers in one store.
-    for mode in ("fluent", "mlflow-run"):
-        (made,) = (place.path / "base").rglob(f"{mode}/*/launch.json")
-        assert len(list(made.parents[1].glob("attempt-*"))) == 2
+    (made,) = (place.path / "base").rglob("fluent/*/launch.json")
+    assert len(list(made.parents[1].glob("attempt-*"))) == 2
 
 
 def keeps(process: int) -> bool:
