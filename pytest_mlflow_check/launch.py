@@ -97,16 +97,23 @@ def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, p
         UserError: where the parameters don't fit the entry point, or there is no room.
         OSError: where the machine refuses something, such as room.
     """
+    # The copy first: some stores are for one launch at a time, and others may wait for this one.
+    directory = make_workspace(case.project.directory, area / "workspace", conditions.links)
     with conditions.opened(area / "store") as opened:
-        _launch(case, mode, conditions, opened, area=area, processes=processes)
+        _launch(case, mode, conditions, opened, directory, area=area, processes=processes)
 
 
 def _launch(
-    case: Case, mode: Mode, conditions: Conditions, opened: Opened, *, area: Path, processes: Processes
+    case: Case,
+    mode: Mode,
+    conditions: Conditions,
+    opened: Opened,
+    directory: Path,
+    *,
+    area: Path,
+    processes: Processes,
 ) -> None:
-    project = case.project.directory
-    root, copy = enclosing_root(project), area / "workspace"
-    directory = make_workspace(project, copy, conditions.links)
+    root, copy = enclosing_root(case.project.directory), area / "workspace"
     store = opened.store
     env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
     interpreter = conditions.interpreter
@@ -141,7 +148,8 @@ def _launch(
         stacks=None if STACKS_SIGNAL is None else (stacks, STACKS_SIGNAL),
     )
     refuse_full(area)
-    changed = [path for path in linked if take_state(root, [path]) != {path: originals.get(path)}]
+    now = take_state(root, linked)
+    changed = [path for path in linked if now.get(path) != originals.get(path)]
     opened.take()
     record = read_store(store)
     footprint = _footprint(inventory, copy, root, directory, read_observations(calls), record.runs)

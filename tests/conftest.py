@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import Protocol
 
 import pytest
@@ -100,3 +102,13 @@ def make_project(pytester: pytest.Pytester) -> MakeProject:
         return project
 
     return make
+
+
+@pytest.fixture
+def alive(tmp_path: Path) -> Queue[str]:
+    """Gets what scripts write to the pipe `alive`, once every process that holds it is gone."""
+    pipe, written = tmp_path / "alive", Queue[str]()
+    os.mkfifo(pipe)
+    # A daemon: should a process outlive its test, the session ends all the same.
+    Thread(target=lambda: written.put(pipe.read_text()), daemon=True).start()
+    return written

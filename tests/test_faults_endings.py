@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from queue import Queue
-from threading import Thread
 
 import numpy as np
 import pytest
@@ -53,16 +51,6 @@ def launched(tmp_path: Path, script: str, timeout: float = PATIENCE) -> tuple[La
         launcher.stop()
     (finding,) = [one for check in CHECKS for one in judge(check, comparison, Policy()).findings]
     return comparison.launches["fluent"], finding
-
-
-@pytest.fixture
-def alive(tmp_path: Path) -> Queue[str]:
-    """Gets what scripts write to the pipe `alive`, once every process that holds it is gone."""
-    pipe, written = tmp_path / "alive", Queue[str]()
-    os.mkfifo(pipe)
-    # A daemon: should a process outlive its test, the session ends all the same.
-    Thread(target=lambda: written.put(pipe.read_text()), daemon=True).start()
-    return written
 
 
 HOLDING = """

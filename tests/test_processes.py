@@ -7,7 +7,6 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
-from threading import Thread
 
 import pytest
 
@@ -30,16 +29,6 @@ def run(
         stderr=directory / "err",
         timeout=timeout,
     )
-
-
-@pytest.fixture
-def alive(tmp_path: Path) -> Queue[str]:
-    """Gets what scripts write to the pipe `alive`, once every process that holds it is gone."""
-    pipe, written = tmp_path / "alive", Queue[str]()
-    os.mkfifo(pipe)
-    # A daemon: should a process outlive its test, the session ends all the same.
-    Thread(target=lambda: written.put(pipe.read_text()), daemon=True).start()
-    return written
 
 
 def test_both_outputs_in_one_file(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
@@ -107,33 +107,41 @@ def _merged(findings: Iterable[Finding]) -> Iterable[Finding]:
     return merged.values()
 
 
-def _changed_originals(comparison: Comparison) -> Iterator[Finding]:
+def _changed_originals(comparison: Comparison) -> Iterable[Finding]:
     """Files of the user's own that a launch was led to, and that aren't as they were."""
-    changed = {mode: set(launch.changed_originals) for mode, launch in comparison.launches.items()}
-    for path in sorted({path for paths in changed.values() for path in paths}):
-        sides = {mode: "changed meanwhile" for mode, paths in changed.items() if path in paths}
-        yield Finding(
-            rule="linked-file-written",
-            subject=path,
-            fluent=sides.get("fluent"),
-            mlflow_run=sides.get("mlflow-run"),
-            why="The file was changed through workspace.link: in the launch's copy it is a link, and this is "
-            "your own file, which isn't as it was. Launches at the same time both see it.",
-            fix="put the file back, and take it out of workspace.link, so that launches get copies of it",
-        )
+    return _written(
+        {mode: launch.changed_originals for mode, launch in comparison.launches.items()},
+        rule="linked-file-written",
+        how="changed meanwhile",
+        why="The file was changed through workspace.link: in the launch's copy it is a link, and this is "
+        "your own file, which isn't as it was. Launches at the same time both see it.",
+        fix="put the file back, and take it out of workspace.link, so that launches get copies of it",
+    )
 
 
-def _changed_files(comparison: Comparison) -> Iterator[Finding]:
+def _changed_files(comparison: Comparison) -> Iterable[Finding]:
     """Files that the project brought along and a launch changed or deleted."""
-    changed = {mode: set(launch.changed) for mode, launch in comparison.launches.items()}
-    for path in sorted({path for paths in changed.values() for path in paths}):
-        sides = {mode: "changed" for mode, paths in changed.items() if path in paths}
+    return _written(
+        {mode: launch.changed for mode, launch in comparison.launches.items()},
+        rule="project-dir-written",
+        how="changed",
+        why="The launch changed or deleted a file that came with the project. The next run starts from "
+        "something else than this one did.",
+        fix="write to a file of its own, below a directory that isn't committed",
+    )
+
+
+def _written(
+    written: Mapping[Mode, Collection[str]], *, rule: str, how: str, why: str, fix: str
+) -> Iterator[Finding]:
+    """A finding for each file that one launch or both wrote to."""
+    for path in sorted({path for paths in written.values() for path in paths}):
+        sides = {mode: how for mode, paths in written.items() if path in paths}
         yield Finding(
-            rule="project-dir-written",
+            rule=rule,
             subject=path,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
-            why="The launch changed or deleted a file that came with the project. The next run starts from "
-            "something else than this one did.",
-            fix="write to a file of its own, below a directory that isn't committed",
+            why=why,
+            fix=fix,
         )

@@ -37,10 +37,18 @@ class Kept:
     """A launch that is being kept, as seen from here."""
 
     def __init__(self, connection: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
-        """Takes the connection on which it was asked for, and its keeper where that is a child process."""
+        """Takes the connection to its keeper, and that itself where it is a child process."""
         self._connection, self._process = connection, process
         self._leader: int | None = None
         self._abandoned = False
+
+    def ask(self, request: Request) -> None:
+        """Asks for something to be started and kept.
+
+        Raises:
+            OSError: where nobody is there.
+        """
+        self._connection.sendall(json.dumps(dict(request)).encode() + b"\n")
 
     def begun(self, *, patience: float | None, check: Callable[[], None]) -> bool:
         """Waits until it has been started; gives whether it was, or its keeper never answered.
@@ -118,16 +126,6 @@ class Kept:
         return said
 
 
-def asked(connection: socket.socket, request: Request) -> Kept:
-    """Asks for something to be started and kept.
-
-    Raises:
-        OSError: where nobody is there.
-    """
-    connection.sendall(json.dumps(dict(request)).encode() + b"\n")
-    return Kept(connection)
-
-
 def keep_command(request: Request) -> Kept:
     """Starts a keeper, and has it start a command.
 
@@ -147,7 +145,7 @@ def keep_command(request: Request) -> Kept:
         )
     kept = Kept(own, process)
     try:
-        asked(own, request)
+        kept.ask(request)
         if not kept.begun(patience=None, check=lambda: None):
             raise KeeperGone
     except ConnectionError as error:

@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pytest_mlflow_check.keeper import PATH as KEEPER
-from pytest_mlflow_check.keeper import Kept, Request, asked
+from pytest_mlflow_check.keeper import Kept, Request
 from pytest_mlflow_check.processes import Call
 
 PATH = Path(__file__).with_name("path")
@@ -83,10 +83,10 @@ class Warm:
             "argv": call.argv,
         }
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        kept, why = None, "it ended"
+        kept, why = Kept(connection), "it ended"
         try:
             connection.connect(self.address)
-            kept = asked(connection, asked_for)
+            kept.ask(asked_for)
             if kept.begun(patience=_PATIENCE, check=check):
                 return kept
         except TimeoutError:
@@ -94,9 +94,9 @@ class Warm:
         except OSError as error:
             why = str(error)
         except BaseException:
-            connection.close()
+            kept.close()
             raise
-        connection.close()
+        kept.close()
         self.failure = why
         return None
 
