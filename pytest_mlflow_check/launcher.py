@@ -162,15 +162,29 @@ class Launcher:
 
     def remember(self, case: Case, values: ProjectSettings, *, passed: bool) -> None:
         """Keeps the launches of a case for later sessions; those kept that didn't pass now are made anew."""
+        for mode, area in self._areas(case, values).items():
+            if passed:
+                self._remembered.keep(case, mode, area, store=values.store)
+            else:
+                self._remembered.forget(area)
+
+    def made(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
+        """The launches of a case that this session has, whichever of its processes made them; makes none."""
+        areas = self._areas(case, values)
+        homes = {mode: self._home(case, mode, values) for mode in areas}
+        self._read |= {
+            home: read_launch(areas[mode]) for mode, home in homes.items() if home not in self._read
+        }
+        return {mode: self._read[home] for mode, home in homes.items()}
+
+    def _areas(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
+        areas: dict[Mode, Path] = {}
         for mode in _modes(values):
             result = self._home(case, mode, values) / "result.json"
-            made = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
-            if "area" not in made:
-                continue
-            if passed:
-                self._remembered.keep(case, mode, Path(made["area"]), store=values.store)
-            else:
-                self._remembered.forget(Path(made["area"]))
+            said = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+            if "area" in said:
+                areas[mode] = Path(said["area"])
+        return areas
 
     def _side_by_side(self, makers: Mapping[Mode, Callable[[Processes], Path]]) -> dict[Mode, Path]:
         """What each maker made; when one can't, or on Ctrl-C, all are ended."""

@@ -77,6 +77,16 @@ def test_another_process_finds_what_was_made(tmp_path: Path, case: Case) -> None
     assert started(tmp_path) == 1
 
 
+def test_what_a_session_has_is_known_to_all_its_processes_and_makes_nothing(
+    tmp_path: Path, case: Case
+) -> None:
+    other = Launcher(tmp_path / "area", cache=tmp_path)
+    assert other.made(case, FLUENT) == {}
+    Launcher(tmp_path / "area", cache=tmp_path).launches(case, FLUENT)
+    assert {mode: launch.stdout for mode, launch in other.made(case, FLUENT).items()} == {"fluent": "out\n"}
+    assert started(tmp_path) == 1
+
+
 def test_what_differs_is_launched_by_itself(tmp_path: Path, case: Case) -> None:
     launcher = Launcher(tmp_path / "area", cache=tmp_path)
     launcher.launches(case, FLUENT)
