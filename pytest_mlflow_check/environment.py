@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pytest_mlflow_check.processes import own_variables
 from pytest_mlflow_check.store import Store
 from pytest_mlflow_check.workspace import map_into
 
@@ -64,7 +65,7 @@ def launch_environment(
         pass_env: patterns of variables to pass on although they'd be withheld.
         extra: variables the case sets; they can't lead away from the store either.
     """
-    env = _inherited(os.environ if base is None else base, pass_env)
+    env = _inherited(own_variables() if base is None else base, pass_env)
     if "PYTHONPATH" in env:
         entries = env["PYTHONPATH"].split(os.pathsep)
         mapped = [(entry, map_into(entry, root, copy)) for entry in entries]
@@ -99,7 +100,7 @@ def server_environment(*, base: Mapping[str, str] | None = None) -> dict[str, st
         base: what to start from; the environment of this process by default.
     """
     return {
-        **_inherited(os.environ if base is None else base),
+        **_inherited(own_variables() if base is None else base),
         **_ALWAYS,
         # 3.x runs jobs (of GenAI evaluation) in processes of their own (mlflow.server._run_server, 3.17.2).
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -115,7 +116,7 @@ def warm_environment(roots: Iterable[Path], *, base: Mapping[str, str] | None = 
         roots: the directories that will be copied; what lies below them isn't importable.
         base: what to start from; the environment of this process by default.
     """
-    env = _inherited(os.environ if base is None else base) | _ALWAYS
+    env = _inherited(own_variables() if base is None else base) | _ALWAYS
     entries = env.pop("PYTHONPATH", "").split(os.pathsep)
     kept = [
         entry

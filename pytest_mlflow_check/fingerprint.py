@@ -27,6 +27,7 @@ from pytest_mlflow_check.copying import kept_mode
 from pytest_mlflow_check.environment import launch_environment
 from pytest_mlflow_check.interpreter import Interpreter
 from pytest_mlflow_check.links import NO_LINKS, Links
+from pytest_mlflow_check.processes import own_variables
 from pytest_mlflow_check.settings import ProjectSettings, shown_store
 from pytest_mlflow_check.store import Store
 from pytest_mlflow_check.workspace import (
@@ -79,21 +80,28 @@ def asked_for(case: Case, values: ProjectSettings) -> list[object]:
     ]
 
 
-def rest_of(case: Case, values: ProjectSettings, interpreter: Interpreter) -> str:
+def rest_of(
+    case: Case,
+    values: ProjectSettings,
+    interpreter: Interpreter,
+    variables: Mapping[str, str] | None = None,
+) -> str:
     """A digest of all that a launch depends on besides its workspace.
 
     Args:
         case: what is launched.
         values: the settings.
         interpreter: what the code runs with.
+        variables: what a launch gets its environment from; that of this process by default.
     """
     root = enclosing_root(case.project.directory)
+    variables = own_variables() if variables is None else variables
     env = launch_environment(
         # The address of a server is another one each time.
         Store("file" if values.store == "file" else "sqlite", _NOWHERE),
         root=root,
         copy=_NOWHERE,
-        base={name: value for name, value in os.environ.items() if not _passing(name)},
+        base={name: value for name, value in variables.items() if not _passing(name)},
         pass_env=values.pass_env,
         extra=case.env,
     )

@@ -268,7 +268,13 @@ def _make(
         script.write_text(_TELL, encoding="utf-8")
         directory = make_workspace(project.directory, copy, links)
         store = Store("file", place / "store")
-        env = launch_environment(store, root=enclosing_root(project.directory), copy=copy, pass_env=pass_env)
+        env = launch_environment(
+            store,
+            root=enclosing_root(project.directory),
+            copy=copy,
+            base=processes.variables,
+            pass_env=pass_env,
+        )
         ended = processes.run(
             [*mlflow_command(), "run", ".", f"--env-manager={manager}", "-e", str(script)],
             cwd=directory,

@@ -115,7 +115,9 @@ def _launch(
 ) -> None:
     root, copy = enclosing_root(case.project.directory), area / "workspace"
     store = opened.store
-    env = launch_environment(store, root=root, copy=copy, pass_env=conditions.pass_env, extra=case.env)
+    env = launch_environment(
+        store, root=root, copy=copy, base=processes.variables, pass_env=conditions.pass_env, extra=case.env
+    )
     interpreter = conditions.interpreter
     env = interpreter.activated(env) if mode == "fluent" else interpreter.offered(env, area / "environments")
     start = _start(case, mode, directory, area / "downloads", interpreter.manager, env)

@@ -252,7 +252,7 @@ class Launcher:
         if not values.cache:
             return make()
         return self._remembered.recalled_or_made(
-            case, mode, values, self._interpreter(case, values, processes), make
+            case, mode, values, self._interpreter(case, values, processes), make, processes.variables
         )
 
     def _make(

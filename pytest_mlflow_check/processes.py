@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,11 +56,26 @@ class Starter(Protocol):
         """
 
 
+def own_variables() -> dict[str, str]:
+    """The environment variables of this process, also while another thread sets and deletes some.
+
+    pytest deletes PYTEST_CURRENT_TEST after each phase of a test; `os.environ.items()` then raises in another
+    thread (`collections.abc.ItemsView`, Python 3.11).
+    """
+    values = {name: os.environ.get(name) for name in list(os.environ)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 class Processes:
     """The processes that are running now; all of them can be ended from another thread."""
 
     def __init__(self, starter: Starter | None = None) -> None:
-        """Takes what starts processes for calls; without it, or where it can't, commands are started."""
+        """Takes what starts processes for calls; without it, or where it can't, commands are started.
+
+        `variables` are those of this process as of now: what is launched in the background has no part in
+        what a test sets meanwhile.
+        """
+        self.variables = own_variables()
         self._starter = starter
         self._running: set[Kept] = set()
         self._lock = threading.Lock()

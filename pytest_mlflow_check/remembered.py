@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +27,7 @@ from pytest_mlflow_check.interpreter import Interpreter
 from pytest_mlflow_check.launch import OBSERVATIONS, read_launch
 from pytest_mlflow_check.links import Links
 from pytest_mlflow_check.reading.content import files_below
+from pytest_mlflow_check.processes import own_variables
 from pytest_mlflow_check.records import Mode
 from pytest_mlflow_check.relocation import relocate
 from pytest_mlflow_check.secrets import Secrets
@@ -64,6 +64,7 @@ class Remembered:
         values: ProjectSettings,
         interpreter: Interpreter,
         make: Callable[[], Path],
+        variables: Mapping[str, str] | None = None,
     ) -> Path:
         """Where a launch of an earlier session is, if nothing has changed that it depends on; else a new one.
 
@@ -71,12 +72,13 @@ class Remembered:
             case, mode, values: what is launched.
             interpreter: what it runs with.
             make: makes the launch, with the condition `fingerprinted`, and gives its directory.
+            variables: what a launch gets its environment from; that of this process by default.
         """
         # Of a Docker image nobody here knows whether it is still the same.
         if case.project.docker_image is not None:
             return make()
         try:
-            before = self._fingerprint(case, values, interpreter)
+            before = self._fingerprint(case, values, interpreter, variables)
         except OSError:
             # What can't be read can't be copied either, and the launch says so.
             return make()
@@ -84,19 +86,25 @@ class Remembered:
         if kept is not None:
             return kept
         area = make()
-        launched = Fingerprint(_read(area)["files"], rest_of(case, values, interpreter))
+        launched = Fingerprint(_read(area)["files"], rest_of(case, values, interpreter, variables))
         # Else something changed between the look at it and the end of the launch.
         if launched == before:
             (area / _FINGERPRINT).write_text(json.dumps(asdict(before)), encoding="utf-8")
         return area
 
-    def _fingerprint(self, case: Case, values: ProjectSettings, interpreter: Interpreter) -> Fingerprint:
+    def _fingerprint(
+        self,
+        case: Case,
+        values: ProjectSettings,
+        interpreter: Interpreter,
+        variables: Mapping[str, str] | None,
+    ) -> Fingerprint:
         root = enclosing_root(case.project.directory)
         with self._lock:
             key = root, values.workspace.link
             if key not in self._files:
                 self._files[key] = files_of(root, Links(values.workspace.link))
-        return Fingerprint(self._files[key], rest_of(case, values, interpreter))
+        return Fingerprint(self._files[key], rest_of(case, values, interpreter, variables))
 
     def _recall(self, case: Case, mode: Mode, fingerprint: Fingerprint) -> Path | None:
         """None too for one that is damaged, or that somebody has written to."""
@@ -125,7 +133,7 @@ class Remembered:
         with suppress(OSError, ValueError, KeyError, sqlite3.DatabaseError, UserError):
             fingerprint = Fingerprint(**json.loads((area / _FINGERPRINT).read_text(encoding="utf-8")))
             place = self._place(case, mode, fingerprint)
-            secrets = Secrets.among({**os.environ, **case.env, "store": store})
+            secrets = Secrets.among({**own_variables(), **case.env, "store": store})
             mark_area(self.directory)
             with FileLock(self.directory / "lock"):
                 unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))

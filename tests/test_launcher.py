@@ -148,6 +148,17 @@ def test_what_was_begun_is_made_in_order_and_once(tmp_path: Path, case: Case) ->
     launcher.stop()
 
 
+def test_what_was_begun_has_no_part_in_what_a_test_sets(
+    tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = replace(case, fluent="echo SEED=$SEED")
+    launcher = Launcher(tmp_path / "area", cache=tmp_path)
+    monkeypatch.setenv("SEED", "of a test")
+    launcher.begin([(told, FLUENT)])
+    assert launcher.launches(told, FLUENT)["fluent"].stdout == "SEED=\n"
+    assert launcher.launch(told, "fluent", FLUENT).stdout == "SEED=of a test\n"
+
+
 def test_what_was_begun_can_be_stopped(tmp_path: Path, case: Case) -> None:
     pipe = tmp_path / "alive"
     os.mkfifo(pipe)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
 import pytest
 
-from pytest_mlflow_check.processes import Ended, Processes, Stopped
+from pytest_mlflow_check.processes import Ended, Processes, Stopped, own_variables
 
 SHELL = shutil.which("sh") or "/bin/sh"
 PATIENCE = 30.0
@@ -29,6 +30,15 @@ def run(
         stderr=directory / "err",
         timeout=timeout,
     )
+
+
+def test_a_variable_that_goes_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fading(dict[str, str]):
+        def __iter__(self) -> Iterator[str]:
+            yield from [*self.keys(), "PYTEST_CURRENT_TEST"]
+
+    monkeypatch.setattr(os, "environ", Fading(PATH="/bin"))
+    assert own_variables() == {"PATH": "/bin"}
 
 
 def test_both_outputs_in_one_file(tmp_path: Path) -> None:
