@@ -26,8 +26,8 @@ from pytest_mlflow_check.fingerprint import Fingerprint, content_digest, files_o
 from pytest_mlflow_check.interpreter import Interpreter
 from pytest_mlflow_check.launch import OBSERVATIONS, read_launch
 from pytest_mlflow_check.links import Links
-from pytest_mlflow_check.reading.content import files_below
 from pytest_mlflow_check.processes import own_variables
+from pytest_mlflow_check.reading.content import files_below
 from pytest_mlflow_check.records import Mode
 from pytest_mlflow_check.relocation import relocate
 from pytest_mlflow_check.secrets import Secrets
