@@ -82,13 +82,13 @@ class Soak:
     Attributes:
         before, after: the counts, by what was counted.
         launches: seconds that each launch took, in the order in which they began.
-        failed: how many checks failed.
+        failed: the lines that pytest ends with of the checks that failed, and what was raised.
     """
 
     before: dict[str, int]
     after: dict[str, int]
     launches: list[float]
-    failed: int
+    failed: list[str]
 
     @property
     def drift(self) -> float:
@@ -123,7 +123,7 @@ def soak(scratch: Path, cases: int) -> Soak:
     before, after = json.loads((scratch / "counts.json").read_text(encoding="utf-8"))
     made = [json.loads(file.read_text(encoding="utf-8")) for file in (scratch / "base").rglob("launch.json")]
     made.sort(key=lambda launch: launch["started"])
-    failed = done.stdout.count("\nFAILED ")
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "E   "))]
     return Soak(before, after, [launch["duration"] for launch in made], failed)
 
 
@@ -132,7 +132,7 @@ def measure(scratch: Path, _: int) -> tuple[list[Figure], dict[str, Any]]:
     made = soak(scratch, _CASES)
     for what, count in made.before.items():
         print(f"{what}: {count} before, {made.after[what]} after")
-    print(f"{len(made.launches)} launches, {made.failed} checks failed")
+    print(f"{len(made.launches)} launches, {len(made.failed)} lines of failures")
     more = sum(max(0, made.after[what] - count) for what, count in made.before.items())
     return [
         Figure(f"more of anything after {len(made.launches)} launches", str(more), "0"),

@@ -18,5 +18,5 @@ def test_nothing_piles_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     from soak import soak
 
     made = soak(tmp_path, 100)
-    assert (len(made.launches), made.failed) == (200, 0)
+    assert (len(made.launches), made.failed) == (200, [])
     assert made.after == made.before
