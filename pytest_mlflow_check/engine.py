@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from pytest_mlflow_check.checks import beside_its_case, judge
+from pytest_mlflow_check.contract import judge_contract, read_contract
 from pytest_mlflow_check.findings import CHECKS, CaseReport, Report
 from pytest_mlflow_check.launcher import Launcher
 from pytest_mlflow_check.plan import cases_of, policy_of, unused_allowances
@@ -33,17 +35,30 @@ def check_project(settings: Settings, *, area: Path | None = None, warm: Warm | 
     policy = policy_of(settings)
     reports: dict[str, CaseReport] = {}
     cases = {case.id: case for case in cases_of(settings)}
+    own = [case.id for case in cases.values() if case.probe_of is None]
+    contract = read_contract(settings.project, None if settings.narrowed else own)
     try:
         launcher.begin((case, settings.values) for case in cases.values())
         for case in cases.values():
             comparison = launcher.compare(case, settings.values)
-            results = tuple(judge(check, comparison, policy) for check in CHECKS)
+            held = contract is not None and case.probe_of is None
+            results = tuple(
+                judge(
+                    check,
+                    comparison,
+                    policy,
+                    partial(judge_contract, contract) if check == "contract" and contract else None,
+                )
+                for check in CHECKS
+                if held or check != "contract"
+            )
             if case.probe_of is not None:
                 # `cases_of` gives a case before its probes.
                 origin, of_origin = cases[case.probe_of], reports[case.probe_of].results
                 results = tuple(
                     beside_its_case(result, case, other, origin)
-                    for result, other in zip(results, of_origin, strict=True)
+                    # A probe has no contract, which comes last.
+                    for result, other in zip(results, of_origin, strict=False)
                 )
             reports[case.id] = CaseReport(case.id, results)
     finally:

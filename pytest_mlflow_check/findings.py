@@ -8,8 +8,8 @@ from typing import Literal
 
 Severity = Literal["error", "warning"]
 
-CHECKS = ("launches", "params", "metrics", "artifacts", "models")
-"""The checks in the order in which they are collected and reported."""
+CHECKS = ("launches", "params", "metrics", "artifacts", "models", "contract")
+"""The checks in the order in which they are collected and reported; `contract` only where there is one."""
 
 
 @dataclass(frozen=True)

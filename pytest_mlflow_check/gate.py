@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS, CheckResult
 from pytest_mlflow_check.items import CheckItem, ProjectFile
 from pytest_mlflow_check.options import (
+    asks_to_update,
     launch_jobs,
     makes_launches,
     named_on_command_line,
@@ -27,11 +29,13 @@ from pytest_mlflow_check.policy import Policy
 from pytest_mlflow_check.project import read_project
 from pytest_mlflow_check.session import launcher_of, warm_up, why_cold
 from pytest_mlflow_check.settings import Settings
+from pytest_mlflow_check.updating import Update, refuse_update
 from pytest_mlflow_check.xdist import is_worker, tell
 
 # Collecting launches and judges nothing: what does is imported where the first item runs.
 if TYPE_CHECKING:
     from pytest_mlflow_check.checks import Comparison
+    from pytest_mlflow_check.contract import Source
     from pytest_mlflow_check.launcher import Launcher
 
 
@@ -45,6 +49,8 @@ class GatedProject:
         cases: in the order of the settings.
         policy: severities and allowances.
         launcher: gives what makes the launches, once a session.
+        contract: what its launches are held to, where there is one.
+        updating: whether that is written anew at the end of the session.
     """
 
     settings: Settings
@@ -52,6 +58,8 @@ class GatedProject:
     cases: list[Case]
     policy: Policy
     launcher: Callable[[], Launcher]
+    contract: Source | None = None
+    updating: bool = False
     _compared: dict[str, Comparison] = field(default_factory=dict)
 
     def judge(self, case: Case, check: str) -> CheckResult:
@@ -70,6 +78,11 @@ class GatedProject:
         origin = next(one for one in self.cases if one.id == case.probe_of)
         return beside_its_case(result, case, self._judge(origin, check), origin)
 
+    def checks(self, case: Case) -> tuple[str, ...]:
+        """What a case is checked for; a contract is that of the user's own cases."""
+        held = self.contract is not None and case.probe_of is None
+        return CHECKS if held else tuple(check for check in CHECKS if check != "contract")
+
     def cached(self, case: Case) -> float | None:
         """When the launches of a case were made, if all of them are remembered from earlier sessions."""
         compared = self._compared.get(case.id)
@@ -86,9 +99,25 @@ class GatedProject:
     def _judge(self, case: Case, check: str) -> CheckResult:
         from pytest_mlflow_check.checks import judge
 
+        if check == "contract" and (reason := self._not_held(case)):
+            return CheckResult(check, skipped=reason)
         if case.id not in self._compared:
             self._compared[case.id] = self.launcher().compare(case, self.settings.values)
-        return judge(check, self._compared[case.id], self.policy)
+        if check != "contract" or self.contract is None:
+            return judge(check, self._compared[case.id], self.policy)
+        from pytest_mlflow_check.contract import judge_contract
+
+        return judge(check, self._compared[case.id], self.policy, partial(judge_contract, self.contract))
+
+    def _not_held(self, case: Case) -> str | None:
+        """Why a case isn't held to its contract in this session."""
+        if self.updating:
+            return "the contract is written anew at the end of the session (--mlflow-update)"
+        if self.settings.params:
+            return "the contract holds the values of the settings, and -P gives others"
+        if self.settings.entry_point and self.contract and case.id not in self.contract.contract.cases:
+            return "the contract holds the cases of the settings, and --mlflow-entry-point asks for another"
+        return None
 
 
 class Gate:
@@ -106,9 +135,14 @@ class Gate:
         self._nodes: dict[Path, Path] = {}
         self._opened: set[Path] = set()
         self._why_cold: str | None = None
+        refuse_update(config, [one.settings for one in self.projects])
         self._summary = terminal.Summary(
-            {one.path: one.policy for one in self.projects if not one.settings.narrowed},
-            [(project.path, case.id) for project in self.projects for case in project.cases],
+            {one.path: one.policy for one in self.projects if not (one.settings.narrowed or one.updating)},
+            {
+                (project.path, case.id): project.checks(case)
+                for project in self.projects
+                for case in project.cases
+            },
         )
 
     @property
@@ -122,7 +156,15 @@ class Gate:
         settings = project_settings(self._config, directory)
         cases = cases_of(settings, project)
         path = project.mlproject or directory / cases[0].entry_point.name
-        return GatedProject(settings, path, cases, policy_of(settings), lambda: self._launcher)
+        return GatedProject(
+            settings,
+            path,
+            cases,
+            policy_of(settings),
+            lambda: self._launcher,
+            _contract(settings, cases),
+            asks_to_update(self._config),
+        )
 
     def add_arguments(self) -> None:
         """Lets pytest collect the projects.
@@ -232,6 +274,8 @@ class Gate:
         if wanted:
             try:
                 self._launcher.begin(wanted)
+                if asks_to_update(self._config):
+                    self._launcher.begin_again(one for one in wanted if one[0].probe_of is None)
             except UserError as error:
                 raise pytest.UsageError(str(error)) from error
 
@@ -309,6 +353,20 @@ def register(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     gate.add_arguments()
     config.pluginmanager.register(gate, "mlflow-check-gate")
+    if asks_to_update(config):
+        # Registered later, it is asked first: before launches that passed are moved elsewhere.
+        config.pluginmanager.register(Update(gate.projects), "mlflow-check-update")
+
+
+def _contract(settings: Settings, cases: Iterable[Case]) -> Source | None:
+    """The contract of a project; with an entry point on the command line it may hold other cases too."""
+    if not os.path.lexists(settings.project / "mlflow-contract.yaml"):
+        return None
+    # It takes a while to import, and most projects have none.
+    from pytest_mlflow_check.contract import read_contract
+
+    known = None if settings.entry_point else [case.id for case in cases if case.probe_of is None]
+    return read_contract(settings.project, known)
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mlflow_check.errors import UserError
-from pytest_mlflow_check.findings import CHECKS
 from pytest_mlflow_check.texts import printable
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class CaseNode(pytest.Collector):
     def collect(self) -> Iterator[CheckItem]:
         """An item for each check."""
         assert isinstance(self.parent, ProjectFile)
-        for check in CHECKS:
+        for check in self.parent.gated.checks(self.case):
             yield CheckItem.of_check(self, self.parent.gated, self.case, check)
 
 

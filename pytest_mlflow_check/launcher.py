@@ -64,6 +64,7 @@ class Launcher:
         self._refused: dict[Path, str] = {}
         self._half: list[Path] = []
         self._begun: dict[Path, Future[Launch | None]] = {}
+        self._second: dict[Path, Future[Launch]] = {}
         self._processes = Processes(warm)
         self._queue = ThreadPoolExecutor(self._jobs, thread_name_prefix="mlflow-check")
 
@@ -159,6 +160,29 @@ class Launcher:
             home = Path(tempfile.mkdtemp(prefix=f"{_slug(case.id)}-", dir=self._area))
             made = self._side_by_side({mode: partial(self._make, home, case, mode, values)})
             return read_launch(made[mode])
+
+    def begin_again(self, wanted: Iterable[tuple[Case, ProjectSettings]]) -> None:
+        """Makes the launches of cases a second time, behind all that was begun; `again` waits for them."""
+        for case, values in wanted:
+            for mode in () if unset_null_defaults(case) else _modes(values):
+                home = self._home(case, mode, values)
+                if home not in self._second:
+                    self._second[home] = self._queue.submit(self._make_again, home, case, mode, values)
+
+    def again(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
+        """The launches of a case made a second time, whatever is remembered: what differs varies by itself.
+
+        Raises:
+            UserError: where a launch can't be made.
+        """
+        self.begin_again([(case, values)])
+        return {mode: self._second[self._home(case, mode, values)].result() for mode in _modes(values)}
+
+    def _make_again(self, home: Path, case: Case, mode: Mode, values: ProjectSettings) -> Launch:
+        with faults_told(self._area):
+            mark_area(self._area)
+            home.mkdir(parents=True, exist_ok=True)
+            return read_launch(self._make(home, case, mode, values, self._processes))
 
     def remember(self, case: Case, values: ProjectSettings, *, passed: bool) -> None:
         """Keeps the launches of a case for later sessions; those kept that didn't pass now are made anew."""

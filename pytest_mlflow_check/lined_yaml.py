@@ -36,26 +36,42 @@ _HINTS = {
 
 
 class LinedMapping(dict[Hashable, object]):
-    """A YAML mapping that knows the line of each key. Its text is that of a dict, as in MLflow."""
+    """A YAML mapping that knows the line of each key, and of keys that stand there again.
+
+    Its text is that of a dict, as in MLflow.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: dict[Hashable, int] = {}
+        self.repeated: dict[Hashable, int] = {}
 
 
-def read_yaml(file: Path, *, rule: str, sample: str) -> LinedMapping:
+class LinedList(list[object]):
+    """A YAML list that knows the line of each item."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[int] = []
+
+
+def read_yaml(
+    file: Path, *, rule: str, sample: str, largest: int = _LARGEST, text: str | None = None
+) -> LinedMapping:
     """The content of a file, which has to be a mapping.
 
     Args:
         file: what to read.
         rule: the rule that messages name.
         sample: what to write into a file that holds something else.
+        largest: bytes that it may have.
+        text: what the file holds, where it was read before.
 
     Raises:
         UserError: the file can't be read, isn't YAML, or holds something else.
     """
 
-    text = read_user_file(file, largest=_LARGEST, rule=rule)
+    text = read_user_file(file, largest=largest, rule=rule) if text is None else text
     try:
         document = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
@@ -155,10 +171,21 @@ class _Loader(yaml.SafeLoader):
         # This also puts the pairs of merged mappings (`<<: *name`) into node.value, before the mapping's own.
         mapping.update(self.construct_mapping(node))
         for key_node, _ in node.value:
-            mapping.lines[self.construct_object(key_node)] = key_node.start_mark.line + 1
+            key, line = self.construct_object(key_node), key_node.start_mark.line + 1
+            if key in mapping.lines:
+                mapping.repeated[key] = line
+            mapping.lines[key] = line
+
+    def construct_lined_list(self, node: yaml.SequenceNode) -> Iterator[LinedList]:
+        """The same of a list."""
+        items = LinedList()
+        yield items
+        items.extend(self.construct_sequence(node))
+        items.lines.extend(item.start_mark.line + 1 for item in node.value)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_lined_mapping)
+_Loader.add_constructor("tag:yaml.org,2002:seq", _Loader.construct_lined_list)
 
 
 def _message(file: Path, error: yaml.MarkedYAMLError) -> str:

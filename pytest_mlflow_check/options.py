@@ -87,6 +87,15 @@ def add_options(parser: pytest.Parser) -> None:
         help="don't launch again what passed, as long as nothing changes that it depends on",
     )
     group.addoption(
+        "--mlflow-update",
+        action="store_true",
+        help="write or rewrite mlflow-contract.yaml for the cases that are selected and pass; they are "
+        "launched twice",
+    )
+    group.addoption(
+        "--mlflow-update-in-ci", action="store_true", help="the same where the variable CI is set too"
+    )
+    group.addoption(
         "--mlflow-explain", metavar="RULE", help="print what a rule means, with example and fix; run nothing"
     )
     parser.addini("mlflow_project", "twin of --mlflow-project, relative to this file", "paths", [])
@@ -135,6 +144,17 @@ def asks_to_remember(config: pytest.Config) -> bool:
         "on",
         "1",
     )
+
+
+def asks_to_update(config: pytest.Config) -> bool:
+    """Whether the contract is to be written. No ini file can ask for it: every session would then agree with
+    whatever has changed."""
+    return bool(config.getoption("mlflow_update")) or forces_update(config)
+
+
+def forces_update(config: pytest.Config) -> bool:
+    """Whether it is to be written in CI too."""
+    return bool(config.getoption("mlflow_update_in_ci"))
 
 
 def makes_launches(config: pytest.Config) -> bool:

@@ -89,13 +89,16 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
 class Summary:
     """Collects lines from this process and from workers, and writes the table."""
 
-    def __init__(self, policies: Mapping[Path, Policy], order: Sequence[tuple[Path, str]]) -> None:
-        """Takes the policies by the path a project's nodes hang on, and all cases in order.
+    def __init__(
+        self, policies: Mapping[Path, Policy], checks: Mapping[tuple[Path, str], Sequence[str]]
+    ) -> None:
+        """Takes the policies by the path a project's nodes hang on, and the checks of all cases in order.
 
         Of projects without a policy here the allowances aren't judged.
         """
         self._policies = {str(path): policy for path, policy in policies.items()}
-        self._order = [(str(path), case) for path, case in order]
+        self._checks = {(str(path), case): tuple(made) for (path, case), made in checks.items()}
+        self._order = list(self._checks)
         self._lines: dict[tuple[str, str, str], Line] = {}
 
     def add(self, line: Line) -> None:
@@ -112,8 +115,7 @@ class Summary:
                 for line in lines
                 if (used := line["used_allowances"]) is not None
             ]
-            cases = [case for one, case in self._order if one == path]
-            if len(results) == len(cases) * len(CHECKS):
+            if len(results) == sum(len(made) for (one, _), made in self._checks.items() if one == path):
                 unused += [(lines[0]["name"], one) for one in unused_allowances(policy, results)]
         return unused
 
@@ -126,14 +128,16 @@ class Summary:
         if not self._lines:
             return
         reporter.write_sep("=", "mlflow-check")
-        rows = [["case", *CHECKS]]
-        for (path, case), name in self._cases().items():
-            verdicts = [self._verdict(path, case, check) for check in CHECKS]
+        cases = self._cases()
+        columns = [check for check in CHECKS if any(check in self._checks[case] for case in cases)]
+        rows = [["case", *columns]]
+        for (path, case), name in cases.items():
+            verdicts = [self._verdict(path, case, check) for check in columns]
             rows.append([printable(f"{name}::{case}"), *verdicts])
         *widths, _ = [max(map(width, column)) + 2 for column in zip(*rows, strict=True)]
         for row in rows:
-            for cell, columns in zip(row, [*widths, 0], strict=True):
-                reporter.write(padded(cell, columns), **_MARKUP.get(cell.split(" ")[0], {}))
+            for cell, room in zip(row, [*widths, 0], strict=True):
+                reporter.write(padded(cell, room), **_MARKUP.get(cell.split(" ")[0], {}))
             reporter.write("\n")
         for (name, case), since in self._cached().items():
             moment = datetime.fromtimestamp(since).isoformat(" ", "seconds")
@@ -161,7 +165,7 @@ class Summary:
 
     def passed(self, path: Path, case: str) -> bool | None:
         """Whether every check of a case passed; None where some weren't made, and the others passed."""
-        lines = [self._lines.get((str(path), case, check)) for check in CHECKS]
+        lines = [self._lines.get((str(path), case, check)) for check in self._checks[str(path), case]]
         if not all(line["passed"] for line in lines if line):
             return False
         return True if all(lines) else None
@@ -174,7 +178,7 @@ class Summary:
         }
 
     def _in_order(self) -> list[Line]:
-        keys = [(path, case, check) for path, case in self._order for check in CHECKS]
+        keys = [(*case, check) for case, checks in self._checks.items() for check in checks]
         return [self._lines[key] for key in keys if key in self._lines]
 
     def _cases(self) -> dict[tuple[str, str], str]:

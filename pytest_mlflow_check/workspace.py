@@ -24,9 +24,10 @@ SKIPPED = frozenset(
         *("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
         *(".tox", ".nox", ".venv", "venv", "node_modules"),
         *("mlruns", "mlartifacts", "mlflow.db"),
+        "mlflow-contract.yaml",
     }
 )
-"""Version control, caches, environments and what MLflow leaves behind: nothing a script reads."""
+"""Version control, caches, environments, what MLflow leaves behind, our contract: nothing a script reads."""
 
 _ANNEX = "/.git/annex/"
 

@@ -30,16 +30,29 @@ _CHECKS: Mapping[str, Callable[[Comparison], list[Finding]]] = {
     "metrics": check_metrics,
     "artifacts": check_artifacts,
     "models": check_models,
+    "contract": lambda _: [],
 }
 
 
-def judge(check: str, comparison: Comparison, policy: Policy) -> CheckResult:
-    """Makes one check and applies the policy to what it finds."""
+def judge(
+    check: str,
+    comparison: Comparison,
+    policy: Policy,
+    find: Callable[[Comparison], list[Finding]] | None = None,
+) -> CheckResult:
+    """Makes one check and applies the policy to what it finds.
+
+    Args:
+        check: one of `CHECKS`.
+        comparison: the launches.
+        policy: severities and allowances.
+        find: what finds, for the check `contract`: it lies in a file, and nothing is found without one.
+    """
     if check != "launches" and (reason := _reason_to_skip(check, comparison)):
         return CheckResult(check, skipped=reason)
     if check == "launches" and (reason := refused(comparison)):
         return CheckResult(check, skipped=reason)
-    found = _CHECKS[check](comparison)
+    found = (find or _CHECKS[check])(comparison)
     findings = without_symptoms(found, comparison, policy)
     if found and not findings:
         # Nothing but symptoms is neither a failure of this check nor a pass.

@@ -9,14 +9,14 @@ import textwrap
 from collections.abc import Iterable
 
 from pytest_mlflow_check.errors import UserError, did_you_mean
-from pytest_mlflow_check.rules import artifacts, launches, metadata, metrics, models, params, runs
+from pytest_mlflow_check.rules import artifacts, contract, launches, metadata, metrics, models, params, runs
 from pytest_mlflow_check.rules.rule import Rule
 
 __all__ = ["RULES", "Rule", "check_slugs", "explain", "markdown_table"]
 
 RULES: dict[str, Rule] = {
     rule.slug: rule
-    for module in (launches, runs, metadata, params, metrics, artifacts, models)
+    for module in (launches, runs, metadata, params, metrics, artifacts, models, contract)
     for rule in module.RULES
 }
 """The rules by slug, in the order in which they are documented."""

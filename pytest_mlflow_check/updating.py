@@ -1,0 +1,185 @@
+"""`--mlflow-update`: the contract written, once a session, by the process that lasts until its end."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_mlflow_check.errors import UserError, shown_path
+from pytest_mlflow_check.findings import CHECKS
+from pytest_mlflow_check.options import asks_to_update, forces_update
+from pytest_mlflow_check.texts import printable
+from pytest_mlflow_check.xdist import is_worker
+
+if TYPE_CHECKING:
+    from pytest_mlflow_check.cases import Case
+    from pytest_mlflow_check.contract import CaseContract, Source
+    from pytest_mlflow_check.gate import GatedProject
+    from pytest_mlflow_check.settings import Settings
+
+_MOST_LINES = 60
+"""Of a difference that is printed; the whole of it is in the file, where version control shows it."""
+
+_ATTEMPTS = 3
+"""To write a file that somebody edits at the same time."""
+
+
+class Refused(Exception):
+    """A case isn't written into the contract, and why."""
+
+
+def refuse_update(config: pytest.Config, settings: Sequence[Settings]) -> None:
+    """Makes sure that a contract may be written at all.
+
+    Raises:
+        UserError: in CI, where nobody would see it; with values that hold for this call only.
+    """
+    if not asks_to_update(config):
+        return
+    if os.environ.get("CI", "").lower() in ("true", "1") and not forces_update(config):
+        raise UserError(
+            "--mlflow-update: this is CI (the variable CI is set), where a contract is held to, not written: "
+            "write it at your desk and commit it; or, if it is meant,  --mlflow-update-in-ci"
+        )
+    for one in settings:
+        given = "-P" if one.params else "--mlflow-entry-point" if one.entry_point else None
+        if given:
+            raise UserError(
+                f"--mlflow-update: the contract holds the cases of the settings, and {given} asks for others: "
+                f"write it into {shown_path(one.project / 'mlflow-check.toml')}, and choose among "
+                "the cases with  -k  or node ids"
+            )
+
+
+@dataclass
+class Update:
+    """The hooks of a session that writes contracts.
+
+    Attributes:
+        projects: all that are checked.
+        said: what the end of the session tells of each: whether it is an error, and the text.
+    """
+
+    projects: Sequence[GatedProject]
+    said: list[tuple[bool, str]] = field(default_factory=list)
+    _ran: set[tuple[str, str]] = field(default_factory=set)
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Notes which cases were checked, by whichever process."""
+        line = getattr(report, "mlflow_check", None)
+        if line is not None:
+            self._ran.add((line["path"], line["case"]))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Writes the contracts; not of a session that was interrupted."""
+        if is_worker(session.config) or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return
+        for project in self.projects:
+            cases = [
+                case
+                for case in project.cases
+                if case.probe_of is None and (str(project.path), case.id) in self._ran
+            ]
+            try:
+                self.said += _update(project, cases)
+            except UserError as error:
+                self.said.append((True, str(error)))
+        if any(wrong for wrong, _ in self.said):
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What was written, as a difference, and what wasn't."""
+        if self.said:
+            terminalreporter.write_sep("=", "mlflow-check: contract")
+        for wrong, text in self.said:
+            for line in printable(text).split("\n"):
+                colour = {"red": True} if wrong or line.startswith("-") else {"green": line.startswith("+")}
+                terminalreporter.write_line(line, **colour)
+
+
+def _update(project: GatedProject, cases: Sequence[Case]) -> Iterator[tuple[bool, str]]:
+    """Writes the contract of a project, and tells of it."""
+    from pytest_mlflow_check.contract import merged, save, updated
+    from pytest_mlflow_check.contract.source import FILE_NAME, read_contract
+
+    directory = project.settings.project
+    made: dict[str, CaseContract] = {}
+    for case in cases:
+        try:
+            made[case.id] = _made(project, case)
+        except (Refused, UserError) as error:
+            yield True, f"{shown_path(directory / FILE_NAME)}: {case.id} isn't written: {error}"
+    for _ in range(_ATTEMPTS if made else 0):
+        # As it is now: it may have been edited since the session began.
+        source = read_contract(directory)
+        old = source.contract.cases if source else {}
+        told = [(case, _refusal(old.get(case), contract)) for case, contract in made.items()]
+        wanted = {
+            case: merged(old[case], made[case]) if case in old else made[case]
+            for case, refusal in told
+            if refusal is None
+        }
+        text = updated(source, wanted) if wanted else None
+        before = source.text if source else None
+        if text is None or text == before or save(directory / FILE_NAME, text, before=before):
+            yield from ((True, f"{FILE_NAME}: {case} isn't written: {why}") for case, why in told if why)
+            if text is not None:
+                yield False, _difference(directory / FILE_NAME, source, text)
+            return
+    if made:
+        raise UserError(f"{shown_path(directory / FILE_NAME)}: somebody is writing it: update again")
+
+
+def _made(project: GatedProject, case: Case) -> CaseContract:
+    """The contract of a case, from its launches and those that were made a second time.
+
+    Raises:
+        Refused: where something is wrong with them.
+    """
+    from pytest_mlflow_check.checks import compare_launches, judge
+    from pytest_mlflow_check.contract import View, contract_of
+
+    values, launcher = project.settings.values, project.launcher()
+    first = launcher.compare(case, values)
+    again = None
+    for which, comparison in (("", first), ("second ", None)):
+        if comparison is None:
+            again = launcher.again(case, values)
+            comparison = compare_launches(again, settings=values, case=case)
+        for check in CHECKS:
+            result = judge(check, comparison, project.policy)
+            if result.failed(strict=values.strict):
+                rules = ", ".join(dict.fromkeys(finding.rule for finding in result.findings))
+                raise Refused(f"its {which}launches fail the check {check} ({rules})")
+    assert again is not None
+    samples = {mode: [launch, again[mode]] for mode, launch in first.launches.items()}
+    return contract_of(samples, View(values.ignore, project.policy.secrets.masked))
+
+
+def _refusal(old: CaseContract | None, new: CaseContract) -> str | None:
+    if old is None or new.launch is None or old.launch == new.launch:
+        return None
+    return (
+        f"it holds {'both launches' if old.launch is None else f'the launch {old.launch}'}, and only "
+        f"{new.launch} was made; leave out --mlflow-launch"
+    )
+
+
+def _difference(file: Path, source: Source | None, text: str) -> str:
+    """What changed, in the lines of the file."""
+    before = source.text if source else ""
+    if text == before:
+        return f"{shown_path(file)}: nothing to change"
+    lines = list(difflib.unified_diff(before.splitlines(), text.splitlines(), lineterm="", n=2))[2:]
+    shown = lines[:_MOST_LINES]
+    more = [f"… and {len(lines) - len(shown)} more lines"] if len(lines) > len(shown) else []
+    return "\n".join([f"{shown_path(file)}: {'updated' if source else 'written'}", *shown, *more])
