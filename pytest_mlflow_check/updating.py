@@ -51,7 +51,7 @@ def refuse_update(config: pytest.Config, settings: Sequence[Settings]) -> None:
         given = "-P" if one.params else "--mlflow-entry-point" if one.entry_point else None
         if given:
             raise UserError(
-                f"--mlflow-update: the contract holds the cases of the settings, and {given} asks for others: "
+                f"--mlflow-update: a contract holds the cases of the settings, and {given} asks for others: "
                 f"write it into {shown_path(one.project / 'mlflow-check.toml')}, and choose among "
                 "the cases with  -k  or node ids"
             )
@@ -146,23 +146,32 @@ def _made(project: GatedProject, case: Case) -> CaseContract:
         Refused: where something is wrong with them.
     """
     from pytest_mlflow_check.checks import compare_launches, judge
-    from pytest_mlflow_check.contract import View, contract_of
+    from pytest_mlflow_check.contract import View, contract_of, judge_contract, updated
+    from pytest_mlflow_check.contract.source import FILE_NAME, read_text
 
     values, launcher = project.settings.values, project.launcher()
     first = launcher.compare(case, values)
-    again = None
-    for which, comparison in (("", first), ("second ", None)):
-        if comparison is None:
-            again = launcher.again(case, values)
-            comparison = compare_launches(again, settings=values, case=case)
+    compared = []
+    for which in ("", "second "):
+        comparison = (
+            compare_launches(launcher.again(case, values), settings=values, case=case) if which else first
+        )
         for check in CHECKS:
             result = judge(check, comparison, project.policy)
             if result.failed(strict=values.strict):
                 rules = ", ".join(dict.fromkeys(finding.rule for finding in result.findings))
                 raise Refused(f"its {which}launches fail the check {check} ({rules})")
-    assert again is not None
-    samples = {mode: [launch, again[mode]] for mode, launch in first.launches.items()}
-    return contract_of(samples, View(values.ignore, project.policy.secrets.masked))
+        compared.append(comparison)
+    samples = {mode: [one.launches[mode] for one in compared] for mode in first.launches}
+    contract = contract_of(samples, View(values.ignore, project.policy.secrets.masked))
+    text = updated(None, {case.id: contract})
+    source = read_text(project.settings.project / FILE_NAME, text, [case.id])
+    if any(judge_contract(source, one) for one in compared):
+        raise Refused(
+            "its runs come and go, and can't be told apart: name them, as in  "
+            'mlflow.start_run(run_name=f"trial-{number}", nested=True)'
+        )
+    return contract
 
 
 def _refusal(old: CaseContract | None, new: CaseContract) -> str | None:

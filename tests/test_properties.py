@@ -21,13 +21,15 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import yaml
-from builders import artifact, compare, launch, model, run, series
+from builders import artifact, case, compare, launch, model, run, series
 from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
 from test_faults_files import MLPROJECT, SETTINGS
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.checks import judge
+from pytest_mlflow_check.contract import View, contract_of, judge_contract, merged, read_contract, updated
+from pytest_mlflow_check.contract.shape import CaseContract
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS, Finding
 from pytest_mlflow_check.policy import Policy
@@ -49,6 +51,7 @@ from pytest_mlflow_check.records import (
 from pytest_mlflow_check.settings import FILE_NAME, ProjectSettings, load_settings, validate_settings
 
 T = TypeVar("T")
+VIEW = View()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -613,3 +616,76 @@ def test_the_order_of_findings_doesnt_hang_on_that_of_what_was_logged(
     findings = found(one, other)
     event("findings" if findings else "none")
     assert found(shuffled(one, seed), shuffled(other, seed + 1)) == findings
+
+
+# the contract
+
+
+@st.composite
+def samples(draw: st.DrawFn) -> dict[Mode, list[StoreRecord]]:
+    """What two launches of each mode left: the same thing, or something that varies by itself."""
+
+    def named() -> StoreRecord:
+        record = draw(stores())
+        # Runs without names that come and go can't be told apart: such a case is refused.
+        return replace(record, runs=tuple(replace(one, name=f"trial {one.name}") for one in record.runs))
+
+    first = named()
+    one, other = (draw(st.sampled_from([first, named()])) for _ in range(2))
+    modes: tuple[Mode, ...] = draw(st.sampled_from([MODES, MODES[:1], MODES[1:]]))
+    return {mode: [first if mode == modes[0] else other, one] for mode in modes}
+
+
+def made(stored: Mapping[Mode, list[StoreRecord]], view: View = VIEW) -> CaseContract:
+    return contract_of(
+        {mode: [replace(launch(mode), record=one) for one in each] for mode, each in stored.items()}, view
+    )
+
+
+@given(samples())
+def test_what_a_contract_was_made_from_fits_it(
+    fresh: Callable[[], Path], stored: dict[Mode, list[StoreRecord]]
+) -> None:
+    directory, contract = fresh(), made(stored)
+    file, text = directory / "mlflow-contract.yaml", updated(None, {"main": contract})
+    file.write_text(text, encoding="utf-8", newline="")
+    source = read_contract(directory, ["main"])
+    assert source is not None
+    assert source.contract.cases == {"main": contract}
+    for number in range(2):
+        launches = [replace(launch(mode), record=each[number]) for mode, each in stored.items()]
+        assert judge_contract(source, compare(*launches, case=case())) == []
+    event("varies" if any(one != other for one, other in stored.values()) else "the same")
+    # Again it says the same, and in the same bytes.
+    again = merged(contract, made(stored))
+    assert again == contract
+    assert updated(source, {"main": again}) == text
+
+
+@given(samples(), samples(), st.booleans())
+def test_a_contract_that_is_updated_fits_what_it_was_updated_from(
+    fresh: Callable[[], Path],
+    before: dict[Mode, list[StoreRecord]],
+    after: dict[Mode, list[StoreRecord]],
+    windows: bool,
+) -> None:
+    directory = fresh()
+    file = directory / "mlflow-contract.yaml"
+    text = updated(None, {"other": made(before), "main": made(before)})
+    lines = [f"{line}  # {number}" for number, line in enumerate(text.split("\n")[:-1])]
+    commented = "\r\n".join([*lines, ""]) if windows else "\n".join(lines)
+    file.write_text(commented, encoding="utf-8", newline="")
+    source = read_contract(directory, ["main", "other"])
+    assert source is not None
+    wanted = merged(source.contract.cases["main"], made(after))
+    new = updated(source, {"main": wanted})
+    file.write_text(new, encoding="utf-8", newline="")
+    updated_source = read_contract(directory, ["main", "other"])
+    assert updated_source is not None
+    assert updated_source.contract.cases == {"main": wanted, "other": source.contract.cases["other"]}
+    for number in range(2):
+        launches = [replace(launch(mode), record=each[number]) for mode, each in after.items()]
+        assert judge_contract(updated_source, compare(*launches, case=case())) == []
+    # The other case stays as it is, with what somebody wrote behind it.
+    head, _, _ = commented.partition("  main:")
+    assert new.startswith(head)

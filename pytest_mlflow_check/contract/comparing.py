@@ -82,7 +82,9 @@ def judge_contract(source: Source, comparison: Comparison) -> list[Finding]:
     aligned = _aligned(contract, comparison, modes)
     for one in aligned.values():
         told += _Judging(one, source, comparison, case, update, len(aligned) > 1).findings()
-    return told + list(_new_runs(contract, comparison, modes, source, case, update))
+    told += _new_runs(contract, comparison, modes, source, case, update)
+    # What fails before what warns.
+    return sorted(told, key=lambda one: list(_FIXES).index(one.rule))
 
 
 @dataclass

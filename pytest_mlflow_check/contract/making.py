@@ -139,9 +139,10 @@ def _scopes(logged: Mapping[Mode, Sequence[_Entries]]) -> dict[Scope, _Entries]:
             else:
                 for mode, value in by_mode.items():
                     found[mode][kind][name] = value
-        every = {name for of in logged.values() for one in of for name in one[kind]}
-        known = {match for name in names for match in names_of(name, every)}
-        found["sometimes"][kind] = dict.fromkeys(sorted(every - known), _open(kind))
+        for mode, of in logged.items():
+            every = {name for one in of for name in one[kind]}
+            known = {match for name in always[mode] for match in names_of(name, every)}
+            found["sometimes"][kind] |= dict.fromkeys(every - known, _open(kind))
         for scope in SCOPES:
             found[scope][kind] = dict(sorted(found[scope][kind].items()))
     return found

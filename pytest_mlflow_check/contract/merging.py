@@ -57,19 +57,22 @@ def _run(old: RunShape | None, new: RunShape, nested: Mapping[str, RunShape]) ->
         scopes["sometimes"][kind] = loose
         for scope in SCOPES:
             made = new.scope(scope).entries(kind)
+            there = old.scope(scope).entries(kind)
             fresh = {
                 name: held
                 for name, held in made.items()
-                if not any(name in names_of(pattern, [name]) for pattern in loose)
+                if _stands_for(there, name) or not _stands_for(loose, name)
             }
-            kept, covered = (
-                ({}, set()) if scope == "sometimes" else _kept(old.scope(scope).entries(kind), fresh)
-            )
+            kept, covered = ({}, set()) if scope == "sometimes" else _kept(there, fresh)
             rest = {name: held for name, held in fresh.items() if name not in covered}
             scopes[scope][kind] = {**scopes[scope].get(kind, {}), **kept, **rest}
     # A run that somebody takes for one that isn't always there stays one.
     only = "sometimes" if old.only == "sometimes" else new.only
     return RunShape.of_scopes(scopes, only=only, runs=nested)
+
+
+def _stands_for(patterns: Mapping[str, Held], name: str) -> bool:
+    return any(names_of(pattern, [name]) for pattern in patterns)
 
 
 def _kept(old: Mapping[str, Held], new: Mapping[str, Held]) -> tuple[dict[str, Held], set[str]]:

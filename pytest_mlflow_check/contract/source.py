@@ -96,7 +96,11 @@ def read_contract(project: Path, cases: Collection[str] | None = None) -> Source
 
 def read_file(file: Path, cases: Collection[str] | None = None) -> Source:
     """The same of a file that is there."""
-    text = read_user_file(file, largest=LARGEST, rule=RULE)
+    return read_text(file, read_user_file(file, largest=LARGEST, rule=RULE), cases)
+
+
+def read_text(file: Path, text: str, cases: Collection[str] | None = None) -> Source:
+    """The same of what a file holds."""
     document = read_yaml(file, rule=RULE, sample=_SAMPLE, text=text)
     problems = list(_repeated(document, ()))
     try:

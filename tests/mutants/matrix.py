@@ -20,7 +20,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -32,14 +32,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mutants import MUTANTS
 from mutants.mutant import Mutant
+from pytest_mlflow_check.checks.comparison import matches_any
+from pytest_mlflow_check.contract import View, contract_of, updated
+from pytest_mlflow_check.contract.shape import KINDS
 from pytest_mlflow_check.engine import check_project
 from pytest_mlflow_check.environment import warm_environment
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import Report
+from pytest_mlflow_check.launcher import Launcher
+from pytest_mlflow_check.plan import cases_of
+from pytest_mlflow_check.records import Launch
 from pytest_mlflow_check.rules import RULES
 from pytest_mlflow_check.session import preparation
-from pytest_mlflow_check.settings import load_settings
+from pytest_mlflow_check.settings import Settings, load_settings
 from pytest_mlflow_check.warm import Warm, WarmProcess
+
+LOSSES = ("contract-missing", "contract-renamed")
 
 MAJOR = int(importlib.metadata.version("mlflow").partition(".")[0])
 
@@ -99,6 +107,10 @@ class Outcome:
         expected, missed: by rule and subject.
         false: what was found and not expected.
         misplaced: what was found as expected, but for the place, with the right place.
+        held: what the contract of the base says of it.
+        unjudged: why nothing is held to the contract, else empty.
+        unnamed: what it lost of what its base logs, and the contract doesn't say so.
+        untrue: what the contract says is lost, and isn't.
         seconds: from start to end.
     """
 
@@ -109,16 +121,94 @@ class Outcome:
     missed: tuple[Found, ...]
     false: tuple[Found, ...]
     misplaced: tuple[tuple[Found, str], ...]
+    held: tuple[Found, ...]
+    unjudged: str
+    unnamed: tuple[str, ...]
+    untrue: tuple[str, ...]
     seconds: float
 
     @property
     def right(self) -> bool:
         """Whether exactly what was expected was found."""
-        return not (self.missed or self.false or self.misplaced)
+        return not (self.missed or self.false or self.misplaced or self.unnamed or self.untrue)
 
 
-def try_mutant(mutant: Mutant, conditions: Conditions) -> Outcome:
-    """Writes a mutant, launches and judges it, and compares."""
+@dataclass(frozen=True)
+class Base:
+    """A correct project: its contract, and by case and mode how many runs log what, in both of two launches."""
+
+    contract: str
+    logged: Mapping[tuple[str, str], Counter[str]]
+
+
+def base_of(name: str, conditions: Conditions) -> Base:
+    """Launches a correct project twice in each mode, and makes its contract."""
+    home = conditions.area / f"base-{name}"
+    project = home / "project"
+    if not project.exists():
+        Mutant(name, name).write(project)
+    settings = _settings(project, "both", conditions)
+    launcher = Launcher(home / "launches", cache=home / "launches" / "cache", warm=conditions.warm)
+    contracts, logged = {}, {}
+    try:
+        for case in cases_of(settings, probes=False):
+            first, again = (make(case, settings.values) for make in (launcher.launches, launcher.again))
+            samples = {mode: [first[mode], again[mode]] for mode in first}
+            contracts[case.id] = contract_of(samples, View(settings.values.ignore))
+            for mode, launches in samples.items():
+                logged[case.id, mode] = counted(launches[0]) & counted(launches[1])
+    finally:
+        launcher.stop()
+    return Base(updated(None, contracts), logged)
+
+
+def counted(launch: Launch) -> Counter[str]:
+    """How many runs of a launch log what; nothing that makes or judges a contract has a hand in it."""
+    return Counter(
+        f"{noun} {name}"
+        for run in launch.runs
+        for noun, names in (
+            ("param", run.params),
+            ("metric", run.metrics),
+            ("tag", [key for key in run.tags if not key.startswith("mlflow.")]),
+            ("artifact", run.artifacts),
+            ("model", run.models),
+        )
+        for name in names
+    ) + Counter(f"registered model {one.name}" for one in launch.record.registered_models)
+
+
+def _against_contract(
+    found: Sequence[Found], base: Base, project: Path, area: Path, launch: str, conditions: Conditions
+) -> tuple[list[str], list[str]]:
+    """What was lost and isn't named, and what is named and wasn't lost."""
+    settings = _settings(project, launch, conditions)
+    launcher = Launcher(area, cache=area / "cache")
+    lost: set[str] = set()
+    for case in cases_of(settings, probes=False):
+        for mode, made in launcher.made(case, settings.values).items():
+            lost |= (base.logged[case.id, mode] - counted(made)).keys()
+    launcher.stop()
+    named = {one.subject for one in found if one.rule in LOSSES}
+    runs = any(one.startswith("run ") for one in named)
+    ignored = settings.values.ignore
+    nouns = {KINDS[kind]: getattr(ignored, kind, ()) for kind in KINDS}
+    wanted = {
+        one
+        for one in lost
+        if not any(
+            one.startswith(f"{noun} ") and matches_any(one.removeprefix(f"{noun} "), patterns)
+            for noun, patterns in nouns.items()
+        )
+    }
+    # With a run goes all that it logs, and is one finding.
+    unnamed = [] if runs else sorted(wanted - named)
+    datasets = {one for one in named if one.startswith(("run ", "dataset ", "tag mlflow."))}
+    return unnamed, sorted(named - lost - datasets)
+
+
+def try_mutant(mutant: Mutant, conditions: Conditions, base: Base) -> Outcome:
+    """Writes a mutant, launches and judges it, also by the contract of its base, and compares."""
     started = time.monotonic()
     texts = json.dumps(mutant.texts(), sort_keys=True)
     # Another text is another project: what was launched before isn't taken for it.
@@ -126,7 +216,18 @@ def try_mutant(mutant: Mutant, conditions: Conditions) -> Outcome:
     project = home / "project"
     if not project.exists():
         mutant.write(project)
-    found = _findings(mutant, project, home / "launches", conditions)
+    (project / "mlflow-contract.yaml").write_text(base.contract, encoding="utf-8")
+    everything, unjudged = _findings(mutant, project, home / "launches", conditions)
+    held = [one for one in everything if one.check == "contract"]
+    found = [one for one in everything if one.check != "contract"]
+    unnamed, untrue = (
+        ([], [])
+        if unjudged
+        else _against_contract(held, base, project, home / "launches", mutant.launch, conditions)
+    )
+    if not (mutant.edits or mutant.files):
+        # Of the project from which the contract was made, nothing at all may be said.
+        untrue = [str(one) for one in held]
     wanted = _wanted(mutant, project, conditions.observer)
     missed, false, misplaced = compare(wanted, found)
     return Outcome(
@@ -137,6 +238,10 @@ def try_mutant(mutant: Mutant, conditions: Conditions) -> Outcome:
         tuple(missed),
         tuple(false),
         tuple(misplaced),
+        tuple(held),
+        unjudged,
+        tuple(unnamed),
+        tuple(untrue),
         time.monotonic() - started,
     )
 
@@ -179,23 +284,35 @@ def _wanted(mutant: Mutant, project: Path, observer: bool) -> list[Found]:
     ]
 
 
-def _findings(mutant: Mutant, project: Path, area: Path, conditions: Conditions) -> list[Found]:
+def _settings(project: Path, launch: str, conditions: Conditions) -> Settings:
+    return load_settings(
+        project,
+        command_line={
+            "launch": launch,
+            "observer": conditions.observer,
+            "store": conditions.store,
+            "timeout": 120,
+        },
+    )
+
+
+def _findings(mutant: Mutant, project: Path, area: Path, conditions: Conditions) -> tuple[list[Found], str]:
+    """All that is found, and why nothing was held to the contract, else an empty text."""
     try:
-        settings = load_settings(
-            project,
-            command_line={
-                "launch": mutant.launch,
-                "observer": conditions.observer,
-                "store": conditions.store,
-                "timeout": 120,
-            },
-        )
-        return _said(check_project(settings, area=area, warm=conditions.warm))
+        settings = _settings(project, mutant.launch, conditions)
+        report = check_project(settings, area=area, warm=conditions.warm)
     except UserError as error:
-        return [Found("usage", error.rule or str(error), "")]
+        return [Found("usage", error.rule or str(error), "")], "nothing was launched"
     except Exception:
         # A fault of ours: one mutant's, not the end of the matrix.
-        return [Found("internal", traceback.format_exc(), "")]
+        return [Found("internal", traceback.format_exc(), "")], "a fault of ours"
+    skipped = [
+        one.skipped
+        for case in report.cases
+        for one in case.results
+        if one.check == "contract" and one.skipped
+    ]
+    return _said(report), "; ".join(skipped)
 
 
 def _said(report: Report) -> list[Found]:
@@ -235,6 +352,10 @@ def table(outcomes: Sequence[Outcome]) -> str:
         lines += [f"    missed: {one}" for one in outcome.missed]
         lines += [f"    false:  {one}" for one in outcome.false]
         lines += [f"    place:  {one}, not {place}" for one, place in outcome.misplaced]
+        lines += [f"    contract: {one.rule} of {one.subject}" for one in outcome.held]
+        lines += [f"    contract: not judged: {outcome.unjudged}"] if outcome.unjudged else []
+        lines += [f"    lost, and not named: {one}" for one in outcome.unnamed]
+        lines += [f"    named, and not lost: {one}" for one in outcome.untrue]
     return "\n".join([*lines, "", *_totals(outcomes)])
 
 
@@ -254,6 +375,17 @@ def _totals(outcomes: Sequence[Outcome]) -> list[str]:
             missed, false, misplaced = (number or "" for number in others)
             lines.append(f"{rule.splitlines()[-1]:{width}}  {first:8}  {missed:6}  {false:5}  {misplaced:5}")
     return lines
+
+
+def _of_contracts(outcomes: Sequence[Outcome]) -> str:
+    judged = [one for one in outcomes if not one.unjudged]
+    losing = [one for one in judged if any(each.rule in LOSSES for each in one.held)]
+    said = [one for one in judged if one.held]
+    unnamed = sum(len(one.unnamed) for one in outcomes)
+    return (
+        f"against the contracts of their bases: {len(judged)} judged; {len(said)} log something else, "
+        f"{len(losing)} of them lost or renamed something; {unnamed} losses not named"
+    )
 
 
 def _found(one: Found | tuple[Found, str]) -> Found:
@@ -285,7 +417,12 @@ def main() -> int:
         with ExitStack() as stack:
             stack.callback(warm.stop)
             pool = stack.enter_context(ThreadPoolExecutor(args.j))
-            running = {pool.submit(try_mutant, mutant, conditions): mutant.id for mutant in mutants}
+            names = sorted({mutant.base for mutant in mutants})
+            bases = dict(zip(names, pool.map(lambda name: base_of(name, conditions), names), strict=True))
+            running = {
+                pool.submit(try_mutant, mutant, conditions, bases[mutant.base]): mutant.id
+                for mutant in mutants
+            }
             for number, future in enumerate(as_completed(running), 1):
                 mark = "" if future.result().right else "  <- not as expected"
                 print(f"{number}/{len(mutants)} {running[future]}{mark}", file=sys.stderr, flush=True)
@@ -298,7 +435,7 @@ def main() -> int:
     print(
         f"\n{mistakes} mutants and {len(mutants) - mistakes} correct projects under MLflow "
         f"{importlib.metadata.version('mlflow')}, observer {args.observer}, {args.store} store: "
-        f"{wrong} not as expected\n{wall:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of processor time"
+        f"{wrong} not as expected\n{_of_contracts(outcomes)}\n{wall:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of processor time"
     )
     if args.json:
         args.json.write_text(
