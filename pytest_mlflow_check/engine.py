@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from pytest_mlflow_check.checks import beside_its_case, judge
-from pytest_mlflow_check.contract import judge_contract, read_contract
+from pytest_mlflow_check.contract.comparing import judge_contract
+from pytest_mlflow_check.contract.source import read_contract
 from pytest_mlflow_check.findings import CHECKS, CaseReport, Report
 from pytest_mlflow_check.launcher import Launcher
 from pytest_mlflow_check.plan import cases_of, policy_of, unused_allowances

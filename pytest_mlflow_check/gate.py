@@ -35,7 +35,7 @@ from pytest_mlflow_check.xdist import is_worker, tell
 # Collecting launches and judges nothing: what does is imported where the first item runs.
 if TYPE_CHECKING:
     from pytest_mlflow_check.checks import Comparison
-    from pytest_mlflow_check.contract import Source
+    from pytest_mlflow_check.contract.source import Source
     from pytest_mlflow_check.launcher import Launcher
 
 
@@ -105,7 +105,7 @@ class GatedProject:
             self._compared[case.id] = self.launcher().compare(case, self.settings.values)
         if check != "contract" or self.contract is None:
             return judge(check, self._compared[case.id], self.policy)
-        from pytest_mlflow_check.contract import judge_contract
+        from pytest_mlflow_check.contract.comparing import judge_contract
 
         return judge(check, self._compared[case.id], self.policy, partial(judge_contract, self.contract))
 
@@ -363,7 +363,7 @@ def _contract(settings: Settings, cases: Iterable[Case]) -> Source | None:
     if not os.path.lexists(settings.project / "mlflow-contract.yaml"):
         return None
     # It takes a while to import, and most projects have none.
-    from pytest_mlflow_check.contract import read_contract
+    from pytest_mlflow_check.contract.source import read_contract
 
     known = None if settings.entry_point else [case.id for case in cases if case.probe_of is None]
     return read_contract(settings.project, known)

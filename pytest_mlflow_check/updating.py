@@ -19,7 +19,8 @@ from pytest_mlflow_check.xdist import is_worker
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.cases import Case
-    from pytest_mlflow_check.contract import CaseContract, Source
+    from pytest_mlflow_check.contract.shape import CaseContract
+    from pytest_mlflow_check.contract.source import Source
     from pytest_mlflow_check.gate import GatedProject
     from pytest_mlflow_check.settings import Settings
 
@@ -108,8 +109,9 @@ class Update:
 
 def _update(project: GatedProject, cases: Sequence[Case]) -> Iterator[tuple[bool, str]]:
     """Writes the contract of a project, and tells of it."""
-    from pytest_mlflow_check.contract import merged, save, updated
+    from pytest_mlflow_check.contract.merging import merged
     from pytest_mlflow_check.contract.source import FILE_NAME, read_contract
+    from pytest_mlflow_check.contract.writing import save, updated
 
     directory = project.settings.project
     made: dict[str, CaseContract] = {}
@@ -146,8 +148,11 @@ def _made(project: GatedProject, case: Case) -> CaseContract:
         Refused: where something is wrong with them.
     """
     from pytest_mlflow_check.checks import compare_launches, judge
-    from pytest_mlflow_check.contract import View, contract_of, judge_contract, updated
+    from pytest_mlflow_check.contract.comparing import judge_contract
+    from pytest_mlflow_check.contract.logged import View
+    from pytest_mlflow_check.contract.making import contract_of
     from pytest_mlflow_check.contract.source import FILE_NAME, read_text
+    from pytest_mlflow_check.contract.writing import updated
 
     values, launcher = project.settings.values, project.launcher()
     first = launcher.compare(case, values)

@@ -12,7 +12,8 @@ LAUNCHING = ("mlflow", "numpy", "pandas", "sqlite3", "filelock")
 OUR_LAUNCHING = tuple(
     f"pytest_mlflow_check.{name}" for name in ("checks", "engine", "launch", "launcher", "reading", "records")
 )
-HEAVY = (*LAUNCHING, *OUR_LAUNCHING, "pydantic", "yaml", "pytest_mlflow_check.gate")
+OF_CONTRACT = tuple(f"pytest_mlflow_check.contract.{name}" for name in ("comparing", "making", "writing"))
+HEAVY = (*LAUNCHING, *OUR_LAUNCHING, *OF_CONTRACT, "pydantic", "yaml", "pytest_mlflow_check.gate")
 TELL = f"""
 import sys
 
@@ -42,6 +43,7 @@ params = { alpha = 0.2 }
 rule = "param-differs"
 reason = "allowances are worked out too"
 """,
+    "mlflow-contract.yaml": "version: 1",
 }
 
 
@@ -80,7 +82,7 @@ def test_a_session_with_a_project_imports_neither_mlflow_nor_pandas(
     pytester.makeconftest(TELL)
     result = pytester.runpytest_subprocess("--mlflow-project=proj", "--mlflow-launch=fluent")
     assert "5 items" in result.stdout.str()
-    assert loaded(result) == {*HEAVY} - {"mlflow", "pandas", "pytest_mlflow_check.engine"}
+    assert loaded(result) == {*HEAVY} - {"mlflow", "pandas", "pytest_mlflow_check.engine", *OF_CONTRACT}
 
 
 def test_collecting_a_project_imports_nothing_that_launches_reads_or_judges(
@@ -89,7 +91,7 @@ def test_collecting_a_project_imports_nothing_that_launches_reads_or_judges(
     make_project("proj", WITH_ALL_SETTINGS)
     pytester.makeconftest(TELL)
     result = pytester.runpytest_subprocess("--mlflow-project=proj", "--co")
-    assert "20 tests collected" in result.stdout.str()
+    assert "22 tests collected" in result.stdout.str()
     assert loaded(result) == {"pydantic", "yaml", "pytest_mlflow_check.gate"}
 
 

@@ -34,7 +34,8 @@ def test_every_rule_has_one_in_each_version_of_mlflow() -> None:
         for rule in [mutant.error, *(one.rule for one in mutant.expected)]:
             if rule is not None:
                 found.setdefault(rule, set()).update(mutant.majors)
-    assert RULES.keys() <= found.keys()
+    # Each mutant is held to the contract of its base: what it lost is found out anew each time.
+    assert {slug for slug, rule in RULES.items() if rule.check != "contract"} <= found.keys()
     # MLflow 2 keeps nothing of a model that it couldn't log.
     assert {rule for rule, majors in found.items() if majors != {2, 3}} <= {"model-not-registrable"}
 

@@ -28,8 +28,13 @@ from test_faults_files import MLPROJECT, SETTINGS
 
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.checks import judge
-from pytest_mlflow_check.contract import View, contract_of, judge_contract, merged, read_contract, updated
+from pytest_mlflow_check.contract.comparing import judge_contract
+from pytest_mlflow_check.contract.logged import View
+from pytest_mlflow_check.contract.making import contract_of
+from pytest_mlflow_check.contract.merging import merged
 from pytest_mlflow_check.contract.shape import CaseContract
+from pytest_mlflow_check.contract.source import read_contract
+from pytest_mlflow_check.contract.writing import updated
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS, Finding
 from pytest_mlflow_check.policy import Policy

@@ -29,8 +29,9 @@ from pytest_mlflow_check.errors import shown_path
 from pytest_mlflow_check.findings import CodePart, Finding
 from pytest_mlflow_check.records import Mode, RunRecord
 
-_ALIKE = 0.6
-"""How much two names have to have in common (`difflib`) for one to be taken for the other, renamed."""
+_ALIKE, _MUCH_ALIKE = 0.6, 0.75
+"""How much two names have to have in common (`difflib`) for one to be taken for the other, renamed: the more
+where their values differ."""
 
 _TELLING = 3
 """Characters of a value by which a renamed param is recognised: `1` and `no` are the values of many."""
@@ -305,7 +306,8 @@ def _renames(
             telling = isinstance(held, str) and len(held) >= _TELLING and same
             alone = len(missing) == len(names) == 1 and same
             moved = kind == "artifacts" and PurePosixPath(old).name == PurePosixPath(name).name
-            if alike >= _ALIKE or telling or alone or moved:
+            enough = _ALIKE if same or held is None else _MUCH_ALIKE
+            if alike >= enough or telling or alone or moved:
                 ranked.append((same, alike, old, name))
     found: dict[str, str] = {}
     for _, _, old, name in sorted(ranked, key=lambda one: (not one[0], -one[1], one[2], one[3])):
@@ -372,8 +374,8 @@ def _text(name: str, value: Held) -> str:
 def _points(steps: Steps) -> str:
     count = "" if steps.count is None else "1 point" if steps.count == 1 else f"{steps.count} points"
     if steps.first == steps.last and steps.first is not None:
-        where = f"at step {steps.first}"
-    elif steps.first is not None or steps.last is not None:
+        return f"{count} at step {steps.first}" if count else f"at step {steps.first}"
+    if steps.first is not None or steps.last is not None:
         low, high = ("…" if one is None else str(one) for one in (steps.first, steps.last))
         where = f"{low} to {high}"
     else:

@@ -147,10 +147,8 @@ def _explained(document: LinedMapping, problem: Any) -> tuple[int, str]:
     if sort == "missing":
         return 1, f'"{key}" is missing\n  write  {key}: {VERSION}'
     if loc == ["version"]:
-        return (
-            line,
-            f'"version": this package reads version {VERSION}\n  install a newer one, or write the file anew',
-        )
+        advice = f"write  version: {VERSION}, or install a newer one"
+        return line, f'"version": this package reads version {VERSION}\n  {advice}'
     if problem["loc"][-1:] == ("[key]",):
         return line, f'"{key}": a name has to be text, and this is {kind(got)}\n  write  "{got}": …'
     write = _instead(loc, got, sort, problem)

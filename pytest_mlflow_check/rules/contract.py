@@ -87,7 +87,7 @@ RULES = (
         check="contract",
         severity="warning",
         noun="what",
-        title="contract: not in it: {subjects}",
+        title="contract: {n} not in it",
         summary="something is logged, or a case is there, that the contract doesn't have",
         explanation=(
             "Nobody would be told should it get lost. Writing the contract anew takes it in. What comes and "

@@ -33,8 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mutants import MUTANTS
 from mutants.mutant import Mutant
 from pytest_mlflow_check.checks.comparison import matches_any
-from pytest_mlflow_check.contract import View, contract_of, updated
+from pytest_mlflow_check.contract.logged import View
+from pytest_mlflow_check.contract.making import contract_of
 from pytest_mlflow_check.contract.shape import KINDS
+from pytest_mlflow_check.contract.writing import updated
 from pytest_mlflow_check.engine import check_project
 from pytest_mlflow_check.environment import warm_environment
 from pytest_mlflow_check.errors import UserError
@@ -135,7 +137,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Base:
-    """A correct project: its contract, and by case and mode how many runs log what, in both of two launches."""
+    """A correct project: its contract, and by case and mode how many runs log what each time."""
 
     contract: str
     logged: Mapping[tuple[str, str], Counter[str]]
@@ -435,7 +437,8 @@ def main() -> int:
     print(
         f"\n{mistakes} mutants and {len(mutants) - mistakes} correct projects under MLflow "
         f"{importlib.metadata.version('mlflow')}, observer {args.observer}, {args.store} store: "
-        f"{wrong} not as expected\n{_of_contracts(outcomes)}\n{wall:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of processor time"
+        f"{wrong} not as expected\n{_of_contracts(outcomes)}\n"
+        f"{wall:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of processor time"
     )
     if args.json:
         args.json.write_text(

@@ -1,0 +1,218 @@
+"""The contract as users have it: written with `--mlflow-update`, held to from then on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import FILES, LOGGING, MakeProject
+
+PROJECT = "--mlflow-project=proj"
+FLUENT = 'launch = "fluent"\n[rules]\nmetric-without-step = "off"\n'
+PROJ = {**FILES, "train.py": LOGGING, "mlflow-check.toml": FLUENT}
+BODY = """\
+version: 1
+cases:
+  main:
+    launch: fluent
+    runs:
+      r:
+        metrics:
+          loss: {first: 0, last: 0, count: 2, regular: false}
+"""
+TWO = '[[case]]\nid = "one"\n[[case]]\nid = "two"\nenv = { KEY = "acc" }\n'
+NAMED = LOGGING.replace('"loss"', 'os.environ.get("KEY", "loss")')
+
+
+@pytest.fixture(autouse=True)
+def at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def said(result: pytest.RunResult) -> list[str]:
+    """What the session says of the contract."""
+    lines = result.outlines
+    start = next((n for n, line in enumerate(lines) if " mlflow-check: contract " in line), None)
+    if start is None:
+        return []
+    return lines[start + 1 : next(n for n in range(start + 1, len(lines)) if lines[n].startswith("=="))]
+
+
+def written(pytester: pytest.Pytester) -> str:
+    text = (pytester.path / "proj" / "mlflow-contract.yaml").read_text()
+    return text[text.index("version") :]
+
+
+def table(result: pytest.RunResult) -> list[list[str]]:
+    return [line.split() for line in result.outlines if line.startswith(("case  ", "proj::"))]
+
+
+def test_written_held_to_and_broken(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    make_project(files=PROJ)
+    first = pytester.runpytest(PROJECT, "--mlflow-update")
+    assert first.ret == 0
+    assert written(pytester) == BODY
+    assert said(first)[0] == "proj/mlflow-contract.yaml: written"
+    assert said(first)[-1] == "+          loss: {first: 0, last: 0, count: 2, regular: false}"
+    assert table(first)[0] == ["case", "launches", "params", "metrics", "artifacts", "models"]
+    second = pytester.runpytest(PROJECT)
+    assert second.ret == 0
+    assert table(second)[0][-1] == "contract"
+    assert table(second)[1] == ["proj::main", "passed", "skipped", "passed", "passed", "skipped", "passed"]
+    make_project(files={"train.py": LOGGING.replace('"loss"', '"cost"')})
+    third = pytester.runpytest(PROJECT)
+    assert third.ret == 1
+    text = third.stdout.str()
+    assert "contract: renamed: metric loss                                [contract-renamed]" in text
+    assert "        - loss: {first: 0, last: 0, count: 2, regular: false}" in text
+    assert "        + cost: {first: 0, last: 0, count: 2, regular: false}" in text
+    assert table(third)[1][-1] == "FAILED"
+    again = pytester.runpytest(PROJECT, "--mlflow-update")
+    assert again.ret == 0
+    assert said(again) == [
+        "proj/mlflow-contract.yaml: updated",
+        "@@ -13,3 +13,3 @@",
+        "       r:",
+        "         metrics:",
+        "-          loss: {first: 0, last: 0, count: 2, regular: false}",
+        "+          cost: {first: 0, last: 0, count: 2, regular: false}",
+    ]
+    assert said(pytester.runpytest(PROJECT, "--mlflow-update")) == [
+        "proj/mlflow-contract.yaml: nothing to change"
+    ]
+
+
+def test_only_the_selected_cases_are_touched(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    make_project(files={**PROJ, "train.py": NAMED, "mlflow-check.toml": FLUENT + TWO})
+    pytester.runpytest(PROJECT, "--mlflow-update", "-k", "one")
+    assert "one:" in written(pytester)
+    assert "two:" not in written(pytester)
+    told = pytester.runpytest(PROJECT, "-k", "two")
+    assert told.ret == 0
+    assert "contract: 1 not in it: case two [contract-outdated]" in told.stdout.str()
+    file = pytester.path / "proj" / "mlflow-contract.yaml"
+    file.write_text(file.read_text().replace("one:", "one:   # mine").replace("loss: {", "loss:  {"))
+    before = written(pytester)
+    result = pytester.runpytest("proj/MLproject::two::metrics", PROJECT, "--mlflow-update")
+    assert result.ret == 0
+    assert written(pytester).startswith(before)
+    assert "acc: {first" in written(pytester).removeprefix(before)
+
+
+def test_workers_write_it_once(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    make_project(files={**PROJ, "train.py": NAMED, "mlflow-check.toml": FLUENT + TWO})
+    result = pytester.runpytest(PROJECT, "--mlflow-update", "-n", "2")
+    assert result.ret == 0
+    assert len([line for line in said(result) if "mlflow-contract.yaml" in line]) == 1
+    assert re.findall(r"^  (\w+):$", written(pytester), re.MULTILINE) == ["one", "two"]
+
+
+@pytest.mark.parametrize("ci", ["true", "1"])
+def test_refused_in_ci_unless_it_is_meant(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, ci: str
+) -> None:
+    make_project(files=PROJ)
+    monkeypatch.setenv("CI", ci)
+    refused = pytester.runpytest(PROJECT, "--mlflow-update")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    assert refused.errlines[0] == (
+        "ERROR: --mlflow-update: this is CI (the variable CI is set), where a contract is held to, not "
+        "written: write it at your desk and commit it; or, if it is meant,  --mlflow-update-in-ci"
+    )
+    assert not (pytester.path / "proj" / "mlflow-contract.yaml").exists()
+    if ci == "1":
+        assert pytester.runpytest(PROJECT, "--mlflow-update-in-ci").ret == 0
+        assert written(pytester) == BODY
+
+
+@pytest.mark.parametrize(
+    ("argument", "given", "what"),
+    [("-Pa=1", "-P", "values"), ("--mlflow-entry-point=train.py", "--mlflow-entry-point", "cases")],
+)
+def test_what_only_this_call_asks_for_is_neither_written_nor_held(
+    pytester: pytest.Pytester, make_project: MakeProject, argument: str, given: str, what: str
+) -> None:
+    make_project(files={**PROJ, "mlflow-contract.yaml": BODY})
+    refused = pytester.runpytest(PROJECT, "--mlflow-update", argument)
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    assert refused.errlines[0] == (
+        f"ERROR: --mlflow-update: a contract holds the cases of the settings, and {given} asks for others: "
+        "write it into proj/mlflow-check.toml, and choose among the cases with  -k  or node ids"
+    )
+    result = pytester.runpytest(PROJECT, argument, "-k", "contract", "-rs")
+    result.assert_outcomes(skipped=1)
+    assert f": the contract holds the {what} of the settings, and {given} " in result.stdout.str()
+
+
+def test_a_case_that_fails_isnt_written(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    make_project(files={**PROJ, "mlflow-check.toml": 'launch = "fluent"\n', "mlflow-contract.yaml": BODY})
+    result = pytester.runpytest(PROJECT, "--mlflow-update")
+    assert result.ret == 1
+    assert said(result) == [
+        "proj/mlflow-contract.yaml: main isn't written: its launches fail the check "
+        "metrics (metric-without-step)"
+    ]
+    assert written(pytester) == BODY
+    # Whichever checks were selected.
+    assert pytester.runpytest(PROJECT, "--mlflow-update", "-k", "artifacts").ret == 1
+
+
+def test_a_second_launch_that_fails_isnt_written(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    once = f"import os\nos.mkdir({str(pytester.path / 'once')!r})\n"
+    make_project(files={**PROJ, "train.py": once + LOGGING})
+    result = pytester.runpytest(PROJECT, "--mlflow-update", "--mlflow-jobs=1")
+    assert result.ret == 1
+    assert said(result) == [
+        "proj/mlflow-contract.yaml: main isn't written: its second launches fail the "
+        "check launches (launch-failed)"
+    ]
+
+
+def test_a_contract_of_both_launches_isnt_written_from_one(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project(files={**PROJ, "mlflow-contract.yaml": BODY.replace("    launch: fluent\n", "")})
+    result = pytester.runpytest(PROJECT, "--mlflow-update")
+    assert result.ret == 1
+    assert said(result) == [
+        "mlflow-contract.yaml: main isn't written: it holds both launches, and only "
+        "fluent was made; leave out --mlflow-launch"
+    ]
+
+
+def test_a_mistake_in_it_is_told_before_anything_is_launched(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project(files={**PROJ, "mlflow-contract.yaml": BODY.replace("main", "mian")})
+    result = pytester.runpytest(PROJECT)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines[:2] == [
+        'ERROR: proj/mlflow-contract.yaml:3: "cases.mian": the project has no such case: '
+        'did you mean "main"?',
+        "  rename it, or remove it",
+    ]
+
+
+def test_what_is_remembered_is_held_to_it_without_a_launch(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project(files=PROJ)
+    cached = (PROJECT, "--mlflow-cache")
+    pytester.runpytest(*cached, "--mlflow-update")
+    assert table(pytester.runpytest(*cached))[1][-1] == "cached"
+    # Neither an edit of the contract nor a comment in it is a reason for a launch.
+    file = pytester.path / "proj" / "mlflow-contract.yaml"
+    file.write_text(file.read_text() + "# so\n")
+    assert table(pytester.runpytest(*cached))[1][-1] == "cached"
+
+
+def test_probes_have_no_contract(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    mlproject = "entry_points:\n  main:\n    parameters:\n      a: {type: float, default: 0.5}\n"
+    mlproject += '    command: "python train.py {a}"\n'
+    make_project(files={**PROJ, "MLproject": mlproject, "mlflow-contract.yaml": BODY})
+    listed = pytester.runpytest(PROJECT, "--mlflow-probe", "--co", "-q").outlines
+    assert [line for line in listed if line.endswith("::contract")] == ["proj/MLproject::main::contract"]
+    assert len([line for line in listed if line.endswith("::models")]) > 1
