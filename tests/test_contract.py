@@ -429,6 +429,14 @@ def test_each_change_is_named(change: dict[str, Any], expected: tuple[str, str])
     assert slugs(judged(made(LOGGED, LOGGED), replace(LOGGED, **change))) == [expected]
 
 
+def test_a_signature_without_params_may_be_written_down() -> None:
+    text = updated(None, {"main": made(LOGGED, LOGGED)}).replace(
+        "outputs: []", "outputs: []\n            params: []"
+    )
+    comparison = compare(*(launch(mode, LOGGED) for mode in MODES), case=case())
+    assert judge_contract(read_text(FILE, text), comparison) == []
+
+
 def test_a_loss_in_one_launch_names_it() -> None:
     launches = [launch("fluent", replace(LOGGED, tags={})), launch("mlflow-run", LOGGED)]
     (finding,) = judge_contract(source(made(LOGGED, LOGGED)), compare(*launches, case=case()))

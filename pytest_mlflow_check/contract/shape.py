@@ -169,7 +169,11 @@ def fits(held: Held, value: Held) -> bool:
         return True
     if isinstance(held, str) or type(held) is not type(value):
         return False
-    return all(wanted in (None, getattr(value, name)) for name, wanted in held)
+    # A model without params has none to be told of.
+    return all(
+        wanted in (None, getattr(value, name)) or (wanted == () and getattr(value, name) is None)
+        for name, wanted in held
+    )
 
 
 def common(values: Iterable[Held]) -> Held:
