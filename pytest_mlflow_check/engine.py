@@ -37,7 +37,9 @@ def check_project(settings: Settings, *, area: Path | None = None, warm: Warm | 
     reports: dict[str, CaseReport] = {}
     cases = {case.id: case for case in cases_of(settings)}
     own = [case.id for case in cases.values() if case.probe_of is None]
-    contract = read_contract(settings.project, None if settings.narrowed else own)
+    # It holds the cases of the settings, with their values.
+    others = settings.params or settings.entry_point
+    contract = None if others else read_contract(settings.project, own)
     try:
         launcher.begin((case, settings.values) for case in cases.values())
         for case in cases.values():

@@ -56,13 +56,13 @@ class LinedList(list[object]):
 
 
 def read_yaml(
-    file: Path, *, rule: str, sample: str, largest: int = _LARGEST, text: str | None = None
+    file: Path, *, rule: str | None, sample: str, largest: int = _LARGEST, text: str | None = None
 ) -> LinedMapping:
     """The content of a file, which has to be a mapping.
 
     Args:
         file: what to read.
-        rule: the rule that messages name.
+        rule: the rule that messages name, if any.
         sample: what to write into a file that holds something else.
         largest: bytes that it may have.
         text: what the file holds, where it was read before.

@@ -163,6 +163,9 @@ def _made(project: GatedProject, case: Case) -> CaseContract:
         )
         for check in CHECKS:
             result = judge(check, comparison, project.policy)
+            if check == "contract" and result.skipped:
+                # Whatever the settings allow: of a launch that fails nothing can be held.
+                raise Refused(result.skipped)
             if result.failed(strict=values.strict):
                 rules = ", ".join(dict.fromkeys(finding.rule for finding in result.findings))
                 raise Refused(f"its {which}launches fail the check {check} ({rules})")

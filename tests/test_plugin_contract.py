@@ -158,6 +158,17 @@ def test_a_case_that_fails_isnt_written(pytester: pytest.Pytester, make_project:
     assert pytester.runpytest(PROJECT, "--mlflow-update", "-k", "artifacts").ret == 1
 
 
+def test_a_launch_that_fails_isnt_written_even_where_that_is_allowed(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    allowed = FLUENT + 'launch-failed = "off"\n'
+    make_project(files={**PROJ, "train.py": LOGGING + "exit(3)\n", "mlflow-check.toml": allowed})
+    result = pytester.runpytest(PROJECT, "--mlflow-update")
+    assert said(result) == [
+        "proj/mlflow-contract.yaml: main isn't written: the fluent launch failed (see launches)"
+    ]
+
+
 def test_a_second_launch_that_fails_isnt_written(
     pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:

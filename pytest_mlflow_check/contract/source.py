@@ -28,9 +28,6 @@ FILE_NAME = "mlflow-contract.yaml"
 LARGEST = 1024 * 1024
 """Bytes, which take three seconds to read."""
 
-RULE = "contract-outdated"
-"""What messages about the file lead to."""
-
 _SHOWN = 5
 _SAMPLE = "write it with  pytest --mlflow-project=… --mlflow-update"
 _MAPS: Mapping[str, type[BaseModel]] = {
@@ -96,12 +93,12 @@ def read_contract(project: Path, cases: Collection[str] | None = None) -> Source
 
 def read_file(file: Path, cases: Collection[str] | None = None) -> Source:
     """The same of a file that is there."""
-    return read_text(file, read_user_file(file, largest=LARGEST, rule=RULE), cases)
+    return read_text(file, read_user_file(file, largest=LARGEST), cases)
 
 
 def read_text(file: Path, text: str, cases: Collection[str] | None = None) -> Source:
     """The same of what a file holds."""
-    document = read_yaml(file, rule=RULE, sample=_SAMPLE, text=text)
+    document = read_yaml(file, rule=None, sample=_SAMPLE, text=text)
     problems = list(_repeated(document, ()))
     try:
         contract = Contract.model_validate(document)
@@ -112,7 +109,7 @@ def read_text(file: Path, text: str, cases: Collection[str] | None = None) -> So
     if problems:
         told = [f"{shown_path(file)}:{line}: {problem}" for line, problem in sorted(problems)[:_SHOWN]]
         more = len(problems) - len(told)
-        raise UserError("\n".join(told + ([f"and {more} more"] if more else [])), rule=RULE)
+        raise UserError("\n".join(told + ([f"and {more} more"] if more else [])))
     return Source(file, text, contract, document)
 
 
