@@ -429,6 +429,20 @@ def test_each_change_is_named(change: dict[str, Any], expected: tuple[str, str])
     assert slugs(judged(made(LOGGED, LOGGED), replace(LOGGED, **change))) == [expected]
 
 
+def test_what_has_its_own_line_is_no_patterns() -> None:
+    one, other = (
+        run(params={"a": "1", f"a{end}": "x"}, artifacts=[artifact(f"b{end}"), artifact("b")])
+        for end in ("b", "c")
+    )
+    contract = made(one, other)
+    assert contract.runs["run 1"].params == {"a": "1", "a*": "x"}
+    assert judged(contract, one) == judged(contract, other) == []
+    # It may be another value then, and still has to be there.
+    lost = replace(one, params={"ab": "x"})
+    assert slugs(judged(contract, lost)) == [("contract-missing", "param a")]
+    assert merged(contract, made(one, other)) == contract
+
+
 def test_a_signature_without_params_may_be_written_down() -> None:
     text = updated(None, {"main": made(LOGGED, LOGGED)}).replace(
         "outputs: []", "outputs: []\n            params: []"

@@ -156,12 +156,14 @@ class _Judging:
             for mode, run in self.run.runs.items()
         }
         new = {mode: dict(found) for mode, found in logged.items()}
+        shape = self.run.place.shape
+        exact = {mode: {*shape.entries(kind), *shape.scope(mode).entries(kind)} for mode in logged}
         missing: list[tuple[Scope, str, Held, list[Mode]]] = []
         differing: list[tuple[Scope, str, Held, str, list[Mode]]] = []
         for scope in SCOPES:
-            for name, held in self.run.place.shape.scope(scope).entries(kind).items():
+            for name, held in shape.scope(scope).entries(kind).items():
                 modes: list[Mode] = [mode for mode in logged if scope in ("", "sometimes", mode)]
-                matched = {mode: names_of(name, logged[mode]) for mode in modes}
+                matched = {mode: names_of(name, logged[mode], exact[mode]) for mode in modes}
                 for mode, names in matched.items():
                     for each in names:
                         new[mode].pop(each, None)

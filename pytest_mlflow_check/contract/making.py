@@ -160,14 +160,10 @@ def _always(samples: Sequence[Mapping[str, Held]]) -> Iterator[tuple[str, Held]]
     left = [{name for name in one if name not in everywhere} for one in samples]
     done: set[str] = set()
     for pattern in [*_skeletons(left), *_frames(left)]:
-        matched = [[name for name in names_of(pattern, names) if name not in done] for names in left]
-        if all(matched):
-            yield (
-                pattern,
-                common(
-                    sample[name] for sample, names in zip(samples, matched, strict=True) for name in names
-                ),
-            )
+        matched = [names_of(pattern, names) for names in left]
+        if all(any(name not in done for name in names) for names in matched):
+            found = zip(samples, matched, strict=True)
+            yield pattern, common(sample[name] for sample, names in found for name in names)
             done.update(name for names in matched for name in names)
 
 

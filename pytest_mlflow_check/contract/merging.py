@@ -80,7 +80,7 @@ def _kept(old: Mapping[str, Held], new: Mapping[str, Held]) -> tuple[dict[str, H
     kept: dict[str, Held] = {}
     covered: set[str] = set()
     for pattern, held in old.items():
-        names = names_of(pattern, new)
+        names = names_of(pattern, new, old)
         if names and all(fits(held, new[name]) for name in names):
             kept[pattern] = held
             covered.update(names)

@@ -7,7 +7,7 @@ several have in `common`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import reduce
 from typing import Annotated, Any, Literal
@@ -189,10 +189,19 @@ def _both(one: Held, other: Held) -> Held:
     return type(one)(**{name: value for name, value in one if value == getattr(other, name)})
 
 
-def names_of(pattern: str, names: Iterable[str]) -> list[str]:
-    """The names that a name in the file stands for: that very one, or all that match it."""
-    names = list(names)
-    return [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
+def names_of(pattern: str, names: Collection[str], exact: Collection[str] = ()) -> list[str]:
+    """The names that a name in the file stands for: that very one, or all that match it.
+
+    Args:
+        pattern: as it stands in the file.
+        names: those to choose from; asked often, so best a set or a mapping.
+        exact: what stands in the file by its own name, for which no pattern stands.
+    """
+    if pattern in names:
+        return [pattern]
+    if not any(char in pattern for char in "*?["):
+        return []
+    return [name for name in names if fnmatchcase(name, pattern) and name not in exact]
 
 
 def _fields(entries: Mapping[str, Mapping[str, Held]]) -> dict[str, Any]:
