@@ -87,6 +87,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="don't launch again what passed, as long as nothing changes that it depends on",
     )
     group.addoption(
+        "--mlflow-init",
+        action="store_true",
+        help="write a first mlflow-check.toml, and an MLproject where there is none, made of what the "
+        "project's scripts say; overwrite and run nothing",
+    )
+    group.addoption(
         "--mlflow-explain", metavar="RULE", help="print what a rule means, with example and fix; run nothing"
     )
     parser.addini("mlflow_project", "twin of --mlflow-project, relative to this file", "paths", [])

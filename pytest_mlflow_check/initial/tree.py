@@ -1,0 +1,48 @@
+"""What lies in a project, as far as its first files need to know it."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_mlflow_check.workspace import SKIPPED, passed_over
+
+_MOST = 20_000
+"""Files and directories that are looked at."""
+
+_MOST_HERE = 1_000
+"""Of them in one directory: a data set of many files is no reason to miss the scripts beside it."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files and directories of a project, relative to it, the upper ones first."""
+
+    files: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+
+
+def tree_of(project: Path) -> Tree:
+    """What lies in a project, without what copies leave out, hidden files, links, and projects inside it."""
+    files: list[str] = []
+    directories: list[str] = []
+    waiting = deque([""])
+    while waiting and len(files) + len(directories) < _MOST:
+        here = waiting.popleft()
+        with suppress(OSError), os.scandir(project / here) as entries:
+            found = sorted(entries, key=lambda entry: (not entry.name.endswith(".py"), entry.name))
+            if here and any(entry.name.lower() == "mlproject" for entry in found):
+                continue
+            for entry in found[:_MOST_HERE]:
+                path = f"{here}/{entry.name}" if here else entry.name
+                if entry.name in SKIPPED or entry.name.startswith(".") or entry.is_symlink():
+                    continue
+                if entry.is_file():
+                    files.append(path)
+                elif entry.is_dir() and not passed_over(Path(entry.path)):
+                    directories.append(path)
+                    waiting.append(path)
+    return Tree(tuple(files), tuple(directories))

@@ -1,0 +1,176 @@
+"""The arguments of scripts that use click.
+
+Source of facts: `click.core.Option.__init__`, `Option._parse_decls` and `Argument.__init__`, click 8.5: the
+name is the one without dashes, else the first of the longest prefix; a type that isn't named comes of the
+default.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from pytest_mlflow_check.initial.arguments import (
+    FLAG,
+    NO_DEFAULT,
+    SEVERAL,
+    UNKNOWN,
+    Argument,
+    Start,
+    Type,
+    argument,
+)
+from pytest_mlflow_check.initial.code import Code, decorators, keywords
+
+_TYPES: dict[str, Type] = {
+    "click.INT": "int",
+    "click.IntRange": "int",
+    "click.FLOAT": "float",
+    "click.FloatRange": "float",
+    "click.Path": "path",
+    "click.File": "path",
+}
+
+
+@dataclass(frozen=True)
+class _Command:
+    """A function that click makes a command of, and the group it belongs to."""
+
+    function: str
+    word: str
+    group: str | None
+    is_group: bool
+    arguments: tuple[Argument, ...]
+
+
+def starts(code: Code) -> list[Start]:
+    """The ways to start a script: one for each command; none where it has none."""
+    commands = [found for node in code.all(ast.FunctionDef) if (found := _command(code, node))]
+    added = _added(code)
+    by_function = {one.function: one for one in commands}
+    leaves = [one for one in commands if not one.is_group]
+    alone = [one for one in leaves if not _group(one, added)]
+    if alone and not any(one.is_group for one in commands):
+        return [Start(arguments=_chosen(code, alone).arguments)]
+    ways: list[Start] = []
+    for leaf in leaves:
+        words, before = [leaf.word], list[Argument]()
+        above = by_function.get(_group(leaf, added) or "")
+        seen = {leaf.function}
+        while above and above.function not in seen:
+            seen.add(above.function)
+            # A group's own word isn't typed where it is the program itself.
+            if _group(above, added):
+                words.insert(0, above.word)
+            before = [*above.arguments, *before]
+            above = by_function.get(_group(above, added) or "")
+        if len(seen) > 1:
+            ways.append(Start(tuple(words), tuple(before), leaf.arguments))
+    return ways or [Start(arguments=one.arguments) for one in alone[:1]]
+
+
+def _chosen(code: Code, commands: list[_Command]) -> _Command:
+    """Of several commands the one that the script itself calls."""
+    called = [code.name(call.func) for call in code.all(ast.Call)]
+    return next((one for one in commands if one.function in called), commands[-1])
+
+
+def _group(command: _Command, added: dict[str, str]) -> str | None:
+    return command.group or added.get(command.function)
+
+
+def _added(code: Code) -> dict[str, str]:
+    """Commands by `group.add_command(command)`, with their group."""
+    return {
+        code.name(call.args[0]): code.name(call.func.value)
+        for call in code.all(ast.Call)
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "add_command" and call.args
+    }
+
+
+def _command(code: Code, function: ast.FunctionDef) -> _Command | None:
+    made: tuple[str, ast.Call] | None = None
+    arguments = []
+    for name, call in decorators(code, function):
+        owner, _, what = name.rpartition(".")
+        if what in ("command", "group") and (owner in ("click", "rich_click") or _is_group(code, owner)):
+            made = name, call
+        elif owner in ("click", "rich_click") and what in ("option", "argument"):
+            arguments.append(_argument(code, call, is_option=what == "option"))
+    if made is None:
+        return None
+    owner, _, what = made[0].rpartition(".")
+    given = keywords(made[1])
+    word = code.value(made[1].args[0]) if made[1].args else code.value(given.get("name"))
+    return _Command(
+        function.name,
+        word if isinstance(word, str) else function.name.lower().replace("_", "-"),
+        None if owner in ("click", "rich_click") else owner,
+        what == "group",
+        tuple(one for one in arguments if one is not None),
+    )
+
+
+def _is_group(code: Code, name: str) -> bool:
+    return any(
+        node.name == name and any(found.endswith("group") for found, _ in decorators(code, node))
+        for node in code.all(ast.FunctionDef)
+    )
+
+
+def _argument(code: Code, call: ast.Call, *, is_option: bool) -> Argument | None:
+    given = keywords(call)
+    declared = [value for one in call.args if isinstance(value := code.value(one), str) and value]
+    flags = [one for one in declared if one.startswith("-")]
+    names = [one for one in declared if not one.startswith("-")]
+    if not (flags if is_option else names):
+        return None
+    longest = max(flags, key=lambda one: len(one) - len(one.lstrip("-")), default="")
+    flag = longest.partition("/")[0].strip() if is_option else None
+    name = names[0] if names else (flag or "").lstrip("-").replace("-", "_").lower()
+    type_, choices = _type(code, given)
+    nargs, default = code.value(given.get("nargs")), code.value(given.get("default"))
+    why = None
+    switched = is_option and (any("/" in one for one in flags) or "flag_value" in given)
+    if switched or code.value(given.get("is_flag")) is True or code.value(given.get("count")) is True:
+        why = FLAG
+    elif code.value(given.get("multiple")) is True or nargs not in (None, 1):
+        why = SEVERAL
+    elif is_option and _asks(code, given):
+        # Standard input is empty: it has to be given.
+        why = None if default is not None else NO_DEFAULT
+    required = code.value(given.get("required"))
+    if required is None:
+        several_or_default = "default" in given or nargs == -1
+        required = not several_or_default if not is_option else _asks(code, given) and "default" not in given
+    values = nargs if isinstance(nargs, int) and nargs > 1 else 1
+    return argument(
+        name,
+        flag,
+        type_,
+        default=default,
+        required=required is True,
+        choices=choices,
+        why=why,
+        values=values,
+    )
+
+
+def _asks(code: Code, given: dict[str, ast.expr]) -> bool:
+    """Whether click asks for it on the terminal where it isn't given."""
+    return code.value(given.get("prompt")) not in (None, False)
+
+
+def _type(code: Code, given: dict[str, ast.expr]) -> tuple[Type, list[object]]:
+    node = given.get("type")
+    called = node.func if isinstance(node, ast.Call) else node
+    name = code.name(called).replace("rich_click", "click", 1)
+    if name == "click.Choice" and isinstance(node, ast.Call) and node.args:
+        choices = code.value(node.args[0])
+        return "string", choices if isinstance(choices, list) and UNKNOWN not in choices else []
+    if known := _TYPES.get(name) or code.type_of(node):
+        return known, []
+    default = code.value(given.get("default"))
+    if node is None and isinstance(default, (int, float)) and not isinstance(default, bool):
+        return ("int" if isinstance(default, int) else "float"), []
+    return "string", []
