@@ -25,6 +25,9 @@ from pytest_mlflow_check.texts import printable
 _LARGEST = 1024 * 1024
 """Bytes of a script; what is larger holds data."""
 
+_SHOWN = 5
+"""Broken scripts that are named."""
+
 _TOGETHER = 64 * 1024 * 1024
 """Bytes of all scripts."""
 
@@ -151,16 +154,16 @@ def _nothing(project: Project, found: Found) -> str:
     shown = shown_path(project.directory)
     if project.mlproject is not None:
         return f"{shown_path(project.mlproject)} has no entry points\n  write one, or remove the file"
-    broken = "".join(f"\n  not Python: {why}" for why in (found.broken or {}).values())
+    broken = "".join(f"\n  not Python: {why}" for why in _broken(found))
     return (
-        f"nothing to start in {shown}: no MLproject, and no Python script that looks like one to start{broken}\n"
-        '  such a script is called main.py or train.py, logs to MLflow, or has  if __name__ == "__main__":\n'
+        f"nothing to start in {shown}: no MLproject, and no Python script to start{broken}\n"
+        '  one is called main.py or train.py, logs to MLflow, or has  if __name__ == "__main__":\n'
         "  name the directory that has one:  pytest --mlflow-init --mlflow-project=DIR"
     )
 
 
 def _remarks(entries: Sequence[Entry], found: Found) -> list[str]:
-    lines = [f"passed over, since it isn't Python: {why}" for why in (found.broken or {}).values()]
+    lines = [f"passed over, since it isn't Python: {why}" for why in _broken(found)]
     scripts = {entry.script.path: entry.script for entry in entries if entry.script}
     lines += [
         f"{script.path}: {script.not_read} reads its command line: declare its parameters by hand"
@@ -170,6 +173,10 @@ def _remarks(entries: Sequence[Entry], found: Found) -> list[str]:
     if scripts and not any(script.logs for script in scripts.values()):
         lines.append("none of these scripts logs to MLflow yet")
     return lines
+
+
+def _broken(found: Found) -> list[str]:
+    return list(found.broken.values())[:_SHOWN]
 
 
 def _next(project: Project) -> list[str]:

@@ -12,7 +12,7 @@ Type: TypeAlias = Literal["int", "float", "string", "path"]
 
 FLAG = "a flag, and MLflow passes on values only"
 SEVERAL = "takes several values, and MLflow passes a parameter on as one"
-NO_DEFAULT = "has no default"
+NO_DEFAULT = "has no default; -P NAME=VALUE adds it"
 COMPUTED = "its default is computed"
 EXCLUSIVE = "excludes other options"
 SECRET = "looks like a secret, and `mlflow run` logs every parameter"
@@ -21,6 +21,9 @@ UNTYPED = "has no type: a number that is given would stay text"
 ANY_TEXT = "type=bool takes every text for true"
 UNFIT = "its default can't stand on a command line"
 OWN_ACTION = "has an action of its own"
+
+_LONGEST = 1000
+"""Characters of a default."""
 
 _SECRET = re.compile(r"(^|_)(password|passwd|secret|token|api_?key|access_?key|credentials?)$", re.IGNORECASE)
 
@@ -140,7 +143,7 @@ def _as_text(type: Type, default: object) -> str | None:
         return None
     # A program takes a word like that for an option.
     looks_like_option = text.startswith("-") and not re.fullmatch(r"-(\d+\.?\d*|\.\d+)", text)
-    return None if "\0" in text or looks_like_option else text
+    return None if "\0" in text or len(text) > _LONGEST or looks_like_option else text
 
 
 def _whole(value: object) -> int:

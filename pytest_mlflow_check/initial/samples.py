@@ -20,6 +20,7 @@ _REPEATED = re.compile(
 _NOT_REPEATED = re.compile(
     r"(^|_)(per|every|start|from|warmup|save|log|eval|patience|period|freq|decay|at)(_|$)"
 )
+_WRITTEN = {"log", "logs", "tensorboard", "report", "plot", "figure"}
 _OUTPUT = {"output", "outputs", "out", "outdir", "save", "export", "results", "logdir", "destination", "dest"}
 _FOLDER = {"dir", "directory", "folder", "root", "outdir", "logdir"}
 _NAMED = {"experiment", "run", "name", "tag", "label", "title"}
@@ -70,11 +71,11 @@ def sample_of(argument: Argument, tree: Tree) -> Sample | None:
     repeated = bool(_REPEATED.search(name)) and not _NOT_REPEATED.search(name)
     if not argument.required:
         default = argument.default or ""
-        if repeated and argument.type in ("int", "integer") and default.isdecimal() and int(default) > _FEW:
-            return Sample(
-                _FEW, f"{default} by default; {_FEW} are fast, and enough to see whether steps are logged"
-            )
+        if repeated and re.fullmatch(r"\d{1,18}", default) and int(default) > _FEW:
+            return Sample(_FEW, f"{default} by default; {_FEW} are enough to check steps")
         return None
+    if argument.values > 1:
+        return Sample(TODO, f"TODO: {argument.values} values: see the MLproject", open=True)
     if argument.choices:
         others = ", ".join(argument.choices[1:6])
         return Sample(argument.choices[0], f"or {others}" if others else None)
@@ -86,7 +87,8 @@ def sample_of(argument: Argument, tree: Tree) -> Sample | None:
         return Sample("true")
     if argument.type == "uri":
         return _unknown("a URI, such as s3://bucket/data")
-    if words & _OUTPUT and argument.type != "path":
+    output = words & _OUTPUT or (words & _WRITTEN and words & _PATHS)
+    if output and argument.type != "path":
         return Sample("check-output")
     if argument.type == "path" or words & _PATHS or words & set(_KINDS):
         found = fitting(words, tree)
@@ -102,18 +104,19 @@ def sample_of(argument: Argument, tree: Tree) -> Sample | None:
 def fitting(words: set[str], tree: Tree) -> str | None:
     """The file or directory of a project that a parameter with these words in its name most likely means."""
     specific = words - _FOLDER - {"path", "file", "filename", "filepath", "name", "to", "the"}
+    named = next((path for path in tree.directories if PurePosixPath(path).name.lower() in specific), None)
     if words & _FOLDER:
-        named = [path for path in tree.directories if PurePosixPath(path).name.lower() in specific]
-        return named[0] if named else None
-    endings = {ending for word in specific for ending in _KINDS.get(word, ())} or set(_DATA)
+        return named
+    kinds = [_KINDS.get(word, ()) for word in specific] if specific else [_DATA]
+    endings = {ending for kind in kinds for ending in kind}
     ranked = []
     for path in tree.files:
         file = PurePosixPath(path)
-        if file.suffix.lower() not in endings or _NOBODYS.search(file.name):
-            continue
         shared = specific & set(re.split(r"[^a-z0-9]+", path.lower()))
-        ranked.append((-len(shared), path.count("/"), path))
-    return min(ranked)[2] if ranked else None
+        fits = file.suffix.lower() in endings if endings else shared
+        if fits and not _NOBODYS.search(file.name):
+            ranked.append((-len(shared), path.count("/"), path))
+    return min(ranked)[2] if ranked else named
 
 
 def _unknown(what: str) -> Sample:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from pytest_mlflow_check.initial import with_argparse, with_argv, with_click, with_typer
@@ -20,7 +20,7 @@ _NO_SCRIPTS = re.compile(
 )
 _LOGGING = re.compile(
     rb"\b(start_run|autolog|log_(metric|param|artifact|model|dict|figure|text|table|image|input)s?|set_tags?"
-    rb"|MLFlowLogger|MLflowCallback|MlflowClient)\b|report_to"
+    rb"|MLFlowLogger|MLflowCallback)\b|report_to"
 )
 _SERVERS = ("flask", "fastapi", "uvicorn", "streamlit", "gradio", "dash", "airflow", "bentoml")
 """What imports one of these waits for requests, and never ends."""
@@ -69,7 +69,7 @@ class Found:
     """The scripts to start, the likeliest first; and what isn't Python, by path, with the reason."""
 
     scripts: tuple[Script, ...] = ()
-    broken: Mapping[str, str] | None = None
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 def scripts_of(sources: Mapping[str, bytes]) -> Found:
@@ -79,11 +79,14 @@ def scripts_of(sources: Mapping[str, bytes]) -> Found:
         sources: the Python files by path.
     """
     files = _Files(sources)
-    candidates = [
-        script
-        for path in sources
-        if not _NO_SCRIPTS.search(path) and (script := _script(files, path)) is not None
-    ]
+    candidates: list[Script] = []
+    for path in sources:
+        try:
+            script = None if _NO_SCRIPTS.search(path) else _script(files, path)
+        except RecursionError:
+            files.broken[path] = f"{path}: nested too deep"
+        else:
+            candidates += [script] if script else []
     candidates.sort(key=lambda script: (not script.logs, *_likeliness(script.path)))
     logging = [script for script in candidates if script.logs]
     usual = [script for script in candidates if PurePosixPath(script.path).stem in _USUAL]
@@ -98,6 +101,7 @@ class _Files:
         self.sources = sources
         self.broken: dict[str, str] = {}
         self._codes: dict[str, Code | None] = {}
+        self._logs: dict[str, bool] = {}
 
     def code(self, path: str) -> Code | None:
         """The code of a file; None where it isn't Python."""
@@ -108,6 +112,13 @@ class _Files:
             except SyntaxError as error:
                 self.broken[path] = f"{path}:{error.lineno or 1}: {error.msg or error}"
         return self._codes[path]
+
+    def logs(self, path: str) -> bool:
+        """Whether a file by itself logs to MLflow, as far as its text tells."""
+        if path not in self._logs:
+            source = self.sources[path]
+            self._logs[path] = b"mlflow" in source.lower() and _LOGGING.search(source) is not None
+        return self._logs[path]
 
     def imported(self, path: str, code: Code) -> Iterator[str]:
         """The files of the project that a file imports."""
@@ -151,13 +162,9 @@ def _script(files: _Files, path: str) -> Script | None:
         path,
         tuple(parameters(one) for one in starts) or (Start(),),
         _module(files, path, code),
-        any(_logs(files.sources[below]) for below, _ in files.below(path)),
+        any(files.logs(below) for below, _ in files.below(path)),
         not_read,
     )
-
-
-def _logs(source: bytes) -> bool:
-    return b"mlflow" in source.lower() and _LOGGING.search(source) is not None
 
 
 def _acts(code: Code, usual: bool) -> bool:

@@ -26,7 +26,7 @@ from pytest_mlflow_check.initial.code import Code, given_names, keywords
 
 _FLAGS = ("store_true", "store_false", "store_const", "append_const", "count")
 _NOTHING = ("help", "version")
-_GROUPS = ("add_argument_group", "add_mutually_exclusive_group")
+_MAKERS = ("add_subparsers", "add_parser", "add_argument_group", "add_mutually_exclusive_group")
 
 
 @dataclass
@@ -40,83 +40,88 @@ class _Parser:
     exclusive: bool = False
     """Whether it is a group of options that exclude each other."""
 
+    is_program: bool = False
+    """Whether it stands for itself, and isn't a part of another."""
+
 
 def starts(code: Code) -> list[Start]:
     """The ways to start a script: one, or one for each subcommand; none where it adds no argument."""
-    root = _Parser()
-    parsers: dict[str, _Parser] = {}
-    commands: list[_Parser] = []
-    names = given_names(code)
-    # The receiver of `a().b()` begins where the whole begins, and is there first.
-    for node in sorted(code.all(ast.Call), key=lambda call: (call.end_lineno, call.end_col_offset)):
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
-            parser = _receiver(code, node.func.value, parsers, root)
-            if (read := _argument(code, node, exclusive=parser.exclusive)) is not None:
-                parser.arguments.append(read)
-        elif made := _made(code, node, parsers, root):
-            if made.word:
-                commands.append(made)
-            for name in names.get(id(node), ()):
-                parsers[name] = made
-    return _all(root, parsers, commands)
-
-
-def _made(code: Code, call: ast.Call, parsers: dict[str, _Parser], root: _Parser) -> _Parser | None:
-    """The parser, subparsers or group that a call makes, if it does."""
-    parents = _parents(code, keywords(call).get("parents"))
-    if code.name(call.func).rpartition(".")[2] == "ArgumentParser":
-        return _Parser(parents=parents)
-    if not isinstance(call.func, ast.Attribute):
-        return None
-    how = call.func.attr
-    if how not in ("add_subparsers", "add_parser", *_GROUPS):
-        return None
-    above = _receiver(code, call.func.value, parsers, root)
-    if how == "add_subparsers":
-        return _Parser(above=above)
-    if how == "add_parser" and call.args and isinstance(word := code.value(call.args[0]), str):
-        return _Parser(word, above=above, parents=parents)
-    if how in _GROUPS:
-        exclusive = above.exclusive or how != "add_argument_group"
-        return _Parser(above.word, above.above, above.parents, above.arguments, exclusive)
-    return None
-
-
-def _receiver(code: Code, node: ast.expr, parsers: dict[str, _Parser], root: _Parser) -> _Parser:
-    """What a method is called of: a parser by its name, or one that is made right there."""
-    if isinstance(node, ast.Call):
-        return _made(code, node, parsers, root) or root
-    return parsers.get(code.name(node), root)
-
-
-def _parents(code: Code, node: ast.expr | None) -> list[str]:
-    return [code.name(one) for one in node.elts] if isinstance(node, (ast.List, ast.Tuple)) else []
-
-
-def _all(root: _Parser, parsers: dict[str, _Parser], commands: list[_Parser]) -> list[Start]:
-    used_as_parent = {name for one in (*parsers.values(), *commands) for name in one.parents}
-    below = {id(one.arguments) for one in parsers.values() if one.above} | {id(c.arguments) for c in commands}
-    before: dict[int, list[Argument]] = {id(root.arguments): root.arguments}
-    for name, parser in parsers.items():
-        if id(parser.arguments) not in below and name not in used_as_parent:
-            inherited = [
-                one for parent in parser.parents if parent in parsers for one in parsers[parent].arguments
-            ]
-            before.setdefault(id(parser.arguments), [*inherited, *parser.arguments])
-    shared = tuple(one for arguments in before.values() for one in arguments)
+    read = _Read(code)
+    commands = [one for one in read.made.values() if one is not None and one.word]
+    shared = tuple(argument for parser in read.programs() for argument in read.of(parser))
     if not commands:
         return [Start(arguments=shared)] if shared else []
     found = []
     for command in commands:
-        if any(_above(other) is command for other in commands):
-            continue
-        inherited = [one for name in command.parents if name in parsers for one in parsers[name].arguments]
-        words, above = [command.word or ""], _above(command)
-        while above is not None:
-            words.insert(0, above.word or "")
-            above = _above(above)
-        found.append(Start(tuple(words), shared, (*inherited, *command.arguments)))
+        if not any(_above(other) is command for other in commands):
+            words, above = [command.word or ""], _above(command)
+            while above is not None:
+                words.insert(0, above.word or "")
+                above = _above(above)
+            found.append(Start(tuple(words), shared, read.of(command)))
     return found
+
+
+class _Read:
+    """The parsers that a script makes, in the order of its text, with what is added to each."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.root = _Parser()
+        self.made: dict[int, _Parser | None] = {}
+        self.parsers: dict[str, _Parser] = {}
+        names = given_names(code)
+        # The receiver of `a().b()` begins where the whole begins, and is there first.
+        for call in sorted(code.all(ast.Call), key=lambda call: (call.end_lineno, call.end_col_offset)):
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument":
+                parser = self._receiver(call.func.value)
+                if (argument := _argument(code, call, exclusive=parser.exclusive)) is not None:
+                    parser.arguments.append(argument)
+            elif made := self._maker(call):
+                self.parsers |= dict.fromkeys(names.get(id(call), ()), made)
+
+    def of(self, parser: _Parser) -> tuple[Argument, ...]:
+        """What a parser takes: what its parents do, and its own."""
+        parents = [self.parsers[name].arguments for name in parser.parents if name in self.parsers]
+        return tuple(argument for arguments in (*parents, parser.arguments) for argument in arguments)
+
+    def programs(self) -> list[_Parser]:
+        """The parsers that are neither a subcommand's nor there to be a parent."""
+        made = [parser for parser in self.made.values() if parser is not None]
+        parents = [self.parsers.get(name) for parser in made for name in parser.parents]
+        own = [one for one in made if one.is_program and not any(one is parent for parent in parents)]
+        return [self.root, *own]
+
+    def _receiver(self, node: ast.expr) -> _Parser:
+        """What a method is called of: a parser by its name, or one that is made right there."""
+        if isinstance(node, ast.Call):
+            return self._maker(node) or self.root
+        return self.parsers.get(self.code.name(node), self.root)
+
+    def _maker(self, call: ast.Call) -> _Parser | None:
+        """The parser, subparsers or group that a call makes, if it does."""
+        if id(call) not in self.made:
+            self.made[id(call)] = self._make(call)
+        return self.made[id(call)]
+
+    def _make(self, call: ast.Call) -> _Parser | None:
+        listed = keywords(call).get("parents")
+        nodes = listed.elts if isinstance(listed, (ast.List, ast.Tuple)) else []
+        parents = [self.code.name(one) for one in nodes]
+        if self.code.name(call.func).rpartition(".")[2] == "ArgumentParser":
+            return _Parser(parents=parents, is_program=True)
+        how = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if not isinstance(call.func, ast.Attribute) or how not in _MAKERS:
+            return None
+        above = self._receiver(call.func.value)
+        if how == "add_subparsers":
+            return _Parser(above=above)
+        if how == "add_parser":
+            word = self.code.value(call.args[0]) if call.args else None
+            return _Parser(word, above, parents) if isinstance(word, str) else None
+        # A group is the parser that it belongs to, by another name.
+        exclusive = above.exclusive or how == "add_mutually_exclusive_group"
+        return _Parser(above=above.above, arguments=above.arguments, exclusive=exclusive)
 
 
 def _above(command: _Parser) -> _Parser | None:
@@ -138,6 +143,7 @@ def _argument(code: Code, call: ast.Call, *, exclusive: bool) -> Argument | None
     dest = code.value(given.get("dest"))
     name = dest if isinstance(dest, str) and optional else (flag or flags[0]).lstrip("-").replace("-", "_")
     nargs = code.value(given.get("nargs"))
+    may_lack = nargs in ("?", "*", "...") or code.name(given.get("nargs")).endswith("REMAINDER")
     known = code.type_of(given.get("type"))
     default = code.value(given.get("default"))
     choices = code.value(given.get("choices"))
@@ -147,7 +153,7 @@ def _argument(code: Code, call: ast.Call, *, exclusive: bool) -> Argument | None
         flag,
         known or "string",
         default=default,
-        required=code.value(given.get("required")) is True if optional else nargs not in ("?", "*"),
+        required=code.value(given.get("required")) is True if optional else not may_lack,
         choices=choices if isinstance(choices, list) and UNKNOWN not in choices else (),
         why=EXCLUSIVE if exclusive else _why(code, given, action, nargs, default),
         values=max(values, 1),

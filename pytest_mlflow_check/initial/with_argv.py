@@ -38,7 +38,7 @@ def starts(code: Code) -> list[Start]:
 
 
 def _reads(code: Code, value: ast.expr) -> Iterator[tuple[int, Type, object, bool]]:
-    """The number of the argument that an expression takes, its type, its default, and whether it has to be."""
+    """The number of the argument that an expression takes, its type, default, and whether it has to be."""
     if isinstance(value, ast.IfExp):
         for chosen, other in ((value.body, value.orelse), (value.orelse, value.body)):
             for number, type_, _, _ in _reads(code, chosen):

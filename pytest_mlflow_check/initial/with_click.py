@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from pytest_mlflow_check.initial.arguments import (
     FLAG,
-    NO_DEFAULT,
     SEVERAL,
     UNKNOWN,
     Argument,
@@ -136,13 +135,11 @@ def _argument(code: Code, call: ast.Call, *, is_option: bool) -> Argument | None
         why = FLAG
     elif code.value(given.get("multiple")) is True or nargs not in (None, 1):
         why = SEVERAL
-    elif is_option and _asks(code, given):
-        # Standard input is empty: it has to be given.
-        why = None if default is not None else NO_DEFAULT
     required = code.value(given.get("required"))
     if required is None:
-        several_or_default = "default" in given or nargs == -1
-        required = not several_or_default if not is_option else _asks(code, given) and "default" not in given
+        # Standard input is empty: what click would ask for has to be given.
+        asked = code.value(given.get("prompt")) not in (None, False) if is_option else nargs != -1
+        required = asked and default is None
     values = nargs if isinstance(nargs, int) and nargs > 1 else 1
     return argument(
         name,
@@ -154,11 +151,6 @@ def _argument(code: Code, call: ast.Call, *, is_option: bool) -> Argument | None
         why=why,
         values=values,
     )
-
-
-def _asks(code: Code, given: dict[str, ast.expr]) -> bool:
-    """Whether click asks for it on the terminal where it isn't given."""
-    return code.value(given.get("prompt")) not in (None, False)
 
 
 def _type(code: Code, given: dict[str, ast.expr]) -> tuple[Type, list[object]]:

@@ -68,18 +68,31 @@ def _apps(code: Code) -> set[str]:
 def _commands(code: Code, apps: set[str]) -> tuple[list[_Command], Mapping[str, tuple[Argument, ...]]]:
     """The commands of all apps, and for each app what its callback takes, in front of the command."""
     commands, shared = [], {}
+    for call in code.all(ast.Call):
+        # `app.command("name")(function)`
+        made = call.func
+        if isinstance(made, ast.Call) and call.args and (app := _app(code, made, apps, "command")):
+            functions = [one for one in _functions(code) if one.name == code.name(call.args[0])]
+            commands += [_command(code, app, made, function) for function in functions[:1]]
     for function in _functions(code):
-        for name, call in decorators(code, function):
-            app, _, what = name.rpartition(".")
-            if app in apps and what == "callback":
+        for _, call in decorators(code, function):
+            if app := _app(code, call, apps, "callback"):
                 shared[app] = _arguments(code, function)
-            elif app in apps and what == "command":
-                given = call.args[0] if call.args else keywords(call).get("name")
-                word = code.value(given)
-                plain = function.name.lower().replace("_", "-")
-                arguments = _arguments(code, function)
-                commands.append(_Command(app, word if isinstance(word, str) else plain, arguments))
+            elif app := _app(code, call, apps, "command"):
+                commands.append(_command(code, app, call, function))
     return commands, shared
+
+
+def _app(code: Code, call: ast.Call, apps: set[str], what: str) -> str | None:
+    """The app of which a call is the method of that name."""
+    app, _, method = code.name(call.func).rpartition(".")
+    return app if app in apps and method == what else None
+
+
+def _command(code: Code, app: str, made: ast.Call, function: _Function) -> _Command:
+    word = code.value(made.args[0] if made.args else keywords(made).get("name"))
+    plain = function.name.lower().replace("_", "-")
+    return _Command(app, word if isinstance(word, str) else plain, _arguments(code, function))
 
 
 def _nested(code: Code, apps: set[str]) -> Mapping[str, tuple[str, str]]:

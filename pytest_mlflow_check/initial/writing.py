@@ -1,8 +1,8 @@
 """The text of a project's first MLproject and of its first `mlflow-check.toml`.
 
-Source of facts: `mlflow.projects._project_spec`, MLflow 3.17.2 and 2.22.5: a parameter's type may be any word,
-of which `path` and `uri` mean something; a value of type `path` has to exist, is logged as it was given, and
-reaches the command as an absolute path. Code that logs what it got would die of that, so files are `string` here.
+Source of facts: `mlflow.projects._project_spec`, MLflow 3.17.2 and 2.22.5: a parameter's type may be any
+word; `path` and `uri` mean something. A value of type `path` has to exist, is logged as given, and comes to
+the command as an absolute path: code that logs what it got would die of that, so files are `string` here.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
         yield "parameters:"
         for one in given:
             type_ = "string" if one.type == "path" else one.type
-            default = "" if one.default is None else f", default: {_yaml(one.default)}"
+            default = "" if one.default is None else f", default: {_yaml(one.default, type_)}"
             yield f"  {_yaml(one.name)}: " + (f"{{type: {type_}{default}}}" if default else type_)
     for one in given:
         if one.values > 1:
@@ -238,18 +238,19 @@ def _braced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _yaml(text: str, *, always: bool = False) -> str:
-    """A text as YAML, in quotes where YAML would read another value, or for always."""
-    if not always and re.fullmatch(r"[\w./+-]+", text) and _read(text) == text:
+def _yaml(text: str, type_: str = "string", *, always: bool = False) -> str:
+    """A text as YAML, in quotes where it would be read as something else, or always."""
+    if not always and re.fullmatch(r"[\w./+-]+", text, re.ASCII) and _read(text, type_) == text:
         return text
     written: str = yaml.safe_dump(text, default_style='"', width=float("inf"), allow_unicode=True)
     return written.strip("\n")
 
 
-def _read(text: str) -> str | None:
-    """What MLflow makes of an unquoted text: the `str` of what YAML reads."""
+def _read(text: str, type_: str) -> object:
+    """What comes of an unquoted text: MLflow takes the `str` of a number."""
     try:
-        return str(yaml.safe_load(text))
+        value = yaml.safe_load(text)
+        return value if type_ == "string" else str(value)
     except (yaml.YAMLError, ValueError):
         return None
 
