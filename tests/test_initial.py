@@ -150,7 +150,7 @@ entry_points:
         'wrote mlflow-check.toml: a case each for main, odd "name"\n'
         "to be filled in: mlflow-check.toml:22: none of main\n"
         "\n"
-        "next:  pytest --mlflow-project=."
+        "next:  fill that in, and  pytest --mlflow-project=."
     )
     text = (home / "mlflow-check.toml").read_text()
     cases = text[text.index("[[case]]") : text.index("#[[allow]]")]
@@ -225,6 +225,7 @@ def test_what_is_said_of_scripts(tmp_path: Path) -> None:
 def test_what_is_looked_at(tmp_path: Path) -> None:
     (outside := tmp_path / "outside").mkdir()
     (outside / "train.py").write_text(TRAIN)
+    write(tmp_path / "home", {os.fsdecode(b"\xff.py"): ""})
     files = dict.fromkeys(
         ("z.py", "a/b/c.py", ".hidden/x.py", "mlruns/0/x.py", "env/x.py", "inner/train.py"), ""
     )

@@ -70,28 +70,33 @@ def read(reader: str, text: str) -> list[list[str]]:
         ('"--opt", choices=NAMES, default="adam"', "opt --opt string = 'adam'"),
         ('"--seed", type=str2bool, default=False', "seed --seed string = 'False'"),
         ('"--size", nargs=2, type=int, required=True', "size --size int required x2"),
-        ('"--key", "-k", help="a"', "key --key string (has no default; -P NAME=VALUE adds it)"),
-        ('"--v", action="store_true"', "v --v string (a flag, and MLflow passes on values only)"),
-        ('"--v", action="count", default=0', "v --v string (a flag, and MLflow passes on values only)"),
+        ('"--key", "-k", help="a"', "key --key string (no default; -P NAME=VALUE adds it)"),
+        ('"--v", action="store_true"', "v --v string (flag: MLflow passes on values only)"),
+        ('"--v", action="count", default=0', "v --v string (flag: MLflow passes on values only)"),
         (
             '"--v", action=argparse.BooleanOptionalAction, default=True',
-            "v --v string (a flag, and MLflow passes on values only)",
+            "v --v string (flag: MLflow passes on values only)",
         ),
-        ('"--v", action=Own, default="x"', "v --v string (has an action of its own)"),
+        ('"--v", action=Own, default="x"', "v --v string (action of its own)"),
         ('"--b", type=bool, default=False', "b --b string (type=bool takes every text for true)"),
-        ('"--n", default=10', "n --n string (has no type: a number that is given would stay text)"),
+        ('"--n", default=10', "n --n string (no type: a number that is given would stay text)"),
         (
             '"--gpus", nargs="+", type=int, default=[0]',
-            "gpus --gpus int (takes several values, and MLflow passes a parameter on as one)",
+            "gpus --gpus int (several values: MLflow passes a parameter on as one)",
         ),
-        ('"--out", default=os.getcwd()', "out --out string (its default is computed)"),
-        ('"--out", default="-"', "out --out string (its default can't stand on a command line)"),
-        ('"--out", default="a\\0"', "out --out string (its default can't stand on a command line)"),
-        ('"--out", default="\\ud800"', "out --out string (its default can't stand on a command line)"),
-        ('"--n", type=int, default="x"', "n --n int (its default can't stand on a command line)"),
+        ('"--out", default=os.getcwd()', "out --out string (computed default)"),
+        ('"--out", default="-"', "out --out string (default that can't stand on a command line)"),
+        ('"--out", default="a\\0"', "out --out string (computed default)"),
+        ('"--out", default="\\ud800"', "out --out string (computed default)"),
+        ('"--\\ud800", default="a"', None),
+        (
+            '"--db", default="postgresql://me:word@host/x"',
+            "db --db string (secret, it seems: `mlflow run` logs every parameter)",
+        ),
+        ('"--n", type=int, default="x"', "n --n int (default that can't stand on a command line)"),
         (
             '"--api-key", default="abc"',
-            "api_key --api-key string (looks like a secret, and `mlflow run` logs every parameter)",
+            "api_key --api-key string (secret, it seems: `mlflow run` logs every parameter)",
         ),
         ('"--max-tokens", type=int, default=9', "max_tokens --max-tokens int = '9'"),
         ('"rest", nargs=argparse.REMAINDER', None),
@@ -104,13 +109,13 @@ def test_an_argument_of_argparse(call: str, expected: str | None) -> None:
     text = f"import argparse\nfrom pathlib import Path\nBATCH = 16\nparser.add_argument({call})\n"
     found = [line for start in read("argparse", text) for line in start]
     if "REMAINDER" in call:
-        expected = "rest positional string (takes several values, and MLflow passes a parameter on as one)"
+        expected = "rest positional string (several values: MLflow passes a parameter on as one)"
     assert found == ([] if expected is None else [expected])
 
 
 def test_a_constant_that_is_set_twice_is_none() -> None:
     text = "import argparse\nN = 1\nif x:\n    N = 2\nparser.add_argument('--n', type=int, default=N)\n"
-    assert read("argparse", text) == [["n --n int (its default is computed)"]]
+    assert read("argparse", text) == [["n --n int (computed default)"]]
 
 
 def test_groups_parents_and_subcommands_of_argparse() -> None:
@@ -162,8 +167,8 @@ def test_a_positional_behind_one_that_is_left_out() -> None:
     assert read("argparse", text) == [
         [
             "data positional string required",
-            "files positional string (takes several values, and MLflow passes a parameter on as one)",
-            "out positional string (stands behind a positional that is left out)",
+            "files positional string (several values: MLflow passes a parameter on as one)",
+            "out positional string (behind a positional that is left out)",
         ]
     ]
 
@@ -182,21 +187,21 @@ def test_a_positional_behind_one_that_is_left_out() -> None:
         ('option("--opt", type=click.Choice(["a", "b"]), default="a")', "opt --opt string = 'a' of a, b"),
         ('option("--name", prompt=True)', "name --name string required"),
         ('option("--name", prompt=True, default="x")', "name --name string = 'x'"),
-        ('option("--fast", is_flag=True)', "fast --fast string (a flag, and MLflow passes on values only)"),
+        ('option("--fast", is_flag=True)', "fast --fast string (flag: MLflow passes on values only)"),
         (
             'option("--fast/--slow", default=True)',
-            "fast --fast string (a flag, and MLflow passes on values only)",
+            "fast --fast string (flag: MLflow passes on values only)",
         ),
         (
             'option("--f", multiple=True, default=["a"])',
-            "f --f string (takes several values, and MLflow passes a parameter on as one)",
+            "f --f string (several values: MLflow passes a parameter on as one)",
         ),
-        ('option("--lr")', "lr --lr string (has no default; -P NAME=VALUE adds it)"),
+        ('option("--lr")', "lr --lr string (no default; -P NAME=VALUE adds it)"),
         ('argument("training_data")', "training_data positional string required"),
         ('argument("out", default="x")', "out positional string = 'x'"),
         (
             'argument("files", nargs=-1)',
-            "files positional string (takes several values, and MLflow passes a parameter on as one)",
+            "files positional string (several values: MLflow passes a parameter on as one)",
         ),
         ('version_option("1")', None),
     ],
@@ -280,14 +285,14 @@ def test_of_two_commands_of_click_the_one_that_is_called() -> None:
         ("kind: Kind = Kind.sgd", "kind --kind string = 'SGD' of Adam, SGD"),
         ('kind: Literal["a", "b"] = "b"', "kind --kind string = 'b' of a, b"),
         ('kind: "int" = 2', "kind --kind int = '2'"),
-        ("lr: Optional[float] = None", "lr --lr float (has no default; -P NAME=VALUE adds it)"),
-        ("lr: float | None = None", "lr --lr float (has no default; -P NAME=VALUE adds it)"),
-        ("fast: bool = False", "fast --fast string (a flag, and MLflow passes on values only)"),
+        ("lr: Optional[float] = None", "lr --lr float (no default; -P NAME=VALUE adds it)"),
+        ("lr: float | None = None", "lr --lr float (no default; -P NAME=VALUE adds it)"),
+        ("fast: bool = False", "fast --fast string (flag: MLflow passes on values only)"),
         (
             "n: list[int] = [1]",
-            "n --n string (takes several values, and MLflow passes a parameter on as one)",
+            "n --n string (several values: MLflow passes a parameter on as one)",
         ),
-        ("n: Annotated[int, typer.Option(default_factory=f)]", "n --n int (its default is computed)"),
+        ("n: Annotated[int, typer.Option(default_factory=f)]", "n --n int (computed default)"),
         ("context: typer.Context", None),
     ],
 )
@@ -359,8 +364,8 @@ def test_arguments_by_number_that_are_asked_for() -> None:
     """
     assert read("argv", text) == [
         [
-            "arg1 positional string (its default is computed)",
-            "n positional int (its default is computed)",
+            "arg1 positional string (computed default)",
+            "n positional int (computed default)",
         ]
     ]
     assert read("argv", "import sys\nprint(sys.argv[0], sys.argv[1:], sys.argv[10**9])") == []
@@ -432,9 +437,10 @@ def test_what_reads_a_command_line_is_named_where_it_isnt_understood() -> None:
 
 def test_a_parser_in_a_module_of_its_own() -> None:
     options = "import argparse\ndef get():\n    parser.add_argument('--lr', type=float, default=1)\n"
-    sources = {"train.py": f"from options import get\n{LOGS}", "options.py": options}
-    (script,) = scripts_of({path: text.encode() for path, text in sources.items()}).scripts
-    assert shown(script.starts[0]) == ["lr --lr float = '1.0'"]
+    for end, expected in (("", ["lr --lr float = '1.0'"]), (GUARD, [])):
+        sources = {"train.py": f"from options import get\n{LOGS}", "options.py": options + end}
+        script = scripts_of({path: text.encode() for path, text in sources.items()}).scripts[0]
+        assert (script.path, shown(script.starts[0])) == ("train.py", expected)
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,8 @@ def test_both_files_of_a_project_of_several_scripts() -> None:
       target: string
     # --size takes 2 values: write a parameter for each
     # left out, so that the script's own defaults hold:
-    #   (a flag, and MLflow passes on values only) --verbose, --quiet
-    #   (has no default; -P NAME=VALUE adds it) --out
+    #   (flag: MLflow passes on values only) --verbose, --quiet
+    #   (no default; -P NAME=VALUE adds it) --out
     command: >-
       python train.py
       --lr {lr}
@@ -210,6 +210,23 @@ def test_the_case_starts_what_was_read(tmp_path: Path) -> None:
     assert render_command(case, tmp_path) == (
         "python train.py --lr 0.001 --epochs 2 --optimizer adam --batch-size 2 "
         "--note 'it'\"'\"'s {new}: 50 %' --on yes --fraction 0.1 --size TODO --target TODO data/all.csv"
+    )
+
+
+def test_many_that_are_left_out_take_several_lines() -> None:
+    flags = "\n".join(f"parser.add_argument('--a-long-switch-{n}', action='store_true')" for n in range(9))
+    mlproject, *_ = texts({"train.py": f"import argparse, mlflow\n{flags}\nmlflow.start_run()\n"})
+    assert (
+        mlproject
+        == HEAD
+        + """\
+  main:
+    # left out, so that the script's own defaults hold:
+    #   (flag: MLflow passes on values only) --a-long-switch-0, --a-long-switch-1,
+    #     --a-long-switch-2, --a-long-switch-3, --a-long-switch-4, --a-long-switch-5,
+    #     --a-long-switch-6, --a-long-switch-7, --a-long-switch-8
+    command: "python train.py"
+"""
     )
 
 
@@ -303,6 +320,9 @@ TREE = Tree(
         (Argument("log_file", required=True), "check-output"),
         (Argument("output_dir", type="path", required=True), None),
         (Argument("run_name", required=True), "check"),
+        (Argument("name", required=True), "check"),
+        (Argument("model_name", required=True), None),
+        (Argument("label", required=True), None),
         (Argument("device", required=True), "cpu"),
         (Argument("target", required=True), None),
         (Argument("source", type="uri", required=True), None),

@@ -26,7 +26,7 @@ _LARGEST = 1024 * 1024
 """Bytes of a script; what is larger holds data."""
 
 _SHOWN = 5
-"""Broken scripts that are named."""
+"""Entry points, and broken scripts, that are named on the terminal."""
 
 _TOGETHER = 64 * 1024 * 1024
 """Bytes of all scripts."""
@@ -65,18 +65,18 @@ def initialise(directory: Path) -> str:
         file = project.directory / FILE_NAME
         write_new(file, text)
         cases = "a case" if len(entries) == 1 else "a case each"
-        lines.append(f"wrote {shown_path(file)}: {cases} for {', '.join(entry.name for entry in entries)}")
+        lines.append(f"wrote {shown_path(file)}: {cases} for {_listed([entry.name for entry in entries])}")
     else:
         lines.append(_already(settings))
     if project.mlproject is None:
         file = project.directory / "MLproject"
         write_new(file, mlproject_text(project.directory.name or "project", entries, beyond))
-        made_of = ", ".join(f"{entry.name} ({entry.script.path})" for entry in entries if entry.script)
-        lines.append(f"wrote {shown_path(file)}: {made_of}")
+        made_of = [f"{entry.name} ({entry.script.path})" for entry in entries if entry.script]
+        lines.append(f"wrote {shown_path(file)}: {_listed(made_of)}")
     lines += _remarks(entries, found)
     place = shown_path(project.directory / FILE_NAME)
     lines += [f"to be filled in: {place}:{one.line}: {one.parameter} of {one.entry}" for one in unknown]
-    return "\n".join([*map(printable, lines), *_next(project)])
+    return "\n".join([*map(printable, lines), *_next(project, "fill that in, and  " if unknown else "")])
 
 
 def write_new(file: Path, text: str) -> None:
@@ -175,9 +175,14 @@ def _remarks(entries: Sequence[Entry], found: Found) -> list[str]:
     return lines
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
 def _broken(found: Found) -> list[str]:
     return list(found.broken.values())[:_SHOWN]
 
 
-def _next(project: Project) -> list[str]:
-    return ["", f"next:  pytest --mlflow-project={shlex.quote(shown_path(project.directory))}"]
+def _next(project: Project, before: str = "") -> list[str]:
+    return ["", f"next:  {before}pytest --mlflow-project={shlex.quote(shown_path(project.directory))}"]

@@ -10,22 +10,25 @@ from typing import Final, Literal, TypeAlias
 Type: TypeAlias = Literal["int", "float", "string", "path"]
 """`path` only says what a sample may be: the MLproject gets `string` for it (see `writing`)."""
 
-FLAG = "a flag, and MLflow passes on values only"
-SEVERAL = "takes several values, and MLflow passes a parameter on as one"
-NO_DEFAULT = "has no default; -P NAME=VALUE adds it"
-COMPUTED = "its default is computed"
+FLAG = "flag: MLflow passes on values only"
+SEVERAL = "several values: MLflow passes a parameter on as one"
+NO_DEFAULT = "no default; -P NAME=VALUE adds it"
+COMPUTED = "computed default"
 EXCLUSIVE = "excludes other options"
-SECRET = "looks like a secret, and `mlflow run` logs every parameter"
-BEHIND = "stands behind a positional that is left out"
-UNTYPED = "has no type: a number that is given would stay text"
+SECRET = "secret, it seems: `mlflow run` logs every parameter"
+BEHIND = "behind a positional that is left out"
+UNTYPED = "no type: a number that is given would stay text"
 ANY_TEXT = "type=bool takes every text for true"
-UNFIT = "its default can't stand on a command line"
-OWN_ACTION = "has an action of its own"
+UNFIT = "default that can't stand on a command line"
+OWN_ACTION = "action of its own"
 
 _LONGEST = 1000
 """Characters of a default."""
 
 _SECRET = re.compile(r"(^|_)(password|passwd|secret|token|api_?key|access_?key|credentials?)$", re.IGNORECASE)
+
+
+_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
 class Unknown:
@@ -96,7 +99,7 @@ def argument(
     read = Argument(name, flag, type, choices=tuple(map(str, choices)), required=required, values=values)
     if required:
         return read
-    if why is None and _SECRET.search(name.replace("-", "_")):
+    if why is None and (_SECRET.search(name.replace("-", "_")) or _PASSWORD.search(str(default))):
         why = SECRET
     if why is None and default is None:
         why = NO_DEFAULT
@@ -138,12 +141,11 @@ def _as_text(type: Type, default: object) -> str | None:
         return None
     try:
         text = str(convert.get(type, str)(default))
-        text.encode()
     except (ValueError, OverflowError):
         return None
     # A program takes a word like that for an option.
     looks_like_option = text.startswith("-") and not re.fullmatch(r"-(\d+\.?\d*|\.\d+)", text)
-    return None if "\0" in text or len(text) > _LONGEST or looks_like_option else text
+    return None if len(text) > _LONGEST or looks_like_option else text
 
 
 def _whole(value: object) -> int:

@@ -134,7 +134,7 @@ class Code:
         if depth > _DEEPEST:
             return UNKNOWN
         if isinstance(node, ast.Constant) and node.value is not Ellipsis:
-            return UNKNOWN if isinstance(node.value, (bytes, complex)) else node.value
+            return node.value if _can_be_given(node.value) else UNKNOWN
         if isinstance(node, ast.Name):
             return names.get(node.id, UNKNOWN)
         if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
@@ -148,6 +148,16 @@ class Code:
         if isinstance(node, ast.Call) and self.type_of(node) == "path" and len(node.args) == 1:
             return self._value(node.args[0], names, depth + 1)
         return UNKNOWN
+
+
+def _can_be_given(value: object) -> bool:
+    """Whether a constant is something that a command line can hold."""
+    try:
+        return (
+            b"\0" not in value.encode() if isinstance(value, str) else not isinstance(value, (bytes, complex))
+        )
+    except UnicodeEncodeError:
+        return False
 
 
 def keywords(call: ast.Call) -> dict[str, ast.expr]:

@@ -23,7 +23,7 @@ _NOT_REPEATED = re.compile(
 _WRITTEN = {"log", "logs", "tensorboard", "report", "plot", "figure"}
 _OUTPUT = {"output", "outputs", "out", "outdir", "save", "export", "results", "logdir", "destination", "dest"}
 _FOLDER = {"dir", "directory", "folder", "root", "outdir", "logdir"}
-_NAMED = {"experiment", "run", "name", "tag", "label", "title"}
+_NAMED = re.compile(r"(^|_)(experiment|run)(_|$)|^(name|tag)$")
 _DATA = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".npz", ".npy", ".h5", ".hdf5", ".xlsx", ".jsonl")
 _SETTINGS = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg")
 _WEIGHTS = (".pkl", ".joblib", ".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".h5", ".keras", ".bin")
@@ -90,13 +90,16 @@ def sample_of(argument: Argument, tree: Tree) -> Sample | None:
     output = words & _OUTPUT or (words & _WRITTEN and words & _PATHS)
     if output and argument.type != "path":
         return Sample("check-output")
-    if argument.type == "path" or words & _PATHS or words & set(_KINDS):
+    certain = argument.type == "path" or bool(words & _PATHS)
+    if certain or (words & set(_KINDS) and "name" not in words):
         found = fitting(words, tree)
-        if found or argument.type == "path" or words & _PATHS:
-            return Sample(found) if found else _unknown("a file or directory that the project has")
+        if found:
+            return Sample(found, None if certain else "a guess")
+        if certain:
+            return _unknown("a file or directory that the project has")
     if "device" in words:
         return Sample("cpu")
-    if words & _NAMED:
+    if _NAMED.search(name):
         return Sample("check")
     return _unknown("a text that it takes")
 

@@ -170,7 +170,7 @@ def _script(files: _Files, path: str) -> Script | None:
 def _acts(code: Code, usual: bool) -> bool:
     """Whether a file does something when it is started: not a module that others import."""
     for node in code.tree.body:
-        if isinstance(node, ast.If) and "__name__" in {code.name(one) for one in ast.walk(node.test)}:
+        if _is_guard(code, node):
             return True
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue
@@ -182,6 +182,11 @@ def _acts(code: Code, usual: bool) -> bool:
         if usual and calls and isinstance(node, (ast.Expr, ast.With, ast.For, ast.While)):
             return True
     return False
+
+
+def _is_guard(code: Code, node: ast.stmt) -> bool:
+    """Whether a statement is `if __name__ == "__main__":`."""
+    return isinstance(node, ast.If) and "__name__" in {code.name(one) for one in ast.walk(node.test)}
 
 
 def _starts(files: _Files, path: str, code: Code) -> tuple[Sequence[Start], str | None]:
@@ -197,9 +202,10 @@ def _starts(files: _Files, path: str, code: Code) -> tuple[Sequence[Start], str 
         return [], other
     if found := with_argv.starts(code):
         return found, None
-    # Many keep their parser in a module of its own.
+    # Many keep their parser in a module of its own; that of another script is its own affair.
     for below, imported in files.below(path):
-        if below != path and imported.imports_any("argparse") and (found := with_argparse.starts(imported)):
+        its_own = below == path or any(_is_guard(imported, node) for node in imported.tree.body)
+        if not its_own and imported.imports_any("argparse") and (found := with_argparse.starts(imported)):
             return found, None
     return [], None
 

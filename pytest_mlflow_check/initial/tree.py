@@ -40,9 +40,20 @@ def tree_of(project: Path) -> Tree:
                 path = f"{here}/{entry.name}" if here else entry.name
                 if entry.name in SKIPPED or entry.name.startswith(".") or entry.is_symlink():
                     continue
+                if not _is_text(entry.name):
+                    continue
                 if entry.is_file():
                     files.append(path)
                 elif entry.is_dir() and not passed_over(Path(entry.path)):
                     directories.append(path)
                     waiting.append(path)
     return Tree(tuple(files), tuple(directories))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can stand in a file of ours: some are bytes that aren't UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

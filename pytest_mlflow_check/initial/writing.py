@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -201,14 +202,14 @@ def _left_out(arguments: Sequence[Argument]) -> Iterator[str]:
     for one in arguments:
         by_reason.setdefault(str(one.left_out), []).append(_plain(one.flag or one.name))
     for reason, names in by_reason.items():
-        line = f"#   ({reason})"
-        for position, name in enumerate(names):
-            word = name + ("," if position < len(names) - 1 else "")
-            if len(line) + len(word) > _WIDEST:
-                yield line
-                line = "#    "
-            line += f" {word}"
-        yield line
+        yield from textwrap.wrap(
+            f"{', '.join(names)} ({reason})",
+            _WIDEST,
+            initial_indent="#   ",
+            subsequent_indent="#     ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
 
 def _words(entry: Entry) -> Iterator[str]:
