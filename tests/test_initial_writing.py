@@ -120,8 +120,8 @@ def test_both_files_of_a_project_of_several_scripts() -> None:
       target: string
     # --size takes 2 values: write a parameter for each
     # left out, so that the script's own defaults hold:
-    #   (flag: MLflow passes on values only) --verbose, --quiet
-    #   (no default; -P NAME=VALUE adds it) --out
+    #   --verbose, --quiet (flag: MLflow passes on values only)
+    #   --out (no default; -P NAME=VALUE adds it)
     command: >-
       python train.py
       --lr {lr}
@@ -222,9 +222,9 @@ def test_many_that_are_left_out_take_several_lines() -> None:
         + """\
   main:
     # left out, so that the script's own defaults hold:
-    #   (flag: MLflow passes on values only) --a-long-switch-0, --a-long-switch-1,
-    #     --a-long-switch-2, --a-long-switch-3, --a-long-switch-4, --a-long-switch-5,
-    #     --a-long-switch-6, --a-long-switch-7, --a-long-switch-8
+    #   --a-long-switch-0, --a-long-switch-1, --a-long-switch-2, --a-long-switch-3, --a-long-switch-4,
+    #     --a-long-switch-5, --a-long-switch-6, --a-long-switch-7, --a-long-switch-8 (flag: MLflow
+    #     passes on values only)
     command: "python train.py"
 """
     )
