@@ -23,10 +23,11 @@ def code(text: str) -> Code:
 
 def shown(start: Start) -> list[str]:
     """The arguments of a start, each in a line that says all of it."""
-    lines = []
-    for word, arguments in (("", start.before), (" ".join(start.words), start.arguments)):
-        lines += [f"{word}: {_shown(one)}" if word else _shown(one) for one in arguments]
-    return lines
+    return [
+        f"{level.word}: {_shown(one)}" if level.word else _shown(one)
+        for level in start.levels
+        for one in level.arguments
+    ]
 
 
 def _shown(one: Argument) -> str:
@@ -135,8 +136,9 @@ def test_groups_parents_and_subcommands_of_argparse() -> None:
     fit.add_argument("data")
     fit.add_argument_group("x").add_argument("--root", default="again")
     sub.add_parser("show").add_argument("--n", type=int, required=True)
-    deeper = sub.add_parser("db").add_subparsers()
-    up = deeper.add_parser("up")
+    db = sub.add_parser("move")
+    db.add_argument("--url", required=True)
+    up = db.add_subparsers().add_parser("up")
     up.add_argument("--to", default="head")
     """
     shared = [
@@ -153,7 +155,7 @@ def test_groups_parents_and_subcommands_of_argparse() -> None:
             "fit: root_2 --root string = 'again'",
         ],
         [*shared, "show: n --n int required"],
-        [*shared, "db up: to --to string = 'head'"],
+        [*shared, "move: url --url string required", "up: to --to string = 'head'"],
     ]
 
 
@@ -324,6 +326,8 @@ def test_apps_of_typer() -> None:
     app.add_typer(other, name="data")
     @app.callback()
     def shared(root: str = "r"): ...
+    @other.callback()
+    def of_data(token_file: str = "x"): ...
     @other.command(name="get")
     def fetch_all(*, url: str): ...
     def plain(n: int = 1): ...
@@ -333,8 +337,10 @@ def test_apps_of_typer() -> None:
     assert read("typer", several) == [
         [root, "by-hand: n --n int = '1'"],
         [root, "main: lr --lr float = '0.1'"],
-        [root, "data get: url positional string required"],
+        [root, "data: token_file --token-file string = 'x'", "get: url positional string required"],
     ]
+    last = with_typer.starts(code(several))[-1]
+    assert [level.word for level in last.levels] == [None, "data", "get"]
 
 
 # sys.argv

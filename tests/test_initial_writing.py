@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlflow_check.initial.arguments import Argument, Start, parameters
+from pytest_mlflow_check.initial.arguments import Argument, parameters, plain_start
 from pytest_mlflow_check.initial.samples import sample_of
 from pytest_mlflow_check.initial.scripts import scripts_of
 from pytest_mlflow_check.initial.tree import Tree
@@ -350,5 +350,5 @@ def test_a_sample(argument: Argument, expected: object) -> None:
 
 def test_arguments_of_one_name_and_of_odd_names() -> None:
     given = tuple(Argument(name, flag="--x", default="1") for name in ("a.b", "a_b", "3", "", "ä b", "a_b"))
-    start = parameters(Start(arguments=given))
+    start = parameters(plain_start(given))
     assert [one.name for one in start.arguments] == ["a_b", "a_b_2", "arg3", "arg", "ä_b", "a_b_3"]

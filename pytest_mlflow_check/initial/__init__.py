@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pytest_mlflow_check.cases import EntryPoint, Project
 from pytest_mlflow_check.errors import UserError, shown_path
-from pytest_mlflow_check.initial.arguments import Argument, Start
+from pytest_mlflow_check.initial.arguments import Argument, plain_start
 from pytest_mlflow_check.initial.scripts import Found, scripts_of
 from pytest_mlflow_check.initial.tree import Tree, tree_of
 from pytest_mlflow_check.initial.writing import Entry, Open, entries_of, mlproject_text, settings_text
@@ -142,7 +142,7 @@ def _declared(project: Project, name: str) -> Entry:
         Argument(one.name, type=one.type, default=one.default, required=one.default is None)
         for one in entry_point.parameters.values()
     ]
-    return Entry(name, Start(arguments=tuple(arguments)))
+    return Entry(name, plain_start(arguments))
 
 
 def _already(settings: Path) -> str:

@@ -64,18 +64,42 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Level:
+    """A program or one of its subcommands, with what stands behind it on a command line.
+
+    Attributes:
+        word: the subcommand's; None for the program itself.
+        arguments: its own, in the order in which they were added.
+    """
+
+    word: str | None = None
+    arguments: tuple[Argument, ...] = ()
+
+
+@dataclass(frozen=True)
 class Start:
     """One way to start a script.
 
     Attributes:
-        words: the subcommand, a word for each level; empty where there is none.
-        before: the arguments in front of the subcommand.
-        arguments: all others.
+        levels: the program, and below it the subcommand, and that one's, as far as there are any.
     """
 
-    words: tuple[str, ...] = ()
-    before: tuple[Argument, ...] = ()
-    arguments: tuple[Argument, ...] = ()
+    levels: tuple[Level, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The subcommand, a word for each level."""
+        return tuple(level.word for level in self.levels if level.word)
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """Those of all levels."""
+        return tuple(one for level in self.levels for one in level.arguments)
+
+
+def plain_start(arguments: Sequence[Argument]) -> Start:
+    """A start of a program without subcommands."""
+    return Start((Level(None, tuple(arguments)),))
 
 
 def argument(
@@ -112,7 +136,7 @@ def argument(
 def parameters(start: Start) -> Start:
     """A start whose arguments have names that are no other's, and positionals that can be reached."""
     seen: set[str] = set()
-    return Start(start.words, _named(start.before, seen), _named(start.arguments, seen))
+    return Start(tuple(replace(level, arguments=_named(level.arguments, seen)) for level in start.levels))
 
 
 def _named(arguments: Sequence[Argument], seen: set[str]) -> tuple[Argument, ...]:

@@ -19,8 +19,10 @@ from pytest_mlflow_check.initial.arguments import (
     UNKNOWN,
     UNTYPED,
     Argument,
+    Level,
     Start,
     argument,
+    plain_start,
 )
 from pytest_mlflow_check.initial.code import Code, given_names, keywords
 
@@ -48,17 +50,19 @@ def starts(code: Code) -> list[Start]:
     """The ways to start a script: one, or one for each subcommand; none where it adds no argument."""
     read = _Read(code)
     commands = [one for one in read.made.values() if one is not None and one.word]
-    shared = tuple(argument for parser in read.programs() for argument in read.of(parser))
+    shared = [argument for parser in read.programs() for argument in read.of(parser)]
     if not commands:
-        return [Start(arguments=shared)] if shared else []
+        return [plain_start(shared)] if shared else []
+    with_own = {id(_above(command)) for command in commands}
     found = []
     for command in commands:
-        if not any(_above(other) is command for other in commands):
-            words, above = [command.word or ""], _above(command)
+        if id(command) not in with_own:
+            levels: list[Level] = []
+            above: _Parser | None = command
             while above is not None:
-                words.insert(0, above.word or "")
+                levels.insert(0, Level(above.word, read.of(above)))
                 above = _above(above)
-            found.append(Start(tuple(words), shared, read.of(command)))
+            found.append(Start((Level(None, tuple(shared)), *levels)))
     return found
 
 
@@ -88,9 +92,8 @@ class _Read:
     def programs(self) -> list[_Parser]:
         """The parsers that are neither a subcommand's nor there to be a parent."""
         made = [parser for parser in self.made.values() if parser is not None]
-        parents = [self.parsers.get(name) for parser in made for name in parser.parents]
-        own = [one for one in made if one.is_program and not any(one is parent for parent in parents)]
-        return [self.root, *own]
+        parents = {id(self.parsers.get(name)) for parser in made for name in parser.parents}
+        return [self.root, *(one for one in made if one.is_program and id(one) not in parents)]
 
     def _receiver(self, node: ast.expr) -> _Parser:
         """What a method is called of: a parser by its name, or one that is made right there."""

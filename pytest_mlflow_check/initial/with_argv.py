@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from pytest_mlflow_check.initial.arguments import UNKNOWN, Argument, Start, Type, argument
+from pytest_mlflow_check.initial.arguments import UNKNOWN, Argument, Start, Type, argument, plain_start
 from pytest_mlflow_check.initial.code import Code
 
 _MOST = 50
@@ -34,7 +34,7 @@ def starts(code: Code) -> list[Start]:
         if one.required and number in guarded:
             one = argument(one.name, None, one.type, default=UNKNOWN)  # type: ignore[arg-type]
         arguments.append(one)
-    return [Start(arguments=tuple(arguments))]
+    return [plain_start(arguments)]
 
 
 def _reads(code: Code, value: ast.expr) -> Iterator[tuple[int, Type, object, bool]]:

@@ -15,12 +15,15 @@ from pytest_mlflow_check.initial.arguments import (
     SEVERAL,
     UNKNOWN,
     Argument,
+    Level,
     Start,
     Type,
     argument,
+    plain_start,
 )
 from pytest_mlflow_check.initial.code import Code, decorators, keywords
 
+_CLICK = ("click", "rich_click")
 _TYPES: dict[str, Type] = {
     "click.INT": "int",
     "click.IntRange": "int",
@@ -44,38 +47,34 @@ class _Command:
 
 def starts(code: Code) -> list[Start]:
     """The ways to start a script: one for each command; none where it has none."""
-    commands = [found for node in code.all(ast.FunctionDef) if (found := _command(code, node))]
-    added = _added(code)
-    by_function = {one.function: one for one in commands}
+    functions = code.all(ast.FunctionDef)
+    made = [(function, name) for function in functions for name, _ in decorators(code, function)]
+    groups = {function.name for function, name in made if name.endswith("group")}
+    commands = [one for function in functions if (one := _command(code, function, groups))]
     leaves = [one for one in commands if not one.is_group]
-    alone = [one for one in leaves if not _group(one, added)]
-    if alone and not any(one.is_group for one in commands):
-        return [Start(arguments=_chosen(code, alone).arguments)]
-    ways: list[Start] = []
+    if not groups:
+        return [plain_start(_chosen(code, leaves).arguments)] if leaves else []
+    by_function = {one.function: one for one in commands}
+    added = _added(code)
+    found = []
     for leaf in leaves:
-        words, before = [leaf.word], list[Argument]()
-        above = by_function.get(_group(leaf, added) or "")
-        seen = {leaf.function}
+        levels, seen = [Level(leaf.word, leaf.arguments)], {leaf.function}
+        above = by_function.get(leaf.group or added.get(leaf.function, ""))
         while above and above.function not in seen:
             seen.add(above.function)
+            group = above.group or added.get(above.function)
             # A group's own word isn't typed where it is the program itself.
-            if _group(above, added):
-                words.insert(0, above.word)
-            before = [*above.arguments, *before]
-            above = by_function.get(_group(above, added) or "")
-        if len(seen) > 1:
-            ways.append(Start(tuple(words), tuple(before), leaf.arguments))
-    return ways or [Start(arguments=one.arguments) for one in alone[:1]]
+            levels.insert(0, Level(above.word if group else None, above.arguments))
+            above = by_function.get(group or "")
+        if len(levels) > 1:
+            found.append(Start(tuple(levels)))
+    return found
 
 
 def _chosen(code: Code, commands: list[_Command]) -> _Command:
     """Of several commands the one that the script itself calls."""
     called = [code.name(call.func) for call in code.all(ast.Call)]
     return next((one for one in commands if one.function in called), commands[-1])
-
-
-def _group(command: _Command, added: dict[str, str]) -> str | None:
-    return command.group or added.get(command.function)
 
 
 def _added(code: Code) -> dict[str, str]:
@@ -87,14 +86,14 @@ def _added(code: Code) -> dict[str, str]:
     }
 
 
-def _command(code: Code, function: ast.FunctionDef) -> _Command | None:
+def _command(code: Code, function: ast.FunctionDef, groups: set[str]) -> _Command | None:
     made: tuple[str, ast.Call] | None = None
     arguments = []
     for name, call in decorators(code, function):
         owner, _, what = name.rpartition(".")
-        if what in ("command", "group") and (owner in ("click", "rich_click") or _is_group(code, owner)):
+        if what in ("command", "group") and (owner in _CLICK or owner in groups):
             made = name, call
-        elif owner in ("click", "rich_click") and what in ("option", "argument"):
+        elif owner in _CLICK and what in ("option", "argument"):
             arguments.append(_argument(code, call, is_option=what == "option"))
     if made is None:
         return None
@@ -104,16 +103,9 @@ def _command(code: Code, function: ast.FunctionDef) -> _Command | None:
     return _Command(
         function.name,
         word if isinstance(word, str) else function.name.lower().replace("_", "-"),
-        None if owner in ("click", "rich_click") else owner,
+        None if owner in _CLICK else owner,
         what == "group",
         tuple(one for one in arguments if one is not None),
-    )
-
-
-def _is_group(code: Code, name: str) -> bool:
-    return any(
-        node.name == name and any(found.endswith("group") for found, _ in decorators(code, node))
-        for node in code.all(ast.FunctionDef)
     )
 
 

@@ -10,7 +10,17 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_mlflow_check.initial.arguments import FLAG, SEVERAL, UNKNOWN, Argument, Start, Type, argument
+from pytest_mlflow_check.initial.arguments import (
+    FLAG,
+    SEVERAL,
+    UNKNOWN,
+    Argument,
+    Level,
+    Start,
+    Type,
+    argument,
+    plain_start,
+)
 from pytest_mlflow_check.initial.code import Code, decorators, given_names, keywords
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -26,30 +36,25 @@ class _Command:
 
 def starts(code: Code) -> list[Start]:
     """The ways to start a script: one for each command, or for the function that is run, if there is any."""
-    functions = {node.name: node for node in _functions(code)}
+    functions = {function.name: function for function in _functions(code)}
     for call in code.all(ast.Call):
         if code.name(call.func) == "typer.run" and call.args:
             function = functions.get(code.name(call.args[0]))
-            return [Start(arguments=_arguments(code, function))] if function else []
+            return [plain_start(_arguments(code, function))] if function else []
     apps = _apps(code)
-    commands, shared = _commands(code, apps)
+    commands, shared = _commands(code, apps, functions)
     below = _nested(code, apps)
     if len(commands) == 1 and not shared and not below:
-        return [Start(arguments=commands[0].arguments)]
+        return [plain_start(commands[0].arguments)]
     found = []
     for command in commands:
-        words, before, app, seen = (
-            [command.word],
-            list(shared.get(command.app, ())),
-            command.app,
-            {command.app},
-        )
+        levels, app, seen = [Level(command.word, command.arguments)], command.app, {command.app}
         while app in below and below[app][0] not in seen:
-            app, word = below[app]
-            seen.add(app)
-            words.insert(0, word)
-            before = [*shared.get(app, ()), *before]
-        found.append(Start(tuple(words), tuple(before), command.arguments))
+            above, word = below[app]
+            levels.insert(0, Level(word, shared.get(app, ())))
+            seen.add(above)
+            app = above
+        found.append(Start((Level(None, shared.get(app, ())), *levels)))
     return found
 
 
@@ -65,16 +70,17 @@ def _apps(code: Code) -> set[str]:
     return {name for call in made for name in names.get(id(call), ())}
 
 
-def _commands(code: Code, apps: set[str]) -> tuple[list[_Command], Mapping[str, tuple[Argument, ...]]]:
+def _commands(
+    code: Code, apps: set[str], functions: Mapping[str, _Function]
+) -> tuple[list[_Command], Mapping[str, tuple[Argument, ...]]]:
     """The commands of all apps, and for each app what its callback takes, in front of the command."""
     commands, shared = [], {}
     for call in code.all(ast.Call):
         # `app.command("name")(function)`
-        made = call.func
-        if isinstance(made, ast.Call) and call.args and (app := _app(code, made, apps, "command")):
-            functions = [one for one in _functions(code) if one.name == code.name(call.args[0])]
-            commands += [_command(code, app, made, function) for function in functions[:1]]
-    for function in _functions(code):
+        made, function = call.func, functions.get(code.name(call.args[0])) if call.args else None
+        if function and isinstance(made, ast.Call) and (app := _app(code, made, apps, "command")):
+            commands.append(_command(code, app, made, function))
+    for function in functions.values():
         for _, call in decorators(code, function):
             if app := _app(code, call, apps, "callback"):
                 shared[app] = _arguments(code, function)
@@ -181,7 +187,7 @@ def _type(code: Code, annotation: ast.expr | None) -> tuple[Type, list[object], 
         return "string", [], FLAG
     if name in _LISTS:
         return "string", [], SEVERAL
-    return code.type_of(annotation) or "string", list(_members(code, name).values()), None
+    return code.type_of(annotation) or "string", list(_enumerations(code).get(name, {}).values()), None
 
 
 def _without_none(code: Code, annotation: ast.expr | None) -> ast.expr | None:
@@ -199,23 +205,24 @@ def _without_none(code: Code, annotation: ast.expr | None) -> ast.expr | None:
     return annotation
 
 
-def _members(code: Code, name: str) -> Mapping[str, object]:
-    """The members of an enumeration that the script defines."""
-    for node in code.all(ast.ClassDef):
-        if node.name == name and any(code.name(base).endswith("Enum") for base in node.bases):
-            return {
-                target.id: code.value(one.value)
-                for one in node.body
-                if isinstance(one, ast.Assign)
-                for target in one.targets
-                if isinstance(target, ast.Name)
-            }
-    return {}
+def _enumerations(code: Code) -> Mapping[str, Mapping[str, object]]:
+    """The members of the enumerations that the script defines."""
+    return {
+        node.name: {
+            target.id: code.value(one.value)
+            for one in node.body
+            if isinstance(one, ast.Assign)
+            for target in one.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in code.all(ast.ClassDef)
+        if any(code.name(base).endswith("Enum") for base in node.bases)
+    }
 
 
 def _member(code: Code, default: ast.expr | None) -> object:
     """The value of a default, which may be a member of an enumeration: `Kind.adam`, also with `.value`."""
     name = code.name(default).removesuffix(".value")
     owner, _, member = name.rpartition(".")
-    members = _members(code, owner) if owner else {}
+    members = _enumerations(code).get(owner, {}) if owner else {}
     return members[member] if member in members else code.value(default)

@@ -75,11 +75,6 @@ class Entry:
     start: Start
     script: Script | None = None
 
-    @property
-    def arguments(self) -> tuple[Argument, ...]:
-        """Those in front of a subcommand, and the others."""
-        return (*self.start.before, *self.start.arguments)
-
 
 @dataclass(frozen=True)
 class Open:
@@ -92,10 +87,10 @@ class Open:
 
 def entries_of(scripts: Sequence[Script]) -> tuple[list[Entry], list[Entry]]:
     """The entry points that scripts make, the likeliest as `main`; and those that are too many."""
-    found: list[Entry] = []
-    names: set[str] = set()
     pairs = [(script, start) for script in scripts for start in _likely_first(script.starts)]
-    for script, start in pairs:
+    found: list[Entry] = []
+    names = {"main"}
+    for script, start in pairs[:_MOST]:
         stem = PurePosixPath(script.path).stem
         whole = script.path.removesuffix(".py")
         tries = [
@@ -103,10 +98,10 @@ def entries_of(scripts: Sequence[Script]) -> tuple[list[Entry], list[Entry]]:
             "_".join([stem, *start.words]),
             "_".join([whole, *start.words]),
         ]
-        name = "main" if not found else _unused(tries, names | {"main"})
+        name = _unused(tries, names) if found else "main"
         names.add(name)
         found.append(Entry(name, start, script))
-    return found[:_MOST], found[_MOST:]
+    return found, [Entry("", start, script) for script, start in pairs[_MOST:]]
 
 
 def mlproject_text(name: str, entries: Sequence[Entry], beyond: Sequence[Entry] = ()) -> str:
@@ -121,7 +116,10 @@ def mlproject_text(name: str, entries: Sequence[Entry], beyond: Sequence[Entry] 
     for position, entry in enumerate(entries):
         lines += [""] if position else []
         lines += [f"  {_yaml(entry.name)}:", *(f"    {line}" for line in _entry_lines(entry))]
-    lines += [f"  # not here, since these are many: {_plain(_typed(entry))}" for entry in beyond]
+    lines += [
+        f"  # not here, since these are many: {_plain(' '.join(_words(entry)))}" for entry in beyond[:_MOST]
+    ]
+    lines += [f"  # and {len(beyond) - _MOST} more"] if len(beyond) > _MOST else []
     return "\n".join(lines) + "\n"
 
 
@@ -136,7 +134,7 @@ def settings_text(entries: Sequence[Entry], tree: Tree) -> tuple[str, list[Open]
     unknown: list[Open] = []
     for entry in entries:
         lines += ["", "[[case]]", f"entry_point = {toml_text(entry.name)}"]
-        samples = [(one.name, sample_of(one, tree)) for one in entry.arguments if not one.left_out]
+        samples = [(one.name, sample_of(one, tree)) for one in entry.start.arguments if not one.left_out]
         if any(sample for _, sample in samples):
             lines += ["[case.params]"]
         for name, sample in samples:
@@ -180,7 +178,7 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
     if entry.script.not_read:
         yield f"# {entry.script.not_read} reads its command line, which isn't understood here: declare what a"
         yield "# run is to be given under parameters, and pass it on in the command"
-    given = [one for one in entry.arguments if not one.left_out]
+    given = [one for one in entry.start.arguments if not one.left_out]
     if given:
         yield "parameters:"
         for one in given:
@@ -190,7 +188,7 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
     for one in given:
         if one.values > 1:
             yield f"# {_plain(one.flag or one.name)} takes {one.values} values: write a parameter for each"
-    yield from _left_out([one for one in entry.arguments if one.left_out])
+    yield from _left_out([one for one in entry.start.arguments if one.left_out])
     yield from _command_lines(list(_words(entry)))
 
 
@@ -217,11 +215,11 @@ def _words(entry: Entry) -> Iterator[str]:
     assert entry.script is not None
     script = f"-m {entry.script.module}" if entry.script.module else shlex.quote(entry.script.path)
     yield f"python {_braced(script)}"
-    for arguments, words in ((entry.start.before, entry.start.words), (entry.start.arguments, ())):
-        given = [one for one in arguments if not one.left_out]
+    for level in entry.start.levels:
+        given = [one for one in level.arguments if not one.left_out]
+        yield from [_braced(shlex.quote(level.word))] if level.word else []
         yield from (f"{_braced(shlex.quote(one.flag))} {{{one.name}}}" for one in given if one.flag)
         yield from (f"{{{one.name}}}" for one in given if not one.flag)
-        yield from (_braced(shlex.quote(word)) for word in words)
 
 
 def _command_lines(words: Sequence[str]) -> Iterator[str]:
@@ -254,10 +252,6 @@ def _read(text: str, type_: str) -> object:
         return value if type_ == "string" else str(value)
     except (yaml.YAMLError, ValueError):
         return None
-
-
-def _typed(entry: Entry) -> str:
-    return " ".join(_words(entry))
 
 
 def _plain(text: str) -> str:
