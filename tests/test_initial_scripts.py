@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from textwrap import dedent
+from typing import Any
 
 import pytest
+import yaml
 
 from pytest_mlflow_check.initial import with_argparse, with_argv, with_click, with_typer
 from pytest_mlflow_check.initial.arguments import Argument, Start, parameters
 from pytest_mlflow_check.initial.code import Code
 from pytest_mlflow_check.initial.scripts import Script, scripts_of
+from pytest_mlflow_check.initial.writing import Entry, mlproject_text
 
 READERS = {"argparse": with_argparse, "click": with_click, "typer": with_typer, "argv": with_argv}
 
@@ -465,3 +469,87 @@ def test_a_script_that_has_to_be_started_as_a_module(path: str, imports: str, mo
     sources = {path: f"{imports}\n{LOGS}", "pack/data.py": "x = 1\n", "scripts/helper.py": ""}
     (script,) = scripts_of({name: text.encode() for name, text in sources.items()}).scripts
     assert script == Script(path, module=module)
+
+
+# and as the parsers themselves take it
+
+ARGPARSE = """
+import argparse
+from pathlib import Path
+
+def kind(text):
+    return text == "True"
+
+shared = argparse.ArgumentParser(add_help=False)
+shared.add_argument("--seed", type=int, default=-3)
+parser = argparse.ArgumentParser(parents=[shared])
+parser.add_argument("--lr", type=float, default=1e-7)
+parser.add_argument("-n", "--n-iter", type=int, default=1e3)
+parser.add_argument("--on", type=kind, default=True)
+parser.add_argument("--off", type=kind, default=False)
+parser.add_argument("--where", type=Path, default=Path("a b/c"))
+parser.add_argument("--text", default="it's {x}: $HOME `a` \\"b\\" \\n end")
+parser.add_argument("--empty", default="")
+parser.add_argument("--minus", type=float, default=-0.5)
+parser.add_argument("--option", default="--text")
+parser.add_argument("--flag", action="store_true")
+commands = parser.add_subparsers()
+fit = commands.add_parser("fit")
+fit.add_argument("--deep", default="x")
+fit.add_argument("place", nargs="?", default="p q")
+"""
+CLICK = """
+import click
+
+@click.group()
+@click.option("--root", default="a b")
+@click.pass_context
+def cli(context, root):
+    context.obj = {"root": root}
+
+@cli.group()
+@click.option("--mid", default=-2)
+@click.pass_obj
+def data(seen, mid):
+    seen["mid"] = mid
+
+@data.command("get")
+@click.option("-r", "--learning-rate", "rate", default=1e-7)
+@click.option("--yes", type=bool, default=False)
+@click.option("--kind", type=click.Choice(["a", "b"]), default="b")
+@click.option("--fast/--slow", default=True)
+@click.argument("place", default="it's")
+@click.pass_obj
+def get(seen, **values):
+    return seen | values
+"""
+
+
+def command_line(reader: str, text: str) -> list[str]:
+    """What the command of the written MLproject gives the script, with every default."""
+    (start,) = [parameters(one) for one in READERS[reader].starts(code(text))]
+    entry_point = Entry("main", start, Script("train.py"))
+    document = yaml.safe_load(mlproject_text("x", [entry_point]))["entry_points"]["main"]
+    declared = document["parameters"].items()
+    values = {name: shlex.quote(str(parameter["default"])) for name, parameter in declared}
+    return shlex.split(document["command"].format(**values))[2:]
+
+
+def test_argparse_makes_the_same_of_defaults_that_are_given() -> None:
+    names: dict[str, Any] = {}
+    exec(ARGPARSE, names)
+    given = command_line("argparse", ARGPARSE)
+    assert names["parser"].parse_args(given) == names["parser"].parse_args(["fit"])
+    assert len(given) == 2 * 9 + 1 + 2 + 1
+
+
+def test_click_makes_the_same_of_defaults_that_are_given() -> None:
+    names: dict[str, Any] = {}
+    exec(CLICK, names)
+    given = command_line("click", CLICK)
+    seen = [names["cli"].main(words, standalone_mode=False) for words in (given, ["data", "get"])]
+    assert seen[0] == seen[1]
+    assert given == [
+        *("--root", "a b", "data", "--mid", "-2", "get"),
+        *("--learning-rate", "1e-07", "--yes", "False", "--kind", "b", "it's"),
+    ]
