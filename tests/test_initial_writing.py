@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ parser.add_argument("--epochs", type=int, default=100)
 parser.add_argument("--optimizer", choices=["adam", "sgd"], required=True)
 parser.add_argument("--batch-size", type=int, required=True)
 parser.add_argument("--note", default="it's {new}: 50 %")
+parser.add_argument("--url", default="a:b/c,50%")
 parser.add_argument("--on", default="yes")
 parser.add_argument("--fraction", type=float, required=True)
 parser.add_argument("--size", nargs=2, required=True)
@@ -113,13 +115,14 @@ def test_both_files_of_a_project_of_several_scripts() -> None:
       epochs: {type: int, default: 100}
       optimizer: string
       batch_size: int
-      note: {type: string, default: "it's {new}: 50 %"}
+      url: {type: string, default: "a:b/c,50%"}
       "on": {type: string, default: "yes"}
       fraction: float
       size: string
       target: string
     # --size takes 2 values: write a parameter for each
     # left out, so that the script's own defaults hold:
+    #   --note (default in quotes: `mlflow run` would log these too)
     #   --verbose, --quiet (flag: MLflow passes on values only)
     #   --out (no default; -P NAME=VALUE adds it)
     command: >-
@@ -128,7 +131,7 @@ def test_both_files_of_a_project_of_several_scripts() -> None:
       --epochs {epochs}
       --optimizer {optimizer}
       --batch-size {batch_size}
-      --note {note}
+      --url {url}
       --on {on}
       --fraction {fraction}
       --size {size}
@@ -209,7 +212,7 @@ def test_the_case_starts_what_was_read(tmp_path: Path) -> None:
     (case,) = cases_of(load_settings(tmp_path))
     assert render_command(case, tmp_path) == (
         "python train.py --lr 0.001 --epochs 2 --optimizer adam --batch-size 2 "
-        "--note 'it'\"'\"'s {new}: 50 %' --on yes --fraction 0.1 --size TODO --target TODO data/all.csv"
+        "--url a:b/c,50% --on yes --fraction 0.1 --size TODO --target TODO data/all.csv"
     )
 
 
@@ -254,6 +257,22 @@ def test_names_of_entry_points_are_each_their_own() -> None:
         ("a_b", "a b.py"),
         ("a_b_2", "a_b.py"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("train.py", "python train.py"),
+        ("-x.py", "python ./-x.py"),
+        ("a'b {c}.py", "python 'a'\"'\"'b {{c}}.py'"),
+        ("pack/train.py", "python -m pack.train"),
+        ("$(touch x)\n.py", "python '$(touch x)\n.py'"),
+    ],
+)
+def test_the_command_of_a_script(path: str, command: str) -> None:
+    source = "from . import mlflow\nmlflow.start_run()\nif __name__ == '__main__': ...\n"
+    mlproject, *_ = texts({path: source if "/" in path else source.replace("from . ", "")})
+    assert yaml.safe_load(mlproject)["entry_points"]["main"]["command"] == command
 
 
 # No surrogates: a default with one is left out, and a path with one can't be written.

@@ -43,38 +43,32 @@ def initialise(directory: Path) -> str:
     """
     project = read_project(directory)
     settings = load_settings(project.directory).file
-    if settings is not None and project.mlproject is not None:
-        there = [f"{shown_path(project.mlproject)} is there already", _already(settings)]
-        return "\n".join([*there, "nothing written", *_next(project)])
+    lines = [] if project.mlproject is None else [_already(project.mlproject)]
+    lines += [] if settings is None else [_already(settings)]
+    if len(lines) == 2:
+        return "\n".join([*lines, "nothing written", *_next(project)])
     tree = tree_of(project.directory)
-    lines: list[str] = []
-    found = Found()
+    found = Found() if project.mlproject else scripts_of(_sources(project.directory, tree))
+    entries, beyond = entries_of(found.scripts)
     if project.mlproject is not None:
         entries = [_declared(project, name) for name in project.entry_points]
-        beyond: list[Entry] = []
-        lines.append(f"{shown_path(project.mlproject)} is there already")
-    else:
-        found = scripts_of(_sources(project.directory, tree))
-        entries, beyond = entries_of(found.scripts)
     if not entries:
         raise UserError(_nothing(project, found))
     unknown: list[Open] = []
     # First the settings: should the other file fail, the next attempt reads the same scripts again.
     if settings is None:
         text, unknown = settings_text(entries, tree)
-        file = project.directory / FILE_NAME
-        write_new(file, text)
+        settings = project.directory / FILE_NAME
+        write_new(settings, text)
         cases = "a case" if len(entries) == 1 else "a case each"
-        lines.append(f"wrote {shown_path(file)}: {cases} for {_listed([entry.name for entry in entries])}")
-    else:
-        lines.append(_already(settings))
+        lines.append(f"wrote {shown_path(settings)}: {cases} for {_listed([one.name for one in entries])}")
     if project.mlproject is None:
         file = project.directory / "MLproject"
         write_new(file, mlproject_text(project.directory.name or "project", entries, beyond))
-        made_of = [f"{entry.name} ({entry.script.path})" for entry in entries if entry.script]
+        made_of = [f"{one.name} ({one.script.path})" for one in entries if one.script]
         lines.append(f"wrote {shown_path(file)}: {_listed(made_of)}")
+    place = shown_path(settings)
     lines += _remarks(entries, found)
-    place = shown_path(project.directory / FILE_NAME)
     lines += [f"to be filled in: {place}:{one.line}: {one.parameter} of {one.entry}" for one in unknown]
     return "\n".join([*map(printable, lines), *_next(project, "fill that in, and  " if unknown else "")])
 
@@ -115,7 +109,7 @@ def _without_links(file: Path, text: str) -> None:
         try:
             opened.write(text)
             opened.flush()
-        except OSError:
+        except BaseException:
             file.unlink()
             raise
 
@@ -145,9 +139,9 @@ def _declared(project: Project, name: str) -> Entry:
     return Entry(name, plain_start(arguments))
 
 
-def _already(settings: Path) -> str:
-    where = "" if settings.name == FILE_NAME else " [tool.mlflow-check]"
-    return f"{shown_path(settings)}{where} is there already"
+def _already(file: Path) -> str:
+    where = " [tool.mlflow-check]" if file.name == "pyproject.toml" else ""
+    return f"{shown_path(file)}{where} is there already"
 
 
 def _nothing(project: Project, found: Found) -> str:

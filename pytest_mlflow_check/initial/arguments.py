@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
@@ -20,14 +21,16 @@ BEHIND = "behind a positional that is left out"
 UNTYPED = "no type: a number that is given would stay text"
 ANY_TEXT = "type=bool takes every text for true"
 UNFIT = "default that can't stand on a command line"
+QUOTED = "default in quotes: `mlflow run` would log these too"
 OWN_ACTION = "action of its own"
 
 _LONGEST = 1000
 """Characters of a default."""
 
+_MOST = 1000
+"""Arguments of a program or subcommand."""
+
 _SECRET = re.compile(r"(^|_)(password|passwd|secret|token|api_?key|access_?key|credentials?)$", re.IGNORECASE)
-
-
 _PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
@@ -123,13 +126,17 @@ def argument(
     read = Argument(name, flag, type, choices=tuple(map(str, choices)), required=required, values=values)
     if required:
         return read
-    if why is None and (_SECRET.search(name.replace("-", "_")) or _PASSWORD.search(str(default))):
+    with_password = isinstance(default, str) and _PASSWORD.search(default)
+    if why is None and (with_password or _SECRET.search(name.replace("-", "_"))):
         why = SECRET
     if why is None and default is None:
         why = NO_DEFAULT
     text = None if why else _as_text(type, default)
     if why is None and text is None:
         why = COMPUTED if default is UNKNOWN else UNFIT
+    if text is not None and shlex.quote(text) != text:
+        # Code that logs what it gets would die under `mlflow run` of changing the param.
+        why, text = QUOTED, None
     return replace(read, default=text, left_out=why)
 
 
@@ -141,7 +148,7 @@ def parameters(start: Start) -> Start:
 
 def _named(arguments: Sequence[Argument], seen: set[str]) -> tuple[Argument, ...]:
     named, blocked = [], False
-    for one in arguments:
+    for one in arguments[:_MOST]:
         # What `str.format` can look up, and a placeholder can be.
         plain = re.sub(r"[^\w-]", "_", one.name) or "arg"
         plain = f"arg{plain}" if plain.isdecimal() else plain

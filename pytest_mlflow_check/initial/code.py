@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +22,12 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_LARGEST = 1e15
+_LARGEST = 10**30
+"""Of numbers."""
+
 _DEEPEST = 50
+"""Of expressions in each other."""
+
 _TYPES: dict[str, Type] = {
     "int": "int",
     "float": "float",
@@ -152,12 +157,12 @@ class Code:
 
 def _can_be_given(value: object) -> bool:
     """Whether a constant is something that a command line can hold."""
-    try:
-        return (
-            b"\0" not in value.encode() if isinstance(value, str) else not isinstance(value, (bytes, complex))
-        )
-    except UnicodeEncodeError:
-        return False
+    if isinstance(value, int):
+        return abs(value) < _LARGEST
+    if isinstance(value, str):
+        # Halves of surrogate pairs have no place in a file.
+        return "\0" not in value and not re.search("[\ud800-\udfff]", value)
+    return not isinstance(value, (bytes, complex))
 
 
 def keywords(call: ast.Call) -> dict[str, ast.expr]:

@@ -113,9 +113,9 @@ def fitting(words: set[str], tree: Tree) -> str | None:
     kinds = [_KINDS.get(word, ()) for word in specific] if specific else [_DATA]
     endings = {ending for kind in kinds for ending in kind}
     ranked = []
-    for path in tree.files:
+    for path, words_there in zip(tree.files, tree.words, strict=True):
         file = PurePosixPath(path)
-        shared = specific & set(re.split(r"[^a-z0-9]+", path.lower()))
+        shared = specific & words_there
         fits = file.suffix.lower() in endings if endings else shared
         if fits and not _NOBODYS.search(file.name):
             ranked.append((-len(shared), path.count("/"), path))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pytest_mlflow_check.workspace import SKIPPED, passed_over
@@ -23,6 +25,11 @@ class Tree:
 
     files: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
+
+    @cached_property
+    def words(self) -> tuple[frozenset[str], ...]:
+        """The words in the path of each file."""
+        return tuple(frozenset(re.split(r"[^a-z0-9]+", path.lower())) for path in self.files)
 
 
 def tree_of(project: Path) -> Tree:

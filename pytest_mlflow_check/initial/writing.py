@@ -213,8 +213,10 @@ def _left_out(arguments: Sequence[Argument]) -> Iterator[str]:
 def _words(entry: Entry) -> Iterator[str]:
     """The command, in pieces that belong together."""
     assert entry.script is not None
-    script = f"-m {entry.script.module}" if entry.script.module else shlex.quote(entry.script.path)
-    yield f"python {_braced(script)}"
+    path = entry.script.path
+    # Python takes a name that begins with a dash for an option.
+    script = shlex.quote(f"./{path}" if path.startswith("-") else path)
+    yield "python " + (f"-m {entry.script.module}" if entry.script.module else _braced(script))
     for level in entry.start.levels:
         given = [one for one in level.arguments if not one.left_out]
         yield from [_braced(shlex.quote(level.word))] if level.word else []
