@@ -80,7 +80,7 @@ def read(reader: str, text: str) -> list[list[str]]:
         ('"--opt", choices=NAMES, default="adam"', "opt --opt string = 'adam'"),
         ('"--seed", type=str2bool, default=False', "seed --seed string = 'False'"),
         ('"--size", nargs=2, type=int, required=True', "size --size int required x2"),
-        ('"--key", "-k", help="a"', "key --key string (no default; -P NAME=VALUE adds it)"),
+        ('"--key", "-k", help="a"', "key --key string (no default)"),
         ('"--v", action="store_true"', "v --v string (flag: MLflow passes on values only)"),
         ('"--v", action="count", default=0', "v --v string (flag: MLflow passes on values only)"),
         (
@@ -207,7 +207,7 @@ def test_a_positional_behind_one_that_is_left_out() -> None:
             'option("--f", multiple=True, default=["a"])',
             "f --f string (several values: MLflow passes a parameter on as one)",
         ),
-        ('option("--lr")', "lr --lr string (no default; -P NAME=VALUE adds it)"),
+        ('option("--lr")', "lr --lr string (no default)"),
         ('argument("training_data")', "training_data positional string required"),
         ('argument("out", default="x")', "out positional string = 'x'"),
         (
@@ -296,8 +296,8 @@ def test_of_two_commands_of_click_the_one_that_is_called() -> None:
         ("kind: Kind = Kind.sgd", "kind --kind string = 'SGD' of Adam, SGD"),
         ('kind: Literal["a", "b"] = "b"', "kind --kind string = 'b' of a, b"),
         ('kind: "int" = 2', "kind --kind int = '2'"),
-        ("lr: Optional[float] = None", "lr --lr float (no default; -P NAME=VALUE adds it)"),
-        ("lr: float | None = None", "lr --lr float (no default; -P NAME=VALUE adds it)"),
+        ("lr: Optional[float] = None", "lr --lr float (no default)"),
+        ("lr: float | None = None", "lr --lr float (no default)"),
         ("fast: bool = False", "fast --fast string (flag: MLflow passes on values only)"),
         (
             "n: list[int] = [1]",

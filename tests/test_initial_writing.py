@@ -233,6 +233,42 @@ def test_many_that_are_left_out_take_several_lines() -> None:
     )
 
 
+def test_what_mlflow_appends_reaches_only_a_program_without_subcommands() -> None:
+    source = """
+    import typer, mlflow
+    app = typer.Typer()
+    mlflow.start_run()
+    @app.command()
+    def fit(place: str = typer.Argument(None), out: str = None): ...
+    """
+    alone, *_ = texts({"train.py": source})
+    assert (
+        alone
+        == HEAD
+        + """\
+  main:
+    # left out, so that the script's own defaults hold:
+    #   place (no default)
+    #   --out (no default; -P NAME=VALUE adds it)
+    command: "python train.py"
+"""
+    )
+    several, *_ = texts({"train.py": f"{source}@app.command()\n    def other(): ...\n"})
+    assert (
+        several
+        == HEAD
+        + """\
+  main:
+    # left out, so that the script's own defaults hold:
+    #   place, --out (no default)
+    command: "python train.py fit"
+
+  other:
+    command: "python train.py other"
+"""
+    )
+
+
 def test_more_entry_points_than_anybody_launches() -> None:
     source = "import mlflow\nmlflow.start_run()\n"
     mlproject, settings, _ = texts({f"s{number:02}.py": source for number in range(14)})

@@ -13,7 +13,7 @@ Type: TypeAlias = Literal["int", "float", "string", "path"]
 
 FLAG = "flag: MLflow passes on values only"
 SEVERAL = "several values: MLflow passes a parameter on as one"
-NO_DEFAULT = "no default; -P NAME=VALUE adds it"
+NO_DEFAULT = "no default"
 COMPUTED = "computed default"
 EXCLUSIVE = "excludes other options"
 SECRET = "secret, it seems: `mlflow run` logs every parameter"

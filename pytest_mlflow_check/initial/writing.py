@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 
 import yaml
 
-from pytest_mlflow_check.initial.arguments import Argument, Start
+from pytest_mlflow_check.initial.arguments import NO_DEFAULT, Start
 from pytest_mlflow_check.initial.samples import sample_of
 from pytest_mlflow_check.initial.scripts import Script
 from pytest_mlflow_check.initial.tree import Tree
@@ -188,17 +188,20 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
     for one in given:
         if one.values > 1:
             yield f"# {_plain(one.flag or one.name)} takes {one.values} values: write a parameter for each"
-    yield from _left_out([one for one in entry.start.arguments if one.left_out])
+    yield from _left_out(entry.start)
     yield from _command_lines(list(_words(entry)))
 
 
-def _left_out(arguments: Sequence[Argument]) -> Iterator[str]:
-    if not arguments:
-        return
-    yield "# left out, so that the script's own defaults hold:"
+def _left_out(start: Start) -> Iterator[str]:
     by_reason: dict[str, list[str]] = {}
-    for one in arguments:
-        by_reason.setdefault(str(one.left_out), []).append(_plain(one.flag or one.name))
+    for one in start.arguments:
+        if reason := one.left_out:
+            # MLflow appends what isn't declared:  --NAME VALUE
+            added = reason == NO_DEFAULT and (one.flag or "").startswith("--") and len(start.levels) == 1
+            reason += "; -P NAME=VALUE adds it" if added else ""
+            by_reason.setdefault(reason, []).append(_plain(one.flag or one.name))
+    if by_reason:
+        yield "# left out, so that the script's own defaults hold:"
     for reason, names in by_reason.items():
         yield from textwrap.wrap(
             f"{', '.join(names)} ({reason})",
