@@ -115,6 +115,21 @@ class Code:
                     found[name] = self._value(value, found)
         return found
 
+    @cached_property
+    def enumerations(self) -> Mapping[str, Mapping[str, object]]:
+        """The members of the enumerations that the script defines, with their values."""
+        return {
+            node.name: {
+                target.id: self.value(one.value)
+                for one in node.body
+                if isinstance(one, ast.Assign)
+                for target in one.targets
+                if isinstance(target, ast.Name)
+            }
+            for node in self.all(ast.ClassDef)
+            if any(self.name(base).endswith("Enum") for base in node.bases)
+        }
+
     def value(self, node: ast.AST | None) -> object:
         """What an expression comes to; None for no expression, UNKNOWN where only running it would tell."""
         return None if node is None else self._value(node, self.constants)

@@ -187,7 +187,7 @@ def _type(code: Code, annotation: ast.expr | None) -> tuple[Type, list[object], 
         return "string", [], FLAG
     if name in _LISTS:
         return "string", [], SEVERAL
-    return code.type_of(annotation) or "string", list(_enumerations(code).get(name, {}).values()), None
+    return code.type_of(annotation) or "string", list(code.enumerations.get(name, {}).values()), None
 
 
 def _without_none(code: Code, annotation: ast.expr | None) -> ast.expr | None:
@@ -205,24 +205,9 @@ def _without_none(code: Code, annotation: ast.expr | None) -> ast.expr | None:
     return annotation
 
 
-def _enumerations(code: Code) -> Mapping[str, Mapping[str, object]]:
-    """The members of the enumerations that the script defines."""
-    return {
-        node.name: {
-            target.id: code.value(one.value)
-            for one in node.body
-            if isinstance(one, ast.Assign)
-            for target in one.targets
-            if isinstance(target, ast.Name)
-        }
-        for node in code.all(ast.ClassDef)
-        if any(code.name(base).endswith("Enum") for base in node.bases)
-    }
-
-
 def _member(code: Code, default: ast.expr | None) -> object:
     """The value of a default, which may be a member of an enumeration: `Kind.adam`, also with `.value`."""
     name = code.name(default).removesuffix(".value")
     owner, _, member = name.rpartition(".")
-    members = _enumerations(code).get(owner, {}) if owner else {}
+    members = code.enumerations.get(owner, {}) if owner else {}
     return members[member] if member in members else code.value(default)
