@@ -73,7 +73,7 @@ def starts(code: Code) -> list[Start]:
 
 def _chosen(code: Code, commands: list[_Command]) -> _Command:
     """Of several commands the one that the script itself calls."""
-    called = [code.name(call.func) for call in code.all(ast.Call)]
+    called = {code.name(call.func) for call in code.all(ast.Call)}
     return next((one for one in commands if one.function in called), commands[-1])
 
 

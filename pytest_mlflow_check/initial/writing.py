@@ -7,7 +7,6 @@ the command as an absolute path: code that logs what it got would die of that, s
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import textwrap
@@ -17,6 +16,7 @@ from pathlib import PurePosixPath
 
 import yaml
 
+from pytest_mlflow_check.command import toml_key, toml_text
 from pytest_mlflow_check.initial.arguments import NO_DEFAULT, Start
 from pytest_mlflow_check.initial.samples import sample_of
 from pytest_mlflow_check.initial.scripts import Script
@@ -146,17 +146,6 @@ def settings_text(entries: Sequence[Entry], tree: Tree) -> tuple[str, list[Open]
             if sample.open:
                 unknown.append(Open(len(lines), entry.name, name))
     return "\n".join(lines) + "\n" + _ALLOWANCE, unknown
-
-
-def toml_key(name: str) -> str:
-    """A name as a key of TOML."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_text(name)
-
-
-def toml_text(text: str) -> str:
-    """A text as TOML's basic string, which takes JSON's escapes; JSON leaves DEL and its like as they are."""
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in quoted)
 
 
 def _likely_first(starts: Iterable[Start]) -> list[Start]:
