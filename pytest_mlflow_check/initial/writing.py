@@ -33,7 +33,7 @@ _LIKELY = ("train", "fit", "main", "run")
 _HEAD = """\
 # Written by pytest --mlflow-init, which read the scripts and ran nothing. It is yours to change.
 # `mlflow run` logs every parameter by itself; the script has to log the same, under the same names.
-# Without --env-manager=local, it makes an environment, from python_env.yaml or conda.yaml beside this file.
+# Without --env-manager=local, `mlflow run` makes an environment, of what a python_env.yaml here names.
 """
 _SETTINGS = """\
 # What pytest-mlflow-check is told about this project. Check it:  pytest --mlflow-project=.
