@@ -116,11 +116,15 @@ def placeholders(text: str) -> Iterator[tuple[str, str, str]]:
     Raises:
         ValueError: unbalanced braces.
     """
-    for before, name, spec, conversion in Formatter().parse(text):
+    before = ""
+    for literal, name, spec, conversion in Formatter().parse(text):
+        # A doubled brace ends a literal too, and is no placeholder.
+        before += literal
         if name is not None:
             whole = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
             yield before, name, f"{{{whole}}}"
             yield from placeholders(spec or "")
+            before = ""
 
 
 def looked_up(field: str) -> str:

@@ -145,7 +145,7 @@ def _refuse_mistyped_names(case: Case) -> None:
             f"{_place(case.project, case.entry_point.parameters[meant].line)}: "
             f'entry point "{case.entry_point.name}" has no parameter "{given}"; did you mean "{meant}"?\n'
             f"  on the command line:  -P {assignment}\n"
-            f"  in mlflow-check.toml:  params = {{ {_toml_key(meant)} = {_toml_text(value)} }}\n"
+            f"  in mlflow-check.toml:  params = {{ {toml_key(meant)} = {toml_text(value)} }}\n"
             f'  if the command is to get --{given} besides, give "{meant}" a value too'
         )
 
@@ -203,7 +203,7 @@ def _refuse_misfits(case: Case, values: Mapping[str, str]) -> None:
 def _misfit(parameter: Parameter, value: str, directory: Path) -> str | None:
     """What is wrong with the value, as the end of a sentence, or None."""
     if parameter.type == "uri":
-        return None if _scheme(value) else f"is a uri, and {_toml_text(value)} has no scheme such as s3://"
+        return None if _scheme(value) else f"is a uri, and {toml_text(value)} has no scheme such as s3://"
     if parameter.type == "path":
         return _path_misfit(value, directory)
     if parameter.type in _NUMBERS and value != parameter.default:
@@ -211,7 +211,7 @@ def _misfit(parameter: Parameter, value: str, directory: Path) -> str | None:
         try:
             parse(value)
         except ValueError:
-            return f"is {kind}, and {_toml_text(value)} is not"
+            return f"is {kind}, and {toml_text(value)} is not"
     return None
 
 
@@ -221,9 +221,9 @@ def _path_misfit(value: str, directory: Path) -> str | None:
     try:
         local = _local_path(value)
     except ValueError as error:
-        return f"is a path, and {_toml_text(value)} is none: {error}"
+        return f"is a path, and {toml_text(value)} is none: {error}"
     if local is not None and not path_exists(directory / local):
-        return f"is a path, and there is no {_toml_text(value)} in {shown_path(directory)}"
+        return f"is a path, and there is no {toml_text(value)} in {shown_path(directory)}"
     return None
 
 
@@ -257,14 +257,12 @@ def _absolute(value: str, directory: Path) -> str:
 def _how_to_give(case: Case, parameters: list[Parameter]) -> str:
     """The lines of a message that say where values of these parameters are written."""
     flags = [f"-P {shlex.quote(f'{p.name}=VALUE')}" for p in parameters]
-    samples = ", ".join(
-        f"{_toml_key(p.name)} = {_TOML_SAMPLES.get(p.type, _TEXT_SAMPLE)}" for p in parameters
-    )
+    samples = ", ".join(f"{toml_key(p.name)} = {_TOML_SAMPLES.get(p.type, _TEXT_SAMPLE)}" for p in parameters)
     table = ["[[case]]", f"params = {{ {samples} }}"]
     name = case.entry_point.name
     if name != "main":
         flags.insert(0, f"--mlflow-entry-point={shlex.quote(name)}")
-        table.insert(1, f"entry_point = {_toml_text(name)}")
+        table.insert(1, f"entry_point = {toml_text(name)}")
     return "\n".join(
         [
             f"  on the command line:  {' '.join(flags)}",
@@ -274,13 +272,15 @@ def _how_to_give(case: Case, parameters: list[Parameter]) -> str:
     )
 
 
-def _toml_key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml_text(name)
+def toml_key(name: str) -> str:
+    """A name as a key of TOML."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_text(name)
 
 
-def _toml_text(text: str) -> str:
-    """A TOML basic string. JSON's escapes are TOML's too; JSON leaves only DEL as it is."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+def toml_text(text: str) -> str:
+    """A text as TOML's basic string, which takes JSON's escapes; JSON leaves DEL and its like as they are."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in quoted)
 
 
 # command
@@ -353,7 +353,7 @@ def _unknown_name_hints(
     if close := difflib.get_close_matches(field, names, n=1):
         hints.append(f"did you mean {{{close[0]}}}?")
     if entry_point is None:
-        hints.append(f'give it a value in the case:  params = {{ {_toml_key(field)} = "text" }}')
+        hints.append(f'give it a value in the case:  params = {{ {toml_key(field)} = "text" }}')
     elif entry_point.line is not None:
         hints.append(f'declare it under "parameters:" of "{entry_point.name}":  {field}: string')
     hints.append(f"or, where the braces are meant as they are, double them:  {doubled}")

@@ -96,6 +96,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--mlflow-update-in-ci", action="store_true", help="the same where the variable CI is set too"
     )
     group.addoption(
+        "--mlflow-init",
+        action="store_true",
+        help="write a first mlflow-check.toml, and an MLproject where there is none, made of what the "
+        "project's scripts say; overwrite and run nothing",
+    )
+    group.addoption(
         "--mlflow-explain", metavar="RULE", help="print what a rule means, with example and fix; run nothing"
     )
     parser.addini("mlflow_project", "twin of --mlflow-project, relative to this file", "paths", [])

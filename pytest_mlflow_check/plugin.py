@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.fixtures import mlflow_launch, mlflow_launches, mlflow_store
 from pytest_mlflow_check.options import add_options, makes_launches, project_directories
 from pytest_mlflow_check.session import warm_up
@@ -20,17 +21,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answers `--mlflow-explain` and runs nothing then."""
-    slug = config.getoption("mlflow_explain")
-    if slug is None:
+    """Answers `--mlflow-explain` and `--mlflow-init`, and runs nothing then."""
+    if config.option.help:
         return None
-    from pytest_mlflow_check.errors import UserError
-    from pytest_mlflow_check.rules import explain
-
     try:
-        # Some terminals know ASCII only.
-        encoding = sys.stdout.encoding or "utf-8"
-        print(explain(slug).encode(encoding, "replace").decode(encoding))
+        if (slug := config.getoption("mlflow_explain")) is not None:
+            from pytest_mlflow_check.rules import explain
+
+            _print(explain(slug))
+        elif config.getoption("mlflow_init"):
+            from pytest_mlflow_check.initial import initialise
+
+            for project in project_directories(config) or [config.invocation_params.dir]:
+                _print(initialise(project))
+        else:
+            return None
     except UserError as error:
         raise pytest.UsageError(str(error)) from error
     return 0
@@ -48,3 +53,9 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_mlflow_check.gate import register
 
         register(config)
+
+
+def _print(text: str) -> None:
+    # Some terminals know ASCII only.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))

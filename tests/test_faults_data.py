@@ -109,6 +109,8 @@ QUOTED = [
     ('"it\'s {x}"', "$(touch pwned)", True),
     ("'$( {x}'", "$(touch pwned)", True),
     ('"a b {x}"', "plain", False),
+    ('"{{a}} {x}"', "$(touch pwned)", True),
+    ("'{{' {x}", "$(touch pwned)", False),
 ]
 
 
