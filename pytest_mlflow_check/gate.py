@@ -33,6 +33,7 @@ from pytest_mlflow_check.xdist import is_worker, tell
 if TYPE_CHECKING:
     from pytest_mlflow_check.checks import Comparison
     from pytest_mlflow_check.launcher import Launcher
+    from pytest_mlflow_check.records import Launch
 
 
 @dataclass
@@ -72,16 +73,18 @@ class GatedProject:
 
     def cached(self, case: Case) -> float | None:
         """When the launches of a case were made, if all of them are remembered from earlier sessions."""
-        compared = self._compared.get(case.id)
-        times = [launch.cached for launch in compared.launches.values()] if compared else []
+        times = [launch.cached for launch in self.launches(case)]
         made = [time for time in times if time is not None]
         return min(made) if made and len(made) == len(times) else None
 
+    def launches(self, case: Case) -> list[Launch]:
+        """The launches of a case that checks have looked at in this process."""
+        compared = self._compared.get(case.id)
+        return list(compared.launches.values()) if compared else []
+
     def notes(self, case: Case) -> list[str]:
         """What the user should know of the copies in which a case was launched."""
-        compared = self._compared.get(case.id)
-        made = compared.launches.values() if compared else ()
-        return list(dict.fromkeys(note for launch in made for note in launch.notes))
+        return list(dict.fromkeys(note for launch in self.launches(case) for note in launch.notes))
 
     def _judge(self, case: Case, check: str) -> CheckResult:
         from pytest_mlflow_check.checks import judge
