@@ -21,10 +21,11 @@ from pytest_mlflow_check.options import (
     named_on_command_line,
     project_directories,
     project_settings,
+    static_only,
 )
 from pytest_mlflow_check.plan import cases_of, policy_of
 from pytest_mlflow_check.policy import Policy
-from pytest_mlflow_check.project import read_project
+from pytest_mlflow_check.project import read_project, unset_null_defaults
 from pytest_mlflow_check.session import launcher_of, warm_up, why_cold
 from pytest_mlflow_check.settings import Settings
 from pytest_mlflow_check.xdist import is_worker, tell
@@ -46,6 +47,7 @@ class GatedProject:
         cases: in the order of the settings.
         policy: severities and allowances.
         launcher: gives what makes the launches, once a session.
+        static: whether nothing is launched, and only what the files tell is checked.
     """
 
     settings: Settings
@@ -53,6 +55,7 @@ class GatedProject:
     cases: list[Case]
     policy: Policy
     launcher: Callable[[], Launcher]
+    static: bool = False
     _compared: dict[str, Comparison] = field(default_factory=dict)
 
     def judge(self, case: Case, check: str) -> CheckResult:
@@ -87,10 +90,15 @@ class GatedProject:
         return list(dict.fromkeys(note for launch in self.launches(case) for note in launch.notes))
 
     def _judge(self, case: Case, check: str) -> CheckResult:
-        from pytest_mlflow_check.checks import judge
+        from pytest_mlflow_check.checks import compare_launches, judge
 
         if case.id not in self._compared:
-            self._compared[case.id] = self.launcher().compare(case, self.settings.values)
+            values = self.settings.values
+            self._compared[case.id] = (
+                compare_launches({}, settings=values, case=case, unset=unset_null_defaults(case))
+                if self.static
+                else self.launcher().compare(case, values)
+            )
         return judge(check, self._compared[case.id], self.policy)
 
 
@@ -112,6 +120,7 @@ class Gate:
         self._summary = terminal.Summary(
             {one.path: one.policy for one in self.projects if not one.settings.narrowed},
             [(project.path, case.id) for project in self.projects for case in project.cases],
+            CHECKS[:1] if static_only(config) else CHECKS,
         )
 
     @property
@@ -123,21 +132,23 @@ class Gate:
     def _gated(self, directory: Path) -> GatedProject:
         project = read_project(directory)
         settings = project_settings(self._config, directory)
-        cases = cases_of(settings, project)
+        static = static_only(self._config)
+        # What the files tell of a case, they tell of its probes too.
+        cases = cases_of(settings, project, probes=not static)
         path = project.mlproject or directory / cases[0].entry_point.name
-        return GatedProject(settings, path, cases, policy_of(settings), lambda: self._launcher)
+        return GatedProject(settings, path, cases, policy_of(settings), lambda: self._launcher, static)
 
     def add_arguments(self) -> None:
         """Lets pytest collect the projects.
 
         A project named on the command line counts as an argument: the `testpaths` are searched only if
         nothing is named at all. One that an ini file names comes with the tests, and is left out where
-        the arguments name something else. Where an argument names some of a project's checks, these
-        are all that is wanted of it.
+        the arguments name something else, but for a static session, which has no use for other tests. Where
+        an argument names some of a project's checks, these are all that is wanted of it.
         """
         config = self._config
         given = config.args_source == config.ArgsSource.ARGS
-        named = named_on_command_line(config)
+        named = named_on_command_line(config) or static_only(config)
         if given and not named:
             return
         kept = [] if named and not given else config.args
@@ -156,7 +167,8 @@ class Gate:
     def pytest_report_header(self) -> list[str]:
         """Versions, and where each setting came from."""
         self._why_cold = why_cold(self._config)
-        return terminal.header([project.settings for project in self.projects], self._why_cold)
+        settings = [project.settings for project in self.projects]
+        return terminal.header(settings, self._why_cold, static=static_only(self._config))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
@@ -222,6 +234,8 @@ class Gate:
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """The same where the workers of pytest-xdist collected; a case not found is launched by a worker."""
         root = self._config.rootpath
+        if not makes_launches(self._config):
+            return
         known = {
             f"{Path(os.path.relpath(one.path, root)).as_posix()}::{case.id}::{check}": (one, case)
             for one in self.projects
@@ -275,7 +289,7 @@ class Gate:
 
         Makes an allowance that nothing needed fail a strict session.
         """
-        if not is_worker(self._config):
+        if makes_launches(self._config) and not is_worker(self._config):
             self._remember()
         if self._strict and not is_worker(self._config) and self._summary.unused_allowances():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

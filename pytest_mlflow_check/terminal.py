@@ -55,13 +55,16 @@ class Line(TypedDict):
     remarks: list[Remark]
 
 
-def header(settings: Sequence[Settings], why_cold: str | None) -> list[str]:
+def header(settings: Sequence[Settings], why_cold: str | None, *, static: bool = False) -> list[str]:
     """A line for the versions, and one a project with the settings in force and where they came from.
 
     One more where MLflow can't be kept loaded, which makes all of it slow.
     """
     ours, theirs = (importlib.metadata.version(name) for name in ("pytest-mlflow-check", "mlflow"))
     lines = [f"mlflow-check: {ours}, mlflow {theirs}"]
+    if static:
+        # No setting of launches counts then.
+        return [*lines, "mlflow-check: static: nothing is launched"]
     for one in settings:
         by_origin: dict[str, list[str]] = {}
         made = () if one.values.env_manager == "local" else ("env_manager",)
@@ -93,7 +96,7 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
         ],
         "skipped": result.skipped,
         "used_allowances": list(result.used_allowances) if item.result else None,
-        "kept": _kept(item, cached) if report.failed else None,
+        "kept": _kept(item, cached) if report.failed and not item.gated.static else None,
         "notes": [printable(note) for note in item.gated.notes(item.case)],
         "passed": _passed(item, report),
         "cached": cached,
@@ -105,11 +108,17 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
 class Summary:
     """Collects lines from this process and from workers, and writes the table."""
 
-    def __init__(self, policies: Mapping[Path, Policy], order: Sequence[tuple[Path, str]]) -> None:
-        """Takes the policies by the path a project's nodes hang on, and all cases in order.
+    def __init__(
+        self,
+        policies: Mapping[Path, Policy],
+        order: Sequence[tuple[Path, str]],
+        checks: Sequence[str] = CHECKS,
+    ) -> None:
+        """Takes the policies by the path a project's nodes hang on, all cases in order, and the columns.
 
         Of projects without a policy here the allowances aren't judged.
         """
+        self._checks = checks
         self._policies = {str(path): policy for path, policy in policies.items()}
         self._order = [(str(path), case) for path, case in order]
         self._lines: dict[tuple[str, str, str], Line] = {}
@@ -143,9 +152,9 @@ class Summary:
             return
         reporter.write_sep("=", "mlflow-check")
         columns = max(_NARROWEST, reporter.config.get_terminal_writer().fullwidth)
-        rows = [["case", *CHECKS]]
+        rows = [["case", *self._checks]]
         for (path, case), name in self._cases().items():
-            verdicts = [self._verdict(path, case, check) for check in CHECKS]
+            verdicts = [self._verdict(path, case, check) for check in self._checks]
             rows.append([printable(f"{name}::{case}"), *verdicts])
         for cells in laid_out(rows, columns):
             for cell in cells:
