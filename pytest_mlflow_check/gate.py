@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mlflow_check import terminal
+from pytest_mlflow_check import outcome, terminal
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS, CheckResult
@@ -259,7 +259,9 @@ class Gate:
         """Puts what the summary needs on the report, as plain data that crosses process borders."""
         report = yield
         if isinstance(item, CheckItem) and report.when == "call":
-            report.mlflow_check = terminal.line_of(item, report)  # type: ignore[attr-defined]
+            told = terminal.line_of(item, report)
+            report.mlflow_check = told  # type: ignore[attr-defined]
+            item.user_properties += outcome.properties(item, told["launches"])
             if report.skipped and item.result is not None and item.result.skipped:
                 _, line, _ = item.reportinfo()
                 where = os.path.relpath(item.path, item.config.rootpath)

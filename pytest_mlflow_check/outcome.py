@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from pytest_mlflow_check.report.text import render_title
+from pytest_mlflow_check.settings import shown_store
 from pytest_mlflow_check.texts import printable
 
 if TYPE_CHECKING:
@@ -61,6 +64,23 @@ def made_launches(launches: Sequence[Launch]) -> list[MadeLaunch]:
     ]
 
 
+def properties(item: CheckItem, launches: Sequence[MadeLaunch]) -> list[tuple[str, str]]:
+    """Names and values for the item in a JUnit report; there, and wherever else `user_properties` go."""
+    values = item.gated.settings.values
+    rules = dict.fromkeys(finding.rule for finding in item.result.findings) if item.result else ()
+    ours, theirs = (importlib.metadata.version(name) for name in ("pytest-mlflow-check", "mlflow"))
+    known = {
+        "rules": ", ".join(rules),
+        **{f"{launch['mode']}.seconds": f"{launch['seconds']:.3f}" for launch in launches},
+        "store": shown_store(values.store),
+        "cached": str(item.gated.cached(item.case) is not None).lower(),
+        "version": ours,
+        "mlflow": theirs,
+        "python": platform.python_version(),
+    }
+    return [(f"mlflow_check.{name}", printable(value)) for name, value in known.items()]
+
+
 def remarks(item: CheckItem, fault: str | None) -> list[Remark]:
     """What an item has to say, each at its line, or else at that of the entry point.
 
@@ -72,7 +92,7 @@ def remarks(item: CheckItem, fault: str | None) -> list[Remark]:
     # pytest counts from 0.
     own = str(file), None if line is None else line + 1
     if item.result is None or not item.result.findings:
-        return [] if fault is None else [_remark("error", item.case.id, fault, own)]
+        return [] if fault is None else [_remark("error", item.nodeid, fault, own)]
     groups: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in item.result.findings:
         groups.setdefault((finding.rule, finding.place), []).append(finding)

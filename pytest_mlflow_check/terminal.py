@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import pytest
 
+from pytest_mlflow_check.annotations import annotated
 from pytest_mlflow_check.findings import CHECKS, Allowance, CheckResult, Finding
 from pytest_mlflow_check.outcome import MadeLaunch, Remark, made_launches, remarks
 from pytest_mlflow_check.plan import unused_allowances
@@ -168,6 +169,15 @@ class Summary:
         if why_cold:
             for line in wrapped(_cold(why_cold), columns):
                 reporter.write_line(line)
+        for annotation in annotated(self._by_importance(), os.environ):
+            reporter.write_line(annotation)
+
+    def _by_importance(self) -> Iterator[tuple[str, Remark]]:
+        """What there is to say of each case: of the launches of all first, since others hang on them."""
+        for line in sorted(self._in_order(), key=lambda line: CHECKS.index(line["check"])):
+            # What is expected to fail, or switched off, is nobody's concern.
+            if line["verdict"] != "skipped":
+                yield from ((f"{line['name']}::{line['case']}", remark) for remark in line["remarks"])
 
     def _remarks(self, *, strict: bool) -> Iterator[tuple[str, dict[str, bool]]]:
         """What is to be said below the table, a paragraph each."""
