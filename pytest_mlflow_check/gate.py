@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mlflow_check import outcome, terminal
+from pytest_mlflow_check import live, outcome, terminal
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS, CheckResult
@@ -28,6 +28,7 @@ from pytest_mlflow_check.policy import Policy
 from pytest_mlflow_check.project import read_project, unset_null_defaults
 from pytest_mlflow_check.session import launcher_of, warm_up, why_cold
 from pytest_mlflow_check.settings import Settings
+from pytest_mlflow_check.texts import printable
 from pytest_mlflow_check.xdist import is_worker, tell
 
 # Collecting launches and judges nothing: what does is imported where the first item runs.
@@ -164,6 +165,12 @@ class Gate:
         return _same_file(place, path) if node else place in (path, *path.parents)
 
     @pytest.hookimpl
+    def pytest_sessionstart(self) -> None:
+        """Gets ready to show what launches are doing."""
+        if makes_launches(self._config):
+            live.register(self._config)
+
+    @pytest.hookimpl
     def pytest_report_header(self) -> list[str]:
         """Versions, and where each setting came from."""
         self._why_cold = why_cold(self._config)
@@ -251,6 +258,9 @@ class Gate:
                 self._launcher.begin(wanted)
             except UserError as error:
                 raise pytest.UsageError(str(error)) from error
+            for case, values in wanted:
+                name = os.path.relpath(case.project.directory, self._config.rootpath)
+                live.follow(self._config, printable(f"{name}::{case.id}"), self._launcher.homes(case, values))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

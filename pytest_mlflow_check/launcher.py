@@ -105,6 +105,10 @@ class Launcher:
                 if home not in self._begun:
                     self._begun[home] = self._queue.submit(self._unless_made, home, case, mode, values)
 
+    def homes(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
+        """Where the launches of a case are made, whichever process makes them; `underway` follows them."""
+        return {mode: self._home(case, mode, values) for mode in _modes(values)}
+
     def stop(self) -> None:
         """Ends what was begun, and what is still at work for it."""
         self._processes.stop()
@@ -120,7 +124,7 @@ class Launcher:
         Raises:
             UserError: where a launch can't be made.
         """
-        homes = {mode: self._home(case, mode, values) for mode in _modes(values)}
+        homes = self.homes(case, values)
         # In memory, since what the machine refused may be to write it down.
         for home in homes.values():
             if home in self._begun:
