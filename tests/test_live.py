@@ -206,6 +206,7 @@ def test_ctrl_c_takes_them_away(started: Callable[..., Session]) -> None:
     assert "KeyboardInterrupt" in text
 
 
+@pytest.mark.heavy
 def test_under_xdist_the_controller_shows_them(started: Callable[..., Session]) -> None:
     session = started("-n", "2")
     session.until(SHOWN.search)
@@ -218,9 +219,14 @@ def test_under_xdist_the_controller_shows_them(started: Callable[..., Session]) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "env"), [(["-qq"], {}), ([], {"TERM": "dumb"}), (["-p", "no:terminal"], {})]
+    ("arguments", "env"),
+    [
+        ([], {"TERM": "dumb"}),
+        pytest.param(["-qq"], {}, marks=pytest.mark.heavy),
+        pytest.param(["-p", "no:terminal"], {}, marks=pytest.mark.heavy),
+    ],
 )
-def test_where_pytest_shows_no_progress_there_are_none(
+def test_where_they_are_not_wanted_there_are_none(
     started: Callable[..., Session], arguments: list[str], env: dict[str, str]
 ) -> None:
     session = started(*arguments, **env)
@@ -261,11 +267,12 @@ proj/MLproject::main::models SKIPPED (no model was logged)               [100%]
     [
         ("-v", "", 1, VERBOSE),
         ("", "true", 1, DOTS),
-        ("-n 1", "true", 1, DOTS_OF_WORKERS),
+        pytest.param("-n 1", "true", 1, DOTS_OF_WORKERS, marks=pytest.mark.heavy),
         ("", "", 0, ""),
         ("", "false", 0, ""),
         ("-q", "1", 0, ""),
     ],
+    ids=["verbose", "ci", "workers", "usual", "no ci", "quiet"],
 )
 def test_how_launches_went_in_lines_that_stay(
     pytester: pytest.Pytester,

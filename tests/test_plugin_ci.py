@@ -17,41 +17,36 @@ VERSIONS = {
     "mlflow_check.mlflow": importlib.metadata.version("mlflow"),
     "mlflow_check.python": platform.python_version(),
 }
+USUAL = {"mlflow_check.rules": "", "mlflow_check.store": "file", "mlflow_check.cached": "false"} | VERSIONS
 SECONDS = "mlflow_check.fluent.seconds"
 
 
 def properties(pytester: pytest.Pytester) -> dict[str, dict[str, str]]:
-    """Those of each item in the JUnit report, by name; with none of them twice."""
+    """Those of each item in the JUnit report, by case and check; with none of them twice."""
     found = {}
     for item in ET.parse(pytester.path / "report.xml").iter("testcase"):
         pairs = [(one.attrib["name"], one.attrib["value"]) for one in item.iter("property")]
         assert len(dict(pairs)) == len(pairs)
-        found[item.attrib["name"]] = dict(pairs)
+        found[f"{item.attrib['classname'].rpartition('.')[2]}::{item.attrib['name']}"] = dict(pairs)
     return found
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_properties_of_each_item(pytester: pytest.Pytester, make_project: MakeProject, workers: str) -> None:
+def test_properties_of_each_item(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     make_project("proj", {**FILES, "train.py": LOGGING, "mlflow-check.toml": FLUENT})
     pytester.makepyfile(test_own="def test_it(): pass")
-    result = pytester.runpytest(PROJECT, "test_own.py", "--junitxml=report.xml", "-n", workers)
+    result = pytester.runpytest(PROJECT, "test_own.py", "--junitxml=report.xml")
     result.assert_outcomes(passed=3, failed=1, skipped=2)
     found = properties(pytester)
-    assert found.pop("test_it") == {}
+    assert found.pop("test_own::test_it") == {}
     seconds = {values.pop(SECONDS) for values in found.values()}
     assert len(seconds) == 1
     assert re.fullmatch(r"\d+\.\d{3}", seconds.pop())
-    usual = {
-        "mlflow_check.rules": "",
-        "mlflow_check.store": "file",
-        "mlflow_check.cached": "false",
-    } | VERSIONS
     assert found == {
-        "launches": usual,
-        "params": usual,
-        "metrics": {**usual, "mlflow_check.rules": "metric-without-step"},
-        "artifacts": usual,
-        "models": usual,
+        "main::launches": USUAL,
+        "main::params": USUAL,
+        "main::metrics": {**USUAL, "mlflow_check.rules": "metric-without-step"},
+        "main::artifacts": USUAL,
+        "main::models": USUAL,
     }
 
 
@@ -68,7 +63,7 @@ def test_properties_of_a_launch_of_an_earlier_session(
 def test_without_launches_there_are_no_seconds(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     pytester.runpytest(PROJECT, "--mlflow-static", "--junitxml=report.xml")
-    assert properties(pytester)["launches"].keys() == {
+    assert properties(pytester)["main::launches"].keys() == {
         *VERSIONS,
         "mlflow_check.rules",
         "mlflow_check.store",
@@ -81,7 +76,7 @@ def test_hostile_names_leave_the_report_valid(pytester: pytest.Pytester, make_pr
     script = LOGGING.replace('"loss"', "\"]]><a b='c'>&\\x0b\\x1b[31m\"")
     make_project("proj", {**FILES, "train.py": script, "mlflow-check.toml": FLUENT})
     pytester.runpytest(PROJECT, "--junitxml=report.xml").assert_outcomes(passed=2, failed=1, skipped=2)
-    assert properties(pytester)["metrics"]["mlflow_check.rules"] == "metric-without-step"
+    assert properties(pytester)["main::metrics"]["mlflow_check.rules"] == "metric-without-step"
 
 
 ANNOTATIONS = [
@@ -115,9 +110,15 @@ def test_annotations(
     make_project("proj", {**FILES, "logs.py": LOGGING, "mlflow-check.toml": FLUENT + CASES})
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(pytester.path))
-    result = pytester.runpytest(PROJECT, "-n", workers, "--color=yes")
+    result = pytester.runpytest(PROJECT, "-n", workers, "--color=yes", "--junitxml=report.xml")
     assert [line for line in result.outlines if line.startswith("::")] == ANNOTATIONS
-    monkeypatch.delenv("GITHUB_ACTIONS")
+    found = properties(pytester)["logs::metrics"]
+    assert float(found.pop(SECONDS)) > 0
+    assert found == {**USUAL, "mlflow_check.rules": "metric-without-step"}
+
+
+def test_no_annotations_elsewhere(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     assert "::error" not in pytester.runpytest(PROJECT).stdout.str()
 
 
