@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -260,7 +261,8 @@ class Gate:
                 raise pytest.UsageError(str(error)) from error
             for case, values in wanted:
                 name = os.path.relpath(case.project.directory, self._config.rootpath)
-                live.follow(self._config, printable(f"{name}::{case.id}"), self._launcher.homes(case, values))
+                homes = partial(self._launcher.homes, case, values)
+                live.follow(self._config, printable(f"{name}::{case.id}"), homes)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

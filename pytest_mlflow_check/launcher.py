@@ -106,7 +106,12 @@ class Launcher:
                     self._begun[home] = self._queue.submit(self._unless_made, home, case, mode, values)
 
     def homes(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
-        """Where the launches of a case are made, whichever process makes them; `underway` follows them."""
+        """Where the launches of a case are made, by whichever process; none of one that isn't launched.
+
+        `underway` follows them there.
+        """
+        if unset_null_defaults(case) or (values.launch != "fluent" and self._lacks_docker(case)):
+            return {}
         return {mode: self._home(case, mode, values) for mode in _modes(values)}
 
     def stop(self) -> None:
@@ -124,7 +129,7 @@ class Launcher:
         Raises:
             UserError: where a launch can't be made.
         """
-        homes = self.homes(case, values)
+        homes = {mode: self._home(case, mode, values) for mode in _modes(values)}
         # In memory, since what the machine refused may be to write it down.
         for home in homes.values():
             if home in self._begun:

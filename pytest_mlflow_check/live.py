@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -80,6 +79,7 @@ class Live:
         self._terminal = terminal
         self._encoding = encoding
         self._block = Block(self._write)
+        self._wanted: dict[str, Callable[[], Mapping[Mode, Path]]] = {}
         self._followers: list[Follower] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -87,14 +87,9 @@ class Live:
         self._written = False
         self._unwatched: Callable[[], object] = lambda: None
 
-    def follow(self, name: str, homes: Mapping[Mode, Path]) -> None:
-        """Shows the launches of a case from now on."""
-        from pytest_mlflow_check.underway import Follower
-
-        known = {(one.name, one.mode) for one in self._followers}
-        self._followers += [
-            Follower(name, mode, home) for mode, home in homes.items() if (name, mode) not in known
-        ]
+    def follow(self, name: str, homes: Callable[[], Mapping[Mode, Path]]) -> None:
+        """Shows the launches of a case from now on; `homes` is called by the thread that does it."""
+        self._wanted.setdefault(name, homes)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -150,18 +145,39 @@ class Live:
     def _show(self) -> None:
         while not self._stop.wait(_TICK):
             now = time.monotonic()
-            for one in self._followers:
-                one.look(now)
-            if all(one.phase == "over" for one in self._followers):
+            if not self._look(now):
                 break
             with self._lock:
                 # Where much is written, there is no time to read lines between.
                 if not self._written:
-                    size = shutil.get_terminal_size()
-                    self._block.draw(lines(self._followers, now, size.columns - 1, size.lines - 2))
+                    columns, rows = self._size()
+                    self._block.draw(lines(self._followers, now, columns - 1, rows - 2))
                 self._written = False
         with self._lock:
             self._block.erase()
+
+    def _look(self, now: float) -> bool:
+        """Brings all followers up to date; False where there is nothing to wait for any more."""
+        from pytest_mlflow_check.underway import Follower
+
+        if not self._followers:
+            self._followers = [
+                Follower(name, mode, home)
+                for name, homes in self._wanted.items()
+                for mode, home in homes().items()
+            ]
+        for one in self._followers:
+            # A launch may do what it likes with its directory.
+            with suppress(OSError):
+                one.look(now)
+        return any(one.phase != "over" for one in self._followers)
+
+    def _size(self) -> os.terminal_size:
+        """That of the terminal itself: what pytest captures has none."""
+        try:
+            return os.get_terminal_size(self._terminal)
+        except OSError:
+            return os.terminal_size((80, 24))
 
     def _write(self, text: str) -> None:
         with suppress(OSError):
@@ -249,7 +265,7 @@ def _counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def follow(config: pytest.Config, name: str, homes: Mapping[Mode, Path]) -> None:
+def follow(config: pytest.Config, name: str, homes: Callable[[], Mapping[Mode, Path]]) -> None:
     """Shows the launches of a case from now on, where there is a terminal that can do it."""
     live = config.pluginmanager.getplugin(_PLUGIN)
     if live is not None:

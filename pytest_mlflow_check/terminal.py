@@ -161,7 +161,7 @@ class Summary:
             for cell in cells:
                 reporter.write(cell, **_MARKUP.get(cell.split(" ")[0], {}))
             reporter.write("\n")
-        for text, markup in self._remarks(strict=strict):
+        for text, markup in self._notes(strict=strict):
             for line in wrapped(text, columns):
                 reporter.write_line(line, **markup)
         for line in self._stores():
@@ -179,7 +179,7 @@ class Summary:
             if line["verdict"] != "skipped":
                 yield from ((f"{line['name']}::{line['case']}", remark) for remark in line["remarks"])
 
-    def _remarks(self, *, strict: bool) -> Iterator[tuple[str, dict[str, bool]]]:
+    def _notes(self, *, strict: bool) -> Iterator[tuple[str, dict[str, bool]]]:
         """What is to be said below the table, a paragraph each."""
         for (name, case), since in self._cached().items():
             moment = datetime.fromtimestamp(since).isoformat(" ", "seconds")

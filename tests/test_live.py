@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from fcntl import ioctl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import quick
@@ -92,6 +95,9 @@ def test_what_is_written_meanwhile_looks_as_ever(
 
 # A real session in a terminal
 
+PATIENCE = 60.0
+"""Seconds without a sign of life after which a test fails instead of waiting for ever."""
+
 TALKING = """
 import json, os, time
 from pathlib import Path
@@ -108,14 +114,14 @@ SHOWN = re.compile(r"proj::main  fluent +\d+ s  3 points  log_metric loss = 0\.5
 
 
 class Session:
-    """pytest in a terminal of 80 columns."""
+    """pytest in a terminal."""
 
-    def __init__(self, directory: Path, *arguments: str, **env: str) -> None:
-        self.screen = Screen()
+    def __init__(self, directory: Path, *arguments: str, columns: int = 80, **env: str) -> None:
+        self.screen = Screen(columns=columns)
         self.release = directory / "release"
         os.mkfifo(self.release)
         self._terminal, theirs = pty.openpty()
-        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
             cwd=directory,
@@ -130,9 +136,9 @@ class Session:
 
     def until(self, seen: Callable[[str], object]) -> None:
         """Reads on until the screen shows something, or all has ended."""
-        while not seen(self.screen.text):
-            if not self._read():
-                break
+        end = time.monotonic() + PATIENCE
+        while not seen(self.screen.text) and self._read():
+            assert time.monotonic() < end, self.screen.text
 
     def ended(self) -> tuple[int, str]:
         """Its exit code, and what the terminal shows in the end."""
@@ -141,6 +147,7 @@ class Session:
         return self.process.wait(), self.screen.text
 
     def _read(self) -> bool:
+        assert select.select([self._terminal], [], [], PATIENCE)[0], f"nothing more:\n{self.screen.text}"
         try:
             content = os.read(self._terminal, 1 << 16)
         except OSError:
@@ -167,8 +174,8 @@ def started(pytester: pytest.Pytester, make_project: MakeProject) -> Iterator[Ca
     )
     sessions = []
 
-    def start(*arguments: str, **env: str) -> Session:
-        sessions.append(Session(pytester.path, "--mlflow-project=proj", "test_own.py", *arguments, **env))
+    def start(*arguments: str, **given: Any) -> Session:
+        sessions.append(Session(pytester.path, "--mlflow-project=proj", "test_own.py", *arguments, **given))
         return sessions[-1]
 
     yield start
@@ -196,9 +203,11 @@ def test_lines_are_there_while_a_launch_runs_and_leave_nothing(started: Callable
     ]
 
 
-def test_ctrl_c_takes_them_away(started: Callable[..., Session]) -> None:
-    session = started()
-    session.until(SHOWN.search)
+def test_ctrl_c_takes_them_away_also_on_a_narrow_terminal(started: Callable[..., Session]) -> None:
+    session = started(columns=60)
+    shown = re.compile(r"^proj::main  fluent +\d+ s  3 points  log_metric.*….*step 2$", re.MULTILINE)
+    session.until(shown.search)
+    assert shown.search(session.screen.text)
     os.killpg(session.process.pid, signal.SIGINT)
     code, text = session.ended()
     assert code == pytest.ExitCode.INTERRUPTED
