@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MOST = 20
 """Findings of one check that are told one by one, and texts of one finding's kind: nobody reads more."""
 
-_PLACE = re.compile(r"(?P<file>.+):(?P<line>\d+)", re.DOTALL)
+_PLACE = re.compile(r"(?P<file>.+):(?P<line>\d{1,9})", re.DOTALL)
 
 
 class MadeLaunch(TypedDict):
@@ -126,6 +126,6 @@ def _text(rule: str, findings: Sequence[Finding]) -> str:
 
 
 def _located(place: str | None, project: Path) -> tuple[str, int] | None:
-    """The file and line of a place, which is relative to the project."""
-    found = _PLACE.fullmatch(place or "")
+    """The file and line of a place, which is relative to the project; a launch may have made it up."""
+    found = _PLACE.fullmatch(printable(place or ""))
     return (os.path.abspath(project / found["file"]), int(found["line"])) if found else None

@@ -29,6 +29,9 @@ _MOST_READ = 1 << 22
 _LONGEST_LINE = 1 << 16
 """Bytes, as in `reading.observations`."""
 
+_MOST_SHOWN = 1000
+"""Characters of a call; no line of a terminal has more."""
+
 
 @dataclass
 class Follower:
@@ -123,9 +126,11 @@ def _in_words(line: bytes) -> str:
         what, key, value, step = (said.get(name) for name in ("what", "key", "value", "step"))
     except (ValueError, AttributeError, RecursionError):
         return ""
-    if not isinstance(what, str):
+    if not isinstance(what, str) or not isinstance(step, int | None):
         return ""
     words = f"{what} {key}" if key else what
     if what in ("log_metric", "log_param", "set_tag") and value is not None:
         words += f" = {_short(value) if what == 'log_metric' else value}"
-    return printable(" ".join((words if step is None else f"{words}, step {step}").split()))
+    words = words[:_MOST_SHOWN]
+    shown = words if step is None else f"{words}, step {step}"
+    return printable(" ".join(shown.split()))

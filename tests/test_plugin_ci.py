@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import re
 import xml.etree.ElementTree as ET
@@ -156,3 +157,27 @@ def test_why_a_launch_could_not_be_made_is_annotated(
         "::error file=proj/MLproject,line=2,title=proj/MLproject%3A%3Amain%3A%3Alaunches::"
         "no room:%0A  make some%0Acase: proj::main"
     ]
+
+
+@pytest.mark.parametrize(
+    "place", ["a\x00b.py:3", "train.py:" + "9" * 5000, "a\n::error::b.py:3", "\ud800.py:1"]
+)
+def test_places_that_a_launch_made_up(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """An observation is a line in a file that the launch can write to."""
+    said = json.dumps(
+        {"process": 1, "what": "log_metric", "key": "loss", "run_id": "f00d", "place": place, "time": 1.5}
+    )
+    script = f"""{LOGGING}
+import json
+with open(json.loads(os.environ["PYTEST_MLFLOW_CHECK_OBSERVER"])["file"], "a") as file:
+    file.write({said + chr(10)!r})
+"""
+    make_project("proj", {**FILES, "train.py": script, "mlflow-check.toml": FLUENT})
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(pytester.path))
+    result = pytester.runpytest(PROJECT)
+    result.assert_outcomes(passed=2, failed=1, skipped=2)
+    (line,) = [line for line in result.outlines if line.startswith("::")]
+    assert re.match(r"::error file=proj/[^,]*,line=\d+,title=metrics%3A 1 with every point", line)

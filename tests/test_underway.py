@@ -98,6 +98,8 @@ def test_points_are_counted_and_each_is_read_once(area: Path) -> None:
         (call("log_metric", "loss", value="one"), "log_metric loss = one"),
         (call("log_param", "a\n::error::\x1b[2J", value=" b\tc "), "log_param a ::error::�[2J = b c"),
         (call(17), ""),  # type: ignore[arg-type]
+        (call("log_metric", "a", step={"b": 1}), ""),
+        (call("log_param", "a", value="x" * 5000), f"log_param a = {'x' * 986}"),
         ("[]\n", ""),
         ("{\n", ""),
     ],

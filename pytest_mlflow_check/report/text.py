@@ -141,13 +141,22 @@ def shortened(text: str, columns: int) -> str:
     if width(text) <= columns:
         return text
     half = (columns - 1) // 2
-    start, end = len(text), 0
-    while width(text[:start]) > columns - 1 - half:
-        start -= 1
+    start, end = _fitting(text, columns - 1 - half), len(text) - _fitting(reversed(text), half)
     # Without its letter, a combining character would go to the dots.
-    while width(text[end:]) > half or unicodedata.combining(text[end : end + 1] or " "):
+    while unicodedata.combining(text[end : end + 1] or " "):
         end += 1
     return f"{text[:start]}…{text[end:]}"
+
+
+def _fitting(chars: Iterable[str], columns: int) -> int:
+    """How many of the characters, one after the other, take no more than so many columns."""
+    taken = fitting = 0
+    for char in chars:
+        taken += width(char)
+        if taken > columns:
+            break
+        fitting += 1
+    return fitting
 
 
 def wrapped(text: str, columns: int, indent: str = "  ") -> list[str]:
