@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mlflow_check import terminal
+from pytest_mlflow_check import live, outcome, terminal
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.errors import UserError
 from pytest_mlflow_check.findings import CHECKS, CheckResult
@@ -23,12 +23,14 @@ from pytest_mlflow_check.options import (
     named_on_command_line,
     project_directories,
     project_settings,
+    static_only,
 )
 from pytest_mlflow_check.plan import cases_of, policy_of
 from pytest_mlflow_check.policy import Policy
-from pytest_mlflow_check.project import read_project
+from pytest_mlflow_check.project import read_project, unset_null_defaults
 from pytest_mlflow_check.session import launcher_of, warm_up, why_cold
 from pytest_mlflow_check.settings import Settings
+from pytest_mlflow_check.texts import printable
 from pytest_mlflow_check.updating import Update, refuse_update
 from pytest_mlflow_check.xdist import is_worker, tell
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_mlflow_check.checks import Comparison
     from pytest_mlflow_check.contract.source import Source
     from pytest_mlflow_check.launcher import Launcher
+    from pytest_mlflow_check.records import Launch
 
 
 @dataclass
@@ -51,6 +54,7 @@ class GatedProject:
         launcher: gives what makes the launches, once a session.
         contract: what its launches are held to, where there is one.
         updating: whether that is written anew at the end of the session.
+        static: whether nothing is launched, and only what the files tell is checked.
     """
 
     settings: Settings
@@ -60,6 +64,7 @@ class GatedProject:
     launcher: Callable[[], Launcher]
     contract: Source | None = None
     updating: bool = False
+    static: bool = False
     _compared: dict[str, Comparison] = field(default_factory=dict)
 
     def judge(self, case: Case, check: str) -> CheckResult:
@@ -79,30 +84,39 @@ class GatedProject:
         return beside_its_case(result, case, self._judge(origin, check), origin)
 
     def checks(self, case: Case) -> tuple[str, ...]:
-        """What a case is checked for; a contract is that of the user's own cases."""
+        """What a case is checked for; a contract holds the user's own, files tell of `launches` only."""
+        if self.static:
+            return CHECKS[:1]
         held = self.contract is not None and case.probe_of is None
         return CHECKS if held else tuple(check for check in CHECKS if check != "contract")
 
     def cached(self, case: Case) -> float | None:
         """When the launches of a case were made, if all of them are remembered from earlier sessions."""
-        compared = self._compared.get(case.id)
-        times = [launch.cached for launch in compared.launches.values()] if compared else []
+        times = [launch.cached for launch in self.launches(case)]
         made = [time for time in times if time is not None]
         return min(made) if made and len(made) == len(times) else None
 
+    def launches(self, case: Case) -> list[Launch]:
+        """The launches of a case that checks have looked at in this process."""
+        compared = self._compared.get(case.id)
+        return list(compared.launches.values()) if compared else []
+
     def notes(self, case: Case) -> list[str]:
         """What the user should know of the copies in which a case was launched."""
-        compared = self._compared.get(case.id)
-        made = compared.launches.values() if compared else ()
-        return list(dict.fromkeys(note for launch in made for note in launch.notes))
+        return list(dict.fromkeys(note for launch in self.launches(case) for note in launch.notes))
 
     def _judge(self, case: Case, check: str) -> CheckResult:
-        from pytest_mlflow_check.checks import judge
+        from pytest_mlflow_check.checks import compare_launches, judge
 
         if check == "contract" and (reason := self._not_held(case)):
             return CheckResult(check, skipped=reason)
         if case.id not in self._compared:
-            self._compared[case.id] = self.launcher().compare(case, self.settings.values)
+            values = self.settings.values
+            self._compared[case.id] = (
+                compare_launches({}, settings=values, case=case, unset=unset_null_defaults(case))
+                if self.static
+                else self.launcher().compare(case, values)
+            )
         if check != "contract" or self.contract is None:
             return judge(check, self._compared[case.id], self.policy)
         from pytest_mlflow_check.contract.comparing import judge_contract
@@ -137,7 +151,11 @@ class Gate:
         self._why_cold: str | None = None
         refuse_update(config, [one.settings for one in self.projects])
         self._summary = terminal.Summary(
-            {one.path: one.policy for one in self.projects if not (one.settings.narrowed or one.updating)},
+            {
+                one.path: one.policy
+                for one in self.projects
+                if not (one.settings.narrowed or one.updating or one.static)
+            },
             {
                 (project.path, case.id): project.checks(case)
                 for project in self.projects
@@ -154,7 +172,9 @@ class Gate:
     def _gated(self, directory: Path) -> GatedProject:
         project = read_project(directory)
         settings = project_settings(self._config, directory)
-        cases = cases_of(settings, project)
+        static = static_only(self._config)
+        # What the files tell of a case, they tell of its probes too.
+        cases = cases_of(settings, project, probes=not static)
         path = project.mlproject or directory / cases[0].entry_point.name
         return GatedProject(
             settings,
@@ -163,7 +183,8 @@ class Gate:
             policy_of(settings),
             lambda: self._launcher,
             _contract(settings, cases),
-            asks_to_update(self._config),
+            updating=asks_to_update(self._config),
+            static=static,
         )
 
     def add_arguments(self) -> None:
@@ -171,12 +192,12 @@ class Gate:
 
         A project named on the command line counts as an argument: the `testpaths` are searched only if
         nothing is named at all. One that an ini file names comes with the tests, and is left out where
-        the arguments name something else. Where an argument names some of a project's checks, these
-        are all that is wanted of it.
+        the arguments name something else, but for a static session, which has no use for other tests. Where
+        an argument names some of a project's checks, these are all that is wanted of it.
         """
         config = self._config
         given = config.args_source == config.ArgsSource.ARGS
-        named = named_on_command_line(config)
+        named = named_on_command_line(config) or static_only(config)
         if given and not named:
             return
         kept = [] if named and not given else config.args
@@ -192,10 +213,17 @@ class Gate:
         return _same_file(place, path) if node else place in (path, *path.parents)
 
     @pytest.hookimpl
+    def pytest_sessionstart(self) -> None:
+        """Gets ready to show what launches are doing."""
+        if makes_launches(self._config):
+            live.register(self._config)
+
+    @pytest.hookimpl
     def pytest_report_header(self) -> list[str]:
         """Versions, and where each setting came from."""
         self._why_cold = why_cold(self._config)
-        return terminal.header([project.settings for project in self.projects], self._why_cold)
+        settings = [project.settings for project in self.projects]
+        return terminal.header(settings, self._why_cold, static=static_only(self._config))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
@@ -261,6 +289,8 @@ class Gate:
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """The same where the workers of pytest-xdist collected; a case not found is launched by a worker."""
         root = self._config.rootpath
+        if not makes_launches(self._config):
+            return
         known = {
             f"{Path(os.path.relpath(one.path, root)).as_posix()}::{case.id}::{check}": (one, case)
             for one in self.projects
@@ -278,6 +308,10 @@ class Gate:
                     self._launcher.begin_again(one for one in wanted if one[0].probe_of is None)
             except UserError as error:
                 raise pytest.UsageError(str(error)) from error
+            for case, values in wanted:
+                name = os.path.relpath(case.project.directory, self._config.rootpath)
+                homes = partial(self._launcher.homes, case, values)
+                live.follow(self._config, printable(f"{name}::{case.id}"), homes)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -286,7 +320,9 @@ class Gate:
         """Puts what the summary needs on the report, as plain data that crosses process borders."""
         report = yield
         if isinstance(item, CheckItem) and report.when == "call":
-            report.mlflow_check = terminal.line_of(item, report)  # type: ignore[attr-defined]
+            told = terminal.line_of(item, report)
+            report.mlflow_check = told  # type: ignore[attr-defined]
+            item.user_properties += outcome.properties(item, told["launches"])
             if report.skipped and item.result is not None and item.result.skipped:
                 _, line, _ = item.reportinfo()
                 where = os.path.relpath(item.path, item.config.rootpath)
@@ -316,7 +352,7 @@ class Gate:
 
         Makes an allowance that nothing needed fail a strict session.
         """
-        if not is_worker(self._config):
+        if makes_launches(self._config) and not is_worker(self._config):
             self._remember()
         if self._strict and not is_worker(self._config) and self._summary.unused_allowances():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

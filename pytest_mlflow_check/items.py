@@ -57,7 +57,7 @@ class CaseNode(pytest.Collector):
         return node
 
     def collect(self) -> Iterator[CheckItem]:
-        """An item for each check."""
+        """An item for each check; of a static session only for the first, which reads files too."""
         assert isinstance(self.parent, ProjectFile)
         for check in self.parent.gated.checks(self.case):
             yield CheckItem.of_check(self, self.parent.gated, self.case, check)

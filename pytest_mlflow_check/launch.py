@@ -56,6 +56,12 @@ _TAIL = 64 * 1024
 OBSERVATIONS = "observations.jsonl"
 """The file with the observed calls of a launch."""
 
+STDOUT = "stdout.txt"
+"""The file with its output, there from its start on."""
+
+PROOF = "proof"
+"""The directory in which its models are proven."""
+
 STACKS = "stacks"
 """The directory with where its threads stood, a file for each process."""
 
@@ -144,7 +150,7 @@ def _launch(
         )
         if conditions.observer
         else env,
-        stdout=area / "stdout.txt",
+        stdout=area / STDOUT,
         stderr=area / "stderr.txt",
         timeout=conditions.timeout,
         stacks=None if STACKS_SIGNAL is None else (stacks, STACKS_SIGNAL),
@@ -159,7 +165,7 @@ def _launch(
     with _out_of_reach(copy, record) as away:
         proofs += prove_models(
             models,
-            directory=area / "proof",
+            directory=area / PROOF,
             env=env,
             withheld=[copy, root],
             interpreter=interpreter.python,
@@ -192,7 +198,7 @@ def read_launch(area: Path) -> Launch:
     """The launch that `make_launch` made below a directory."""
     summary: dict[str, Any] = json.loads((area / "launch.json").read_text(encoding="utf-8"))
     store = Store(summary["store"], area / "store")
-    stdout, stderr = area / "stdout.txt", area / "stderr.txt"
+    stdout, stderr = area / STDOUT, area / "stderr.txt"
     return Launch(
         mode=summary["mode"],
         command=summary["command"],

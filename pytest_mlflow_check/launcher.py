@@ -106,6 +106,15 @@ class Launcher:
                 if home not in self._begun:
                     self._begun[home] = self._queue.submit(self._unless_made, home, case, mode, values)
 
+    def homes(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
+        """Where the launches of a case are made, by whichever process; none of one that isn't launched.
+
+        `underway` follows them there.
+        """
+        if unset_null_defaults(case) or (values.launch != "fluent" and self._lacks_docker(case)):
+            return {}
+        return {mode: self._home(case, mode, values) for mode in _modes(values)}
+
     def stop(self) -> None:
         """Ends what was begun, and what is still at work for it."""
         self._processes.stop()

@@ -102,11 +102,18 @@ def add_options(parser: pytest.Parser) -> None:
         "project's scripts say; overwrite and run nothing",
     )
     group.addoption(
+        "--mlflow-static",
+        action="store_const",
+        const=True,
+        help="check only what the MLproject tells: launch nothing, and collect nothing that isn't named",
+    )
+    group.addoption(
         "--mlflow-explain", metavar="RULE", help="print what a rule means, with example and fix; run nothing"
     )
     parser.addini("mlflow_project", "twin of --mlflow-project, relative to this file", "paths", [])
     parser.addini("mlflow_param", "twin of --mlflow-param, one NAME=VALUE a line", "linelist", [])
     parser.addini("mlflow_jobs", "twin of --mlflow-jobs", "string", "")
+    parser.addini("mlflow_static", "twin of --mlflow-static", "string", "")
     for name in _SCALARS.values():
         parser.addini(name, f"twin of --{name.replace('_', '-')}", "string", "")
 
@@ -144,12 +151,16 @@ def launch_jobs(config: pytest.Config) -> int | None:
 
 def asks_to_remember(config: pytest.Config) -> bool:
     """Whether command line or ini file ask for the launches of earlier sessions; a project's file may too."""
-    return config.getoption("mlflow_cache") or config.getini("mlflow_cache").lower() in (
-        "true",
-        "yes",
-        "on",
-        "1",
-    )
+    return _switched_on(config, "mlflow_cache")
+
+
+def static_only(config: pytest.Config) -> bool:
+    """Whether only what files tell is checked."""
+    return _switched_on(config, "mlflow_static")
+
+
+def _switched_on(config: pytest.Config, name: str) -> bool:
+    return config.getoption(name) or config.getini(name).lower() in ("true", "yes", "on", "1")
 
 
 def asks_to_update(config: pytest.Config) -> bool:
@@ -164,9 +175,9 @@ def forces_update(config: pytest.Config) -> bool:
 
 
 def makes_launches(config: pytest.Config) -> bool:
-    """Whether this session goes beyond collecting, and listing what there is."""
+    """Whether this session goes beyond collecting, listing what there is, and reading files."""
     listing = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan", "markers", "help")
-    return not any(getattr(config.option, name, False) for name in listing)
+    return not static_only(config) and not any(getattr(config.option, name, False) for name in listing)
 
 
 def project_settings(config: pytest.Config, project: Path, **given: Any) -> Settings:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import pytest
 
-from pytest_mlflow_check.findings import CHECKS, Allowance, CheckResult
+from pytest_mlflow_check.annotations import annotated
+from pytest_mlflow_check.findings import CHECKS, Allowance, CheckResult, Finding
+from pytest_mlflow_check.outcome import MadeLaunch, Remark, made_launches, remarks
 from pytest_mlflow_check.plan import unused_allowances
-from pytest_mlflow_check.report.text import padded, render_title, width
+from pytest_mlflow_check.report.text import render_title, wrapped
+from pytest_mlflow_check.table import laid_out
 from pytest_mlflow_check.texts import printable
 
 if TYPE_CHECKING:
@@ -22,6 +26,15 @@ if TYPE_CHECKING:
     from pytest_mlflow_check.settings import Settings
 
 _SHOWN = ("store", "launch", "timeout", "strict")
+
+_NARROWEST = 80
+"""Columns that are used on narrower terminals too, which then break the lines."""
+
+_MOST_SUBJECTS = 10
+"""Names that a warning has in the summary."""
+
+_MOST_STORES = 3
+"""Failed cases of which the summary says how to look at what they logged."""
 
 
 class Line(TypedDict):
@@ -39,15 +52,20 @@ class Line(TypedDict):
     notes: list[str]
     passed: bool
     cached: float | None
+    launches: list[MadeLaunch]
+    remarks: list[Remark]
 
 
-def header(settings: Sequence[Settings], why_cold: str | None) -> list[str]:
+def header(settings: Sequence[Settings], why_cold: str | None, *, static: bool = False) -> list[str]:
     """A line for the versions, and one a project with the settings in force and where they came from.
 
     One more where MLflow can't be kept loaded, which makes all of it slow.
     """
     ours, theirs = (importlib.metadata.version(name) for name in ("pytest-mlflow-check", "mlflow"))
     lines = [f"mlflow-check: {ours}, mlflow {theirs}"]
+    if static:
+        # No setting of launches counts then.
+        return [*lines, "mlflow-check: static: nothing is launched"]
     for one in settings:
         by_origin: dict[str, list[str]] = {}
         made = () if one.values.env_manager == "local" else ("env_manager",)
@@ -63,7 +81,7 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
     """What the summary says of an item that ran."""
     result = item.result or CheckResult(item.check)
     cached = item.gated.cached(item.case)
-    warnings: dict[str, list[Any]] = {}
+    warnings: dict[str, list[Finding]] = {}
     for finding in result.findings:
         if finding.severity == "warning":
             warnings.setdefault(finding.rule, []).append(finding)
@@ -74,15 +92,17 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
         "check": item.check,
         "verdict": _word(report, cached),
         "warnings": [
-            printable(f"{render_title(rule, found)}: {', '.join(f.subject for f in found)} [{rule}]")
+            printable(f"{render_title(rule, found)}: {_subjects(found)} [{rule}]")
             for rule, found in warnings.items()
         ],
         "skipped": result.skipped,
         "used_allowances": list(result.used_allowances) if item.result else None,
-        "kept": _kept(item, cached) if report.failed else None,
+        "kept": _kept(item, cached) if report.failed and not item.gated.static else None,
         "notes": [printable(note) for note in item.gated.notes(item.case)],
         "passed": _passed(item, report),
         "cached": cached,
+        "launches": made_launches(item.gated.launches(item.case)),
+        "remarks": remarks(item, report.longreprtext if report.failed else None),
     }
 
 
@@ -128,40 +148,71 @@ class Summary:
         if not self._lines:
             return
         reporter.write_sep("=", "mlflow-check")
+        columns = max(_NARROWEST, reporter.config.get_terminal_writer().fullwidth)
         cases = self._cases()
-        columns = [check for check in CHECKS if any(check in self._checks[case] for case in cases)]
-        rows = [["case", *columns]]
+        checks = [check for check in CHECKS if any(check in self._checks[case] for case in cases)]
+        rows = [["case", *checks]]
         for (path, case), name in cases.items():
-            verdicts = [self._verdict(path, case, check) for check in columns]
+            verdicts = [self._verdict(path, case, check) for check in checks]
             rows.append([printable(f"{name}::{case}"), *verdicts])
-        *widths, _ = [max(map(width, column)) + 2 for column in zip(*rows, strict=True)]
-        for row in rows:
-            for cell, room in zip(row, [*widths, 0], strict=True):
-                reporter.write(padded(cell, room), **_MARKUP.get(cell.split(" ")[0], {}))
+        for cells in laid_out(rows, columns):
+            for cell in cells:
+                reporter.write(cell, **_MARKUP.get(cell.split(" ")[0], {}))
             reporter.write("\n")
+        for text, markup in self._notes(strict=strict):
+            for line in wrapped(text, columns):
+                reporter.write_line(line, **markup)
+        for line in self._stores():
+            reporter.write_line(line)
+        if why_cold:
+            for line in wrapped(_cold(why_cold), columns):
+                reporter.write_line(line)
+        for annotation in annotated(self._by_importance(), os.environ):
+            reporter.write_line(annotation)
+
+    def _by_importance(self) -> Iterator[tuple[str, Remark]]:
+        """What there is to say of each case: of the launches of all first, since others hang on them."""
+        for line in sorted(self._in_order(), key=lambda line: CHECKS.index(line["check"])):
+            # What is expected to fail, or switched off, is nobody's concern.
+            if line["verdict"] != "skipped":
+                yield from ((f"{line['name']}::{line['case']}", remark) for remark in line["remarks"])
+
+    def _notes(self, *, strict: bool) -> Iterator[tuple[str, dict[str, bool]]]:
+        """What is to be said below the table, a paragraph each."""
         for (name, case), since in self._cached().items():
             moment = datetime.fromtimestamp(since).isoformat(" ", "seconds")
-            reporter.write_line(f"cached: {name}::{case}: launched {moment}")
+            yield f"cached: {name}::{case}: launched {moment}", {}
         for line in self._in_order():
-            for warning in line["warnings"]:
-                if line["verdict"] != "FAILED":
-                    where = f"{line['name']}::{line['case']}"
-                    reporter.write_line(f"warning: {where}: {warning}", yellow=True)
+            for warning in line["warnings"] if line["verdict"] != "FAILED" else ():
+                yield f"warning: {line['name']}::{line['case']}: {warning}", {"yellow": True}
         notes = ((line["name"], note) for line in self._in_order() for note in line["notes"])
         for name, note in dict.fromkeys(notes):
             kind, _, text = note.partition(": ")
-            reporter.write_line(f"{kind}: {name}: {text}", yellow=kind == "warning")
-        for area in dict.fromkeys(line["kept"] for line in self._in_order() if line["kept"]):
-            reporter.write_line(f"copies, stores and outputs of the launches: {area}")
+            yield f"{kind}: {name}: {text}", {"yellow": kind == "warning"}
         for name, allowance in self.unused_allowances():
             text = printable(f'[[allow]] rule = "{allowance.rule}", match = "{allowance.match}"')
             kind = "error (strict)" if strict else "warning"
-            reporter.write_line(
-                f"{kind}: {name}: {text}: nothing needed it; take it out", yellow=not strict, red=strict
+            yield (
+                f"{kind}: {name}: {text}: nothing needed it; take it out",
+                {"yellow": not strict, "red": strict},
             )
+        for area in dict.fromkeys(line["kept"] for line in self._in_order() if line["kept"]):
+            yield f"copies, stores and outputs of the launches: {area}", {}
 
-        if why_cold:
-            reporter.write_line(_cold(why_cold))
+    def _stores(self) -> Iterator[str]:
+        """How to look at what failed cases logged, as commands to paste, which no line end may break."""
+        failed = {
+            f"{line['name']}::{line['case']}": logged
+            for line in self._in_order()
+            if line["verdict"] == "FAILED"
+            and (logged := [launch for launch in line["launches"] if launch["runs"]])
+        }
+        for case, launches in list(failed.items())[:_MOST_STORES]:
+            modes = " and ".join(launch["mode"].replace("-", " ") for launch in launches)
+            yield printable(f"to look at what {case} logged ({modes}):")
+            yield from (f"  {_browsing(launch['store_uri'])}" for launch in launches)
+        if len(failed) > _MOST_STORES:
+            yield f"  … and so for {len(failed) - _MOST_STORES} more"
 
     def passed(self, path: Path, case: str) -> bool | None:
         """Whether every check of a case passed; None where some weren't made, and the others passed."""
@@ -212,6 +263,18 @@ def _passed(item: CheckItem, report: pytest.TestReport) -> bool:
         return False
     # An expected failure is none.
     return not item.result.failed(strict=item.gated.settings.values.strict)
+
+
+def _subjects(findings: Sequence[Finding]) -> str:
+    subjects = list(dict.fromkeys(finding.subject for finding in findings))
+    more = f" and {len(subjects) - _MOST_SUBJECTS} more" if len(subjects) > _MOST_SUBJECTS else ""
+    return ", ".join(subjects[:_MOST_SUBJECTS]) + more
+
+
+def _browsing(store_uri: str) -> str:
+    """The command that shows a store; MLflow 3.13 and later refuse one in files without the variable."""
+    allowed = "MLFLOW_ALLOW_FILE_STORE=true " if store_uri.startswith("file:") else ""
+    return f"{allowed}mlflow ui --backend-store-uri {shlex.quote(store_uri)}"
 
 
 def _cold(why: str) -> str:

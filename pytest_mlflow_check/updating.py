@@ -13,7 +13,7 @@ import pytest
 
 from pytest_mlflow_check.errors import UserError, shown_path
 from pytest_mlflow_check.findings import CHECKS
-from pytest_mlflow_check.options import asks_to_update, forces_update
+from pytest_mlflow_check.options import asks_to_update, forces_update, static_only
 from pytest_mlflow_check.texts import printable
 from pytest_mlflow_check.xdist import is_worker
 
@@ -39,10 +39,13 @@ def refuse_update(config: pytest.Config, settings: Sequence[Settings]) -> None:
     """Makes sure that a contract may be written at all.
 
     Raises:
-        UserError: in CI, where nobody would see it; with values that hold for this call only.
+        UserError: where nothing is launched; in CI, where nobody would see it; with values that hold for this
+            call only.
     """
     if not asks_to_update(config):
         return
+    if static_only(config):
+        raise UserError("--mlflow-update: a contract is made of launches: leave out --mlflow-static")
     if os.environ.get("CI", "").lower() in ("true", "1") and not forces_update(config):
         raise UserError(
             "--mlflow-update: this is CI (the variable CI is set), where a contract is held to, not written: "

@@ -56,9 +56,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Takes away every MLflow variable but two, without which MLflow phones home and refuses file stores."""
+    """Takes away every MLflow variable but two, without which MLflow phones home and refuses file stores.
+
+    And those of CI services, which we heed.
+    """
     for name in [name for name in os.environ if "MLFLOW_" in name]:
         monkeypatch.delenv(name)
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_WORKSPACE", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
 

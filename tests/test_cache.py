@@ -253,7 +253,10 @@ def test_checks_are_made_anew_of_what_is_remembered(pytester: pytest.Pytester, p
     strict.stdout.fnmatch_lines(
         [
             "warning: metrics: 1 with every point at step 0*",
-            f"copies, stores and outputs of the launches: {kept}",
+            "copies, stores and outputs of the launches:*",
+            f"  {kept}",
+            "to look at what proj::main logged (fluent):",
+            f"  MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {kept.as_uri()}/fluent-*/store",
         ]
     )
     assert len(list(kept.glob("fluent-*/store"))) == 2

@@ -290,10 +290,16 @@ def test_a_session_tells_of_large_copies_and_idle_patterns(
     (project / "data").mkdir()
     # Large, and yet nothing on the disk.
     os.truncate(os.open(project / "data" / "big.bin", os.O_CREAT | os.O_WRONLY), HEAVY + 1)
-    text = pytester.runpytest("--mlflow-project=proj", "-k", "launches").stdout.str()
-    assert "hint: proj: each launch copies 200 MB: data/big.bin 200 MB; to link to it instead, write" in text
-    assert 'workspace = { link = ["dta/**", "data/big.bin"] }' in text
-    assert 'warning: proj: workspace.link: "dta/**" takes no file' in text
+    result = pytester.runpytest("--mlflow-project=proj", "-k", "launches")
+    result.stdout.fnmatch_lines(
+        [
+            "hint: proj: each launch copies 200 MB: data/big.bin 200 MB; to link to it",
+            '  instead, write  workspace = { link = [[]"dta/[*][*]", "data/big.bin"] }',
+            'warning: proj: workspace.link: "dta/[*][*]" takes no file: a pattern is relative to',
+            "  what is copied, the repository around the project, else the project",
+        ],
+        consecutive=True,
+    )
 
 
 def test_a_launch_that_writes_through_a_link(make_project: MakeProject, pytester: pytest.Pytester) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.report.text import render, render_title
+from pytest_mlflow_check.report.text import render, render_title, shortened, width, wrapped
 from pytest_mlflow_check.rules import RULES
 from pytest_mlflow_check.texts import printable
 
@@ -423,3 +423,54 @@ def test_cells_are_short_and_tell_the_sides_apart(subject: str, one: str, other:
     assert len(row) <= 3 * 40 + 2 * 4
     same = rows(finding("param-differs", subject, fluent=one, mlflow_run=one))[1]
     assert one == other or row != same
+
+
+# Texts in a given width
+
+
+@pytest.mark.parametrize(
+    ("given", "columns", "expected"),
+    [
+        ("main", 4, "main"),
+        ("tests/projects/stage4::main", 20, "tests/proj…ge4::main"),
+        ("abcdef", 5, "ab…ef"),
+        ("abcdef", 2, "a…"),
+        ("abcdef", 1, "…"),
+        # Two columns each: one stays free.
+        ("表表表表表", 8, "表表…表"),
+        ("表表表表表", 9, "表表…表表"),
+        # A combining character stays with its letter.
+        ("e\u0301" * 6, 5, "e\u0301e\u0301…e\u0301e\u0301"),
+    ],
+)
+def test_both_ends_are_kept(given: str, columns: int, expected: str) -> None:
+    assert shortened(given, columns) == expected
+
+
+@quick
+@given(st.text(max_size=60), st.integers(1, 70))
+def test_what_is_shortened_fits(given: str, columns: int) -> None:
+    assert width(shortened(given, columns)) <= columns
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", [""]),
+        ("twenty columns wide .", ["twenty columns wide", "  ."]),
+        ("twenty columns wide.", ["twenty columns wide."]),
+        ("in /a/path/that/is/very/long it is", ["in", "  /a/path/that/is/very/long", "  it is"]),
+        ("表表表表表 表表表表表", ["表表表表表", "  表表表表表"]),
+        ("or write  key = [1, 2]  there", ["or write", "  key = [1, 2]", "  there"]),
+        ("or write  k = [1]  there", ["or write  k = [1]", "  there"]),
+        ("write  a = 1  here", ["write  a = 1  here"]),
+    ],
+)
+def test_lines_end_between_words(given: str, expected: list[str]) -> None:
+    assert wrapped(given, 20) == expected
+
+
+@quick
+@given(st.text("ab 表", max_size=60), st.integers(1, 30))
+def test_nothing_gets_lost_in_lines(given: str, columns: int) -> None:
+    assert "".join(wrapped(given, columns, "")).replace(" ", "") == given.replace(" ", "")

@@ -136,6 +136,49 @@ def width(text: str) -> int:
     )
 
 
+def shortened(text: str, columns: int) -> str:
+    """The text in no more than so many columns of a terminal: both ends of one that takes more."""
+    if width(text) <= columns:
+        return text
+    half = (columns - 1) // 2
+    start, end = _fitting(text, columns - 1 - half), len(text) - _fitting(reversed(text), half)
+    # Without its letter, a combining character would go to the dots.
+    while unicodedata.combining(text[end : end + 1] or " "):
+        end += 1
+    return f"{text[:start]}…{text[end:]}"
+
+
+def _fitting(chars: Iterable[str], columns: int) -> int:
+    """How many of the characters, one after the other, take no more than so many columns."""
+    taken = fitting = 0
+    for char in chars:
+        taken += width(char)
+        if taken > columns:
+            break
+        fitting += 1
+    return fitting
+
+
+def wrapped(text: str, columns: int, indent: str = "  ") -> list[str]:
+    """The text in lines of no more than so many columns, but for words that are longer, such as a path.
+
+    What stands between double blanks is code, which stays in one piece.
+    """
+    words: list[tuple[str, str]] = []
+    for number, part in enumerate(text.split("  ")):
+        first, *others = [part] if number % 2 else part.split(" ")
+        words += [("  ", first), *((" ", word) for word in others)]
+    (_, line), *words = words
+    lines = [line]
+    for gap, word in words:
+        joined = f"{lines[-1]}{gap}{word}"
+        if width(joined) <= columns:
+            lines[-1] = joined
+        else:
+            lines.append(f"{indent}{word}")
+    return lines
+
+
 def _shortened(text: str) -> str:
     """The text with both ends of each long line; what is secret in it must be masked before."""
     half = _LONGEST_LINE // 2
