@@ -1,0 +1,160 @@
+"""The report as Markdown, for a comment on a pull request or `$GITHUB_STEP_SUMMARY`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from pytest_mlflow_check.report.document import Case, Check, Document, Excerpt, Finding, Project
+from pytest_mlflow_check.report.shown import cut
+
+MOST = 60_000
+"""Characters: GitHub takes 65,536 for a comment, and a comment holds more than this report."""
+
+_LONGEST = 200
+"""Characters of a value."""
+
+_LONGEST_BLOCK = 4000
+_MOST_ROWS = 200
+"""Cases in the table: most of what there may be room for."""
+
+_SIGNS = {
+    "passed": "✅ passed",
+    "failed": "❌ failed",
+    "skipped": "➖ skipped",
+    "error": "⚠️ error",
+    "not-run": "⏹️ not made",
+    "incomplete": "⏹️ incomplete",
+}
+
+
+def render_markdown(report: Document) -> str:
+    """The report, no longer than GitHub takes it: what doesn't fit is counted at the end."""
+    head = f"## {_SIGNS[report.verdict].split(' ')[0]} mlflow-check: {_text(report.headline)}\n"
+    versions = ", ".join(f"{_text(name)} {_text(version)}" for name, version in report.versions.items())
+    foot = f"\n<sub>{versions}</sub>\n"
+    parts = [head, _table(report), *_sections(report)]
+    room = MOST - len(foot) - 100
+    kept: list[str] = []
+    for part in parts:
+        if sum(map(len, kept)) + len(part) > room:
+            break
+        kept.append(part)
+    if len(kept) < len(parts):
+        more = len(parts) - len(kept)
+        kept.append(f"\n…and {more} more: there is room for no more here; the HTML report has all of it.\n")
+    return "".join([*kept, foot])
+
+
+def _table(report: Document) -> str:
+    rows = [["case", *report.checks], ["---"] * (len(report.checks) + 1)]
+    cases = [(project, case) for project in report.projects for case in project.cases if case.checks]
+    for project, case in cases[:_MOST_ROWS]:
+        checks = {check.name: check for check in case.checks}
+        rows.append([_title(project, case), *(_cell(checks.get(name)) for name in report.checks)])
+    more = f"\n…and {len(cases) - _MOST_ROWS} more cases.\n" if len(cases) > _MOST_ROWS else ""
+    return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows) + more
+
+
+def _title(project: Project, case: Case) -> str:
+    return _code(f"{project.name}::{case.id}")
+
+
+def _cell(check: Check | None) -> str:
+    if check is None:
+        return "—"
+    warnings = sum(one.severity == "warning" for one in check.findings)
+    return _SIGNS[check.outcome] + (f" ({warnings} ⚠️)" if warnings else "")
+
+
+def _sections(report: Document) -> Iterator[str]:
+    """A part for each kind of finding of a case: what there is no room for is left out whole."""
+    for project in report.projects:
+        for case in project.cases:
+            for check in case.checks:
+                if check.outcome == "error":
+                    summary = f"{_title(project, case)}: {_text(check.name)} could not be made"
+                    yield _details(summary, [_block(check.reason)], opened=True)
+                for rule, found in groupby(check.findings, key=lambda one: one.rule):
+                    yield _findings(project, case, rule, list(found))
+        for allowance in project.allowances:
+            if allowance.used is False:
+                yield (
+                    f"\n⚠️ {_code(project.name)}: nothing needed the allowance of {_code(allowance.rule)} for "
+                    f"{_code(allowance.match)}: take it out\n"
+                )
+
+
+def _findings(project: Project, case: Case, rule: str, found: Sequence[Finding]) -> str:
+    first = found[0]
+    sign = "❌" if first.severity == "error" else "⚠️"
+    title = first.title if len(found) == 1 else f"{len(found)} findings"
+    summary = f"{sign} {_title(project, case)}: {_text(title)} {_code(rule)}"
+    lines = ["| | fluent | mlflow run | place |\n| --- | --- | --- | --- |\n"]
+    for one in found[:50]:
+        place = one.file and (f"{one.file}:{one.line}" if one.line else one.file)
+        subject = f"{one.run}: {one.subject}" if one.run else one.subject
+        sides = (_value(one.fluent), _value(one.mlflow_run), _code(place) if place else "")
+        lines.append(f"| {_code(subject)} | {' | '.join(sides)} |\n")
+    if len(found) > 50:
+        lines.append(f"\n…and {len(found) - 50} more.\n")
+    body = ["".join(lines)]
+    for why in list(dict.fromkeys(one.why for one in found))[:5]:
+        body.append(_prose(why))
+    for fix in list(dict.fromkeys(one.fix for one in found))[:5]:
+        body.append(f"**Fix:** {_prose(fix)}")
+    for title, text in list(dict.fromkeys((part.title, part.text) for one in found for part in one.code))[:5]:
+        body += [_prose(title), _block(text, "python")]
+    if first.source:
+        body.append(_block(_excerpt(first.source)))
+    body += [_block(detail) for detail in dict.fromkeys(one.detail for one in found if one.detail)]
+    return _details(summary, body, opened=first.severity == "error" and len(found) < 5)
+
+
+def _details(summary: str, body: Sequence[str], *, opened: bool) -> str:
+    inside = "\n\n".join(part.strip("\n") for part in body)
+    return f"\n<details{' open' if opened else ''}><summary>{summary}</summary>\n\n{inside}\n\n</details>\n"
+
+
+def _excerpt(source: Excerpt) -> str:
+    width = len(str(source.lines[-1].number))
+    lines = (
+        f"{'>' if line.number == source.line else ' '} {line.number:{width}} {line.text}"
+        for line in source.lines
+    )
+    return "\n".join([f"{source.file}:{source.line}", *lines])
+
+
+def _value(value: str | None) -> str:
+    return "—" if value is None else _code(value) if value else "(empty)"
+
+
+def _code(text: str) -> str:
+    """Text as code within a line or a table. Nobody is mentioned from within code."""
+    return f"<code>{_escaped(cut(text, _LONGEST))}</code>"
+
+
+def _prose(text: str) -> str:
+    """A sentence of ours, in which code stands between backticks."""
+    parts = re.split(r"`([^`\n]+)`", text)
+    return "".join(_code(part) if position % 2 else _text(part) for position, part in enumerate(parts))
+
+
+def _text(text: str) -> str:
+    # GitHub looks for mentions and references in what Markdown has become: no escape of Markdown's helps there.
+    return re.sub(r"(@|&#35;)", "\\1&#8203;", _escaped(text))
+
+
+def _escaped(text: str) -> str:
+    """Text in which nothing is Markdown or HTML any more, in one line."""
+    text = " ".join(text.split())
+    return re.sub(r"[!-,:-?\[-`{-~]", lambda found: f"&#{ord(found[0])};", text)
+
+
+def _block(text: str, language: str = "") -> str:
+    """Text as a block of code, behind a fence that is longer than any in it."""
+    text = cut(text, _LONGEST_BLOCK)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
