@@ -147,8 +147,8 @@ def report_files(config: pytest.Config) -> list[Path]:
     for file in files:
         if file.suffix.lower() not in _REPORTS:
             raise UserError(
-                f"--mlflow-report={shown_path(file)}: the suffix says what to write: name a file that ends in "
-                f"{', '.join(_REPORTS[:-1])} or {_REPORTS[-1]}"
+                f"--mlflow-report={shown_path(file)}: the suffix says what to write: name a file that ends "
+                f"in {', '.join(_REPORTS[:-1])} or {_REPORTS[-1]}"
             )
         if file.is_dir():
             raise UserError(f"--mlflow-report={shown_path(file)}: this is a directory: name a file")

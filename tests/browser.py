@@ -1,16 +1,18 @@
-"""Chromium without a window, told what to do over a pipe: what a page looks like, what it asks for, what it says.
+"""Chromium without a window: what a page looks like in it, what it asks for, what it says.
 
-The DevTools protocol (https://chromedevtools.github.io/devtools-protocol/) over `--remote-debugging-pipe`: messages
-in JSON, each ended by a null character, on the descriptors 3 and 4.
+It is told what to do in the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/) over
+`--remote-debugging-pipe`: messages in JSON, each ended by a null character, on the descriptors 3 and 4.
 """
 
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,8 @@ GEOMETRY = """
   for (const e of document.querySelectorAll("body *")) {
     if (!shown(e) || e.closest("svg")) continue;
     const box = e.getBoundingClientRect(), scrolls = e.closest(".scroll, pre");
-    if (!scrolls && box.width && (box.left < -1 || box.right > innerWidth + 1)) problems.push("cut: " + name(e));
+    if (!scrolls && box.width && (box.left < -1 || box.right > innerWidth + 1))
+      problems.push("cut: " + name(e));
     const style = getComputedStyle(e);
     if (style.overflowX !== "auto" && style.overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1)
       problems.push("hides some of itself: " + name(e));
@@ -158,6 +161,14 @@ class Browser:
         file.write_bytes(base64.b64decode(data))
 
 
+_BECOME = """
+import os, sys
+for place, end in enumerate(sys.argv[1:3], 3):
+    os.dup2(int(end), place)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
 @contextmanager
 def browser(profile: Path) -> Iterator[Browser]:
     """A browser, with a new profile in that directory."""
@@ -167,15 +178,16 @@ def browser(profile: Path) -> Iterator[Browser]:
         *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
         *("--hide-scrollbars", "--no-first-run", "--remote-debugging-pipe", f"--user-data-dir={profile}"),
     ]
-    # The protocol's descriptors are 3 and 4, which only the shell can name.
+    # Well above 3 and 4, which are what the browser must find them at.
+    ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs, also_theirs)]
     process = subprocess.Popen(
-        ["/bin/sh", "-c", f'exec "$@" 3<&{theirs} 4>&{also_theirs}', "sh", *command],
-        pass_fds=(theirs, also_theirs),
+        [sys.executable, "-c", _BECOME, *map(str, ends), *command],
+        pass_fds=ends,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    os.close(theirs)
-    os.close(also_theirs)
+    for end in (theirs, also_theirs, *ends):
+        os.close(end)
     try:
         yield Browser(to_browser, from_browser)
     finally:

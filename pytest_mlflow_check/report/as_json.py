@@ -17,7 +17,10 @@ SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 def render_json(report: Document) -> str:
     """The report as JSON; `report.schema.json` says what is in it."""
-    return json.dumps(asdict(report), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    text = json.dumps(asdict(report), ensure_ascii=False, allow_nan=False, indent=1)
+    # A curve in one line. No text holds a line end of its own: JSON writes it as \\n.
+    curves = re.sub(r"\[\n[-+.,\d\seE]*\]", lambda found: " ".join(found[0].split()), text)
+    return curves + "\n"
 
 
 def schema() -> dict[str, Any]:

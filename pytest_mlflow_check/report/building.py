@@ -209,11 +209,12 @@ def _setting(key: str, value: object) -> str:
 def _case(project: CheckedProject, given: CheckedCase, sources: Sources, most: int) -> Case:
     case = given.case
     comparison = compare_launches(given.launches, settings=project.settings.values, case=case)
-    runs, omitted = runs_of(comparison, most)
     labels = _labels(comparison)
     names = dict.fromkeys([*(name for name in CHECKS if name in given.checks), *given.checks])
     checks = tuple(_check(name, given.checks[name], sources) for name in names)
     outcomes = {check.outcome for check in checks}
+    found = {(check.name, finding.subject) for check in checks for finding in check.findings}
+    runs, omitted = runs_of(comparison, found, most)
     return Case(
         id=case.id,
         entry_point=case.entry_point.name,

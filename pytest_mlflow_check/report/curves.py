@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,13 +44,12 @@ def as_series(series: MetricSeries, most: int) -> Series:
 
 
 def thinned(values: NDArray[np.float64], most: int) -> NDArray[np.intp]:
-    """Positions of at most so many values: of each stretch the lowest and the highest, so that spikes stay."""
+    """Positions of at most so many values: of each stretch the lowest and highest, so that spikes stay."""
     if len(values) <= most:
         return np.arange(len(values))
     bounds = np.linspace(0, len(values), most // 2, dtype=np.intp)
-    stretches = list(zip(bounds[:-1], bounds[1:], strict=True))
     kept = {0, len(values) - 1}
-    for start, end in stretches:
+    for start, end in pairwise(bounds):
         kept |= {int(start + values[start:end].argmin()), int(start + values[start:end].argmax())}
     return np.array(sorted(kept), dtype=np.intp)
 

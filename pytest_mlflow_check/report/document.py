@@ -1,8 +1,8 @@
 """What a report says, as plain frozen data: one model, of which JSON, Markdown and HTML are three shapes.
 
-The attributes here are those of the JSON, and `report.schema.json` is generated from this module: whoever adds
-one writes the schema anew (see `schema`). What a reader of an older report could no longer find where it was
-needs another `SCHEMA`.
+The attributes here are those of the JSON, and `report.schema.json` is generated from this module: whoever
+adds one writes the schema anew (`python -m pytest_mlflow_check.report.as_json`). What a reader of an older
+report could no longer find where it was needs another `SCHEMA`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ SCHEMA: Final = 1
 Mode = Literal["fluent", "mlflow-run"]
 Verdict = Literal["passed", "failed", "incomplete"]
 Outcome = Literal["passed", "failed", "skipped", "error", "not-run"]
-State = Literal["same", "differs", "fluent-only", "mlflow-run-only", "ignored", "single"]
+State = Literal["same", "differs", "fluent-only", "mlflow-run-only", "allowed", "ignored", "single"]
+QUIET: Final = ("same", "allowed", "ignored", "single")
+"""The states that nobody need look into."""
+
 Number = float | Literal["NaN", "Infinity", "-Infinity"]
 
 OWN: Mapping[str, Any] = {"own": True}
@@ -204,8 +207,8 @@ class Entry:
         name: its key.
         fluent: what the fluent launch logged; null for nothing.
         mlflow_run: what the launch through `mlflow run` logged.
-        state: `same`, `differs`, `fluent-only`, `mlflow-run-only`; `ignored` where the settings say so; `single`
-            where there is only one launch to look at.
+        state: `same`, `differs`, `fluent-only`, `mlflow-run-only`; `allowed` where an allowance accepts that;
+            `ignored` where it is never compared; `single` where there is only one launch to look at.
     """
 
     name: str
@@ -226,8 +229,8 @@ class Series:
         lowest: the lowest finite value; null where there is none.
         highest: the highest finite value.
         steps: the steps of the curve.
-        values: the finite values at these steps: all of them where they are few, else of each stretch the lowest
-            and the highest.
+        values: the finite values at these steps: all of them where they are few, else of each stretch the
+            lowest and the highest.
     """
 
     points: int
@@ -488,7 +491,7 @@ class Document:
 
     Attributes:
         schema: the version of this schema.
-        verdict: `failed` where anything failed, `incomplete` where a check wasn't made though it was asked for.
+        verdict: `failed` where anything failed, `incomplete` where a check that was asked for wasn't made.
         headline: the verdict in a sentence.
         created: when, in UTC, as ISO 8601.
         seconds: how long the session took.

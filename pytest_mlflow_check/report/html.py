@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pytest_mlflow_check.report.document import Artifact, Document, Metric
+from pytest_mlflow_check.report.document import QUIET, Artifact, Document, Metric
+from pytest_mlflow_check.report.grouping import grouped, place_of
 from pytest_mlflow_check.report.shown import cut
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -29,7 +30,7 @@ _LONGEST = 400
 SIGNS: Mapping[str, tuple[str, str]] = {
     "passed": ("✓", "passed"),
     "failed": ("✗", "failed"),
-    "skipped": ("–", "skipped"),
+    "skipped": ("↷", "skipped"),
     "error": ("!", "could not be made"),
     "not-run": ("·", "not made"),
     "incomplete": ("!", "incomplete"),
@@ -37,7 +38,8 @@ SIGNS: Mapping[str, tuple[str, str]] = {
     "differs": ("≠", "differs"),
     "fluent-only": ("◧", "only in the fluent launch"),
     "mlflow-run-only": ("◨", "only under mlflow run"),
-    "ignored": ("∼", "ignored by the settings"),
+    "allowed": ("≠", "differs, and is allowed to"),
+    "ignored": ("≈", "ignored by the settings"),
     "single": ("·", "one launch only"),
 }
 """How an outcome or a state looks, and what it is called: never told by colour alone."""
@@ -64,6 +66,21 @@ class TreeRow:
 
 def render_html(report: Document) -> str:
     """The report as HTML. All text in it is escaped by the templates, which know no way around that."""
+    environment = _environment()
+    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html").render(
+        report=report,
+        style=Markup(style),
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        plot=_plotting(),
+        signs=SIGNS,
+        quiet_states=QUIET,
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """The templates; to compile them takes longer than to fill them in."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -80,16 +97,12 @@ def render_html(report: Document) -> str:
         "duration": duration,
         "cut": partial(cut, longest=_LONGEST),
         "tree": tree,
+        "breakable": breakable,
+        "grouped": grouped,
+        "place": place_of,
     }
     environment.tests["curve"] = drawn
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html").render(
-        report=report,
-        style=Markup(style),
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        plot=_plotting(),
-        signs=SIGNS,
-    )
+    return environment
 
 
 def _plotting() -> Callable[[Metric], Markup | None]:
@@ -124,6 +137,11 @@ def prose(text: str) -> Markup:
         Markup("<code>{}</code>").format(part) if position % 2 else escape(part)
         for position, part in enumerate(parts)
     )
+
+
+def breakable(path: str) -> Markup:
+    """A path that may be broken behind each slash."""
+    return Markup("/<wbr>").join(path.split("/"))
 
 
 def value(text: str | int | None) -> Markup:
@@ -174,9 +192,8 @@ def tree(artifacts: Sequence[Artifact]) -> Iterator[TreeRow]:
     open_directories: tuple[str, ...] = ()
     for artifact in artifacts:
         *directories, name = artifact.path.split("/")
-        common = sum(
-            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(open_directories, directories))
-        )
+        both = zip(open_directories, directories, strict=False)
+        common = len(list(takewhile(lambda pair: pair[0] == pair[1], both)))
         for depth in range(common, len(directories)):
             yield TreeRow(directories[depth], min(depth, _DEEPEST))
         open_directories = tuple(directories)

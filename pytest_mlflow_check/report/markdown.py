@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
-from pytest_mlflow_check.report.document import Case, Check, Document, Excerpt, Finding, Project
+from pytest_mlflow_check.report.document import Case, Check, Document, Excerpt, Project
+from pytest_mlflow_check.report.grouping import Group, grouped, place_of
 from pytest_mlflow_check.report.shown import cut
 
 MOST = 60_000
@@ -16,13 +16,14 @@ _LONGEST = 200
 """Characters of a value."""
 
 _LONGEST_BLOCK = 4000
+_MOST_FINDINGS = 50
 _MOST_ROWS = 200
 """Cases in the table: most of what there may be room for."""
 
 _SIGNS = {
     "passed": "✅ passed",
     "failed": "❌ failed",
-    "skipped": "➖ skipped",
+    "skipped": "⏭️ skipped",
     "error": "⚠️ error",
     "not-run": "⏹️ not made",
     "incomplete": "⏹️ incomplete",
@@ -76,8 +77,8 @@ def _sections(report: Document) -> Iterator[str]:
                 if check.outcome == "error":
                     summary = f"{_title(project, case)}: {_text(check.name)} could not be made"
                     yield _details(summary, [_block(check.reason)], opened=True)
-                for rule, found in groupby(check.findings, key=lambda one: one.rule):
-                    yield _findings(project, case, rule, list(found))
+                for group in grouped(check.findings):
+                    yield _findings(project, case, group)
         for allowance in project.allowances:
             if allowance.used is False:
                 yield (
@@ -86,30 +87,24 @@ def _sections(report: Document) -> Iterator[str]:
                 )
 
 
-def _findings(project: Project, case: Case, rule: str, found: Sequence[Finding]) -> str:
-    first = found[0]
-    sign = "❌" if first.severity == "error" else "⚠️"
-    title = first.title if len(found) == 1 else f"{len(found)} findings"
-    summary = f"{sign} {_title(project, case)}: {_text(title)} {_code(rule)}"
+def _findings(project: Project, case: Case, group: Group) -> str:
+    sign = "❌" if group.severity == "error" else "⚠️"
+    summary = f"{sign} {_title(project, case)}: {_text(group.title)} {_code(group.rule)}"
     lines = ["| | fluent | mlflow run | place |\n| --- | --- | --- | --- |\n"]
-    for one in found[:50]:
-        place = one.file and (f"{one.file}:{one.line}" if one.line else one.file)
+    for one in group.findings[:_MOST_FINDINGS]:
+        place = place_of(one)
         subject = f"{one.run}: {one.subject}" if one.run else one.subject
         sides = (_value(one.fluent), _value(one.mlflow_run), _code(place) if place else "")
         lines.append(f"| {_code(subject)} | {' | '.join(sides)} |\n")
-    if len(found) > 50:
-        lines.append(f"\n…and {len(found) - 50} more.\n")
-    body = ["".join(lines)]
-    for why in list(dict.fromkeys(one.why for one in found))[:5]:
-        body.append(_prose(why))
-    for fix in list(dict.fromkeys(one.fix for one in found))[:5]:
-        body.append(f"**Fix:** {_prose(fix)}")
-    for title, text in list(dict.fromkeys((part.title, part.text) for one in found for part in one.code))[:5]:
-        body += [_prose(title), _block(text, "python")]
-    if first.source:
-        body.append(_block(_excerpt(first.source)))
-    body += [_block(detail) for detail in dict.fromkeys(one.detail for one in found if one.detail)]
-    return _details(summary, body, opened=first.severity == "error" and len(found) < 5)
+    more = len(group.findings) - _MOST_FINDINGS
+    body = ["".join(lines), *([f"…and {more} more."] if more > 0 else [])]
+    body += [_prose(why) for why in group.whys]
+    body += [f"**Fix:** {_prose(fix)}" for fix in group.fixes]
+    for part in group.code:
+        body += [_prose(part.title), _block(part.text, "python")]
+    body += [_block(_excerpt(source)) for source in group.sources]
+    body += [_block(detail) for detail in group.details]
+    return _details(summary, body, opened=group.severity == "error")
 
 
 def _details(summary: str, body: Sequence[str], *, opened: bool) -> str:
@@ -142,14 +137,15 @@ def _prose(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    # GitHub looks for mentions and references in what Markdown has become: no escape of Markdown's helps there.
+    # GitHub looks for mentions and references in what Markdown has become: escaping doesn't help there.
     return re.sub(r"(@|&#35;)", "\\1&#8203;", _escaped(text))
 
 
 def _escaped(text: str) -> str:
     """Text in which nothing is Markdown or HTML any more, in one line."""
-    text = " ".join(text.split())
-    return re.sub(r"[!-,:-?\[-`{-~]", lambda found: f"&#{ord(found[0])};", text)
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r"[!-,:-?\[-`{-~]|^-|(?<=www)\.", lambda found: f"&#{ord(found[0])};", text)
+    return re.sub(r"^(\d+)\.(?= |$)", r"\1&#46;", text)
 
 
 def _block(text: str, language: str = "") -> str:

@@ -1,8 +1,8 @@
 """Metric curves as small SVG pictures: drawn by matplotlib, coloured by the page's own stylesheet.
 
-What matplotlib writes holds colours, fonts and ids. Of that only shapes and numbers are kept, with a class each, so
-that the pictures fit a light and a dark page, need no style of their own (which the page's Content-Security-Policy
-would refuse), and may stand in one page by the hundred.
+What matplotlib writes holds colours, fonts and ids. Of that only shapes and numbers are kept, with a class
+each, so that the pictures fit a light and a dark page, need no style of their own (which the page's
+Content-Security-Policy would refuse), and may stand in one page by the hundred.
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ _COLOURS = {name: colour for colour, name in _CLASSES.items()}
 _LARGEST = 1e300
 """Beyond it the difference of two numbers may be none any more."""
 
-_DECADES = 1000
+_RANGE = 1000
 """Positive values that lie this far apart are shown on a logarithmic scale."""
+
+_FINEST = 1e-100
+"""Below it, and above what it is the inverse of, the decades are too many for that."""
 
 
 class Plots:
@@ -78,7 +81,7 @@ class Plots:
             first = metric.first_difference
             self._first.set_data(([], []) if first is None else ([first, first], [0, 1]))
             written = io.StringIO()
-            self._canvas.print_svg(written, metadata={"Date": None})
+            self._canvas.print_svg(written, metadata={"Date": None})  # type: ignore[no-untyped-call]
         return Markup("").join(_plain(written.getvalue(), describe(metric)))
 
     def _set(self, sides: dict[str, Series | None]) -> None:
@@ -88,7 +91,7 @@ class Plots:
         steps, values = (np.concatenate([curve[axis] for curve in curves.values()]) for axis in (0, 1))
         axes = self._axes
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-        logarithmic = low > 0 and high / low >= _DECADES
+        logarithmic = _FINEST <= low <= high <= 1 / _FINEST and high / low >= _RANGE
         axes.set_yscale("log" if logarithmic else "linear")
         if logarithmic:
             axes.yaxis.set_major_locator(LogLocator(numticks=4))

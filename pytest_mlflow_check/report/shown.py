@@ -16,7 +16,7 @@ _LONGEST = 2000
 
 
 def shown(part: T, secrets: Secrets) -> T:
-    """A part of a document with every text in it masked, printable, and cut in the middle where it is too long.
+    """A part of a document with every text in it masked, printable, and cut where it is too long.
 
     Masked whole: what is cut short afterwards no longer looks like a secret.
     """
