@@ -1,6 +1,7 @@
 """Measures everything that the README says of speed, and prints it as a table.
 
-    python benchmarks/run.py [--only gate cases series idle soak observer workspace report] [--rounds 5] [--json F]
+    python benchmarks/run.py [--only gate cases series idle soak observer workspace report]
+                             [--rounds 5] [--json FILE]
 
 Each part says in its own module what is measured, and how. All of it takes about an hour with two processors,
 most of it MLflow's client reading a million points.

@@ -12,13 +12,14 @@ import re
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from markupsafe import Markup, escape
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from pytest_mlflow_check.report.document import Metric, Series
 
@@ -65,6 +66,9 @@ class Plots:
             mode: axes.plot([], [], color=_COLOURS[mode], clip_on=False)[0]
             for mode in ("fluent", "mlflow-run")
         }
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_formatter(_formatter())
+        self._scale = ""
         across = axes.get_xaxis_transform()
         self._first = axes.plot([], [], color=_COLOURS["first"], transform=across, clip_on=False)[0]
         for text in (axes.xaxis.offsetText, axes.yaxis.offsetText):
@@ -92,22 +96,30 @@ class Plots:
         axes = self._axes
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
         logarithmic = _FINEST <= low <= high <= 1 / _FINEST and high / low >= _RANGE
-        axes.set_yscale("log" if logarithmic else "linear")
+        self._set_scale("log" if logarithmic else "linear")
         if logarithmic:
-            axes.yaxis.set_major_locator(LogLocator(numticks=4))
-            axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
-            axes.yaxis.set_minor_formatter(NullFormatter())
             axes.set_ylim(low / 1.3, high * 1.3)
         else:
-            axes.yaxis.set_major_locator(MaxNLocator(3))
-            axes.yaxis.set_major_formatter(_formatter())
             room = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
             axes.set_ylim(low - room, high + room)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.xaxis.set_major_formatter(_formatter())
         first, last = (float(steps.min()), float(steps.max())) if len(steps) else (0.0, 1.0)
         room = (last - first) * 0.02 or 1.0
         axes.set_xlim(first - room, last + room)
+
+    def _set_scale(self, scale: Literal["log", "linear"]) -> None:
+        """Sets the scale of the values, and how its ticks are chosen; that takes longer than a picture."""
+        if scale == self._scale:
+            return
+        self._scale = scale
+        axis = self._axes.yaxis
+        self._axes.set_yscale(scale)
+        if scale == "log":
+            axis.set_major_locator(LogLocator(numticks=4))
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(LogFormatter(labelOnlyBase=False))
+        else:
+            axis.set_major_locator(MaxNLocator(3))
+            axis.set_major_formatter(_formatter())
 
 
 def describe(metric: Metric) -> str:
