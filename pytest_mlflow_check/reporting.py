@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_mlflow_check.errors import UserError, shown_path
+from pytest_mlflow_check.errors import shown_path
 from pytest_mlflow_check.findings import CheckResult, CodePart, Finding
 from pytest_mlflow_check.items import CheckItem
 from pytest_mlflow_check.xdist import is_worker
@@ -177,7 +177,7 @@ class Reporting:
             name=os.path.relpath(project.settings.project, self._config.invocation_params.dir),
             settings=project.settings,
             secrets=project.policy.secrets,
-            cases=[self._case(project, case) for case in project.cases],
+            cases=[made for case in project.cases if (made := self._case(project, case)).checks],
             unused=self._unused(project.path),
         )
 
@@ -195,8 +195,9 @@ class Reporting:
             return CheckedCase(case)
         try:
             launches = project.launcher().made(case, project.settings.values)
-        except (OSError, ValueError, UserError) as error:
-            return CheckedCase(case, {}, checks, str(error))
+        except Exception as error:
+            # The checks stumbled over the same, and what they said of it is to be reported.
+            return CheckedCase(case, {}, checks, str(error) or type(error).__name__)
         return CheckedCase(case, launches, checks)
 
     def _masked(self, text: str) -> str:

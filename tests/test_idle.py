@@ -12,7 +12,8 @@ LAUNCHING = ("mlflow", "numpy", "pandas", "sqlite3", "filelock")
 OUR_LAUNCHING = tuple(
     f"pytest_mlflow_check.{name}" for name in ("checks", "engine", "launch", "launcher", "reading", "records")
 )
-HEAVY = (*LAUNCHING, *OUR_LAUNCHING, "pydantic", "yaml", "pytest_mlflow_check.gate")
+REPORTING = ("jinja2", "matplotlib", "pytest_mlflow_check.reporting")
+HEAVY = (*LAUNCHING, *OUR_LAUNCHING, *REPORTING, "pydantic", "yaml", "pytest_mlflow_check.gate")
 TELL = f"""
 import sys
 
@@ -80,7 +81,7 @@ def test_a_session_with_a_project_imports_neither_mlflow_nor_pandas(
     pytester.makeconftest(TELL)
     result = pytester.runpytest_subprocess("--mlflow-project=proj", "--mlflow-launch=fluent")
     assert "5 items" in result.stdout.str()
-    assert loaded(result) == {*HEAVY} - {"mlflow", "pandas", "pytest_mlflow_check.engine"}
+    assert loaded(result) == {*HEAVY} - {"mlflow", "pandas", "pytest_mlflow_check.engine", *REPORTING}
 
 
 def test_collecting_a_project_imports_nothing_that_launches_reads_or_judges(

@@ -34,7 +34,7 @@ from pytest_mlflow_check.settings import Settings, shown_store
 from pytest_mlflow_check.texts import final
 
 _SETTINGS = ("store", "launch", "env_manager", "timeout", "strict")
-_MOST_FINDINGS = 200
+_MOST_FINDINGS = 1000
 """Of a check."""
 
 
@@ -121,7 +121,8 @@ def build(
     checks = [check for project in made for case in project.cases for check in case.checks]
     counts = _counts(checks)
     failed = bool(counts.failed or counts.error) or any(one.failed_by_allowance for one in projects)
-    verdict: Verdict = "failed" if failed else "passed" if complete and not counts.not_run else "incomplete"
+    whole = complete and checks and not counts.not_run
+    verdict: Verdict = "failed" if failed else "passed" if whole else "incomplete"
     names = dict.fromkeys([*CHECKS, *(check.name for check in checks)])
     return Document(
         schema=SCHEMA,
@@ -159,6 +160,8 @@ def _counts(checks: Sequence[Check]) -> Counts:
 def _headline(verdict: Verdict, counts: Counts, number_of_cases: int) -> str:
     total = counts.passed + counts.failed + counts.skipped + counts.error + counts.not_run
     of = f"of {total} checks in {_plural(number_of_cases, 'case')}"
+    if not total:
+        return "No check was made."
     if verdict == "failed" and not counts.failed + counts.error:
         return "All checks passed, but an allowance has outlived its cause."
     if verdict == "failed":

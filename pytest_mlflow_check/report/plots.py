@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from markupsafe import Markup, escape
-from matplotlib import rc_context
+from markupsafe import Markup
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
@@ -32,7 +31,6 @@ _CLASSES = {
     "#030303": "first",
     "#040404": "axis",
     "#050505": "grid",
-    "#060606": "tick",
 }
 _COLOURS = {name: colour for colour, name in _CLASSES.items()}
 
@@ -51,7 +49,8 @@ class Plots:
 
     def __init__(self) -> None:
         """Makes the figure; matplotlib's own state of figures (pyplot) isn't touched."""
-        self._figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72))
+        # 72 dots an inch: a pixel is a point, and so is a unit of the picture.
+        self._figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72)
         self._canvas = FigureCanvasSVG(self._figure)
         self._axes = axes = self._figure.add_axes((0.17, 0.16, 0.81, 0.72))
         self._figure.patch.set_visible(False)
@@ -59,7 +58,8 @@ class Plots:
         for side, spine in axes.spines.items():
             spine.set_visible(side == "bottom")
             spine.set_color(_COLOURS["axis"])
-        axes.tick_params(length=0, labelsize=8, labelcolor=_COLOURS["tick"], which="both")
+        # Labels are written below: to find out how large they are takes matplotlib most of its time.
+        axes.tick_params(length=0, labelbottom=False, labelleft=False, which="both")
         axes.grid(visible=True, axis="y", color=_COLOURS["grid"])
         # The first is the broader one: where both are alike, it shows on both sides of the other.
         self._lines = {
@@ -71,22 +71,23 @@ class Plots:
         self._scale = ""
         across = axes.get_xaxis_transform()
         self._first = axes.plot([], [], color=_COLOURS["first"], transform=across, clip_on=False)[0]
-        for text in (axes.xaxis.offsetText, axes.yaxis.offsetText):
-            text.set_fontsize(8)
-            text.set_color(_COLOURS["tick"])
 
     def draw(self, metric: Metric) -> Markup:
         """Both curves of a metric in one picture, with the first step marked at which they differ."""
         sides = {"fluent": metric.fluent, "mlflow-run": metric.mlflow_run}
         # Numbers at the end of what numbers can be make matplotlib warn.
-        with warnings.catch_warnings(), np.errstate(all="ignore"), rc_context({"svg.fonttype": "none"}):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             self._set(sides)
             first = metric.first_difference
             self._first.set_data(([], []) if first is None else ([first, first], [0, 1]))
             written = io.StringIO()
             self._canvas.print_svg(written, metadata={"Date": None})  # type: ignore[no-untyped-call]
-        return Markup("").join(_plain(written.getvalue(), describe(metric)))
+            shapes, labels = _shapes(written.getvalue()), [*self._labels("x"), *self._labels("y")]
+        head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+            _WIDTH, _HEIGHT, describe(metric)
+        )
+        return Markup("").join([head, *shapes, *labels, Markup("</svg>")])
 
     def _set(self, sides: dict[str, Series | None]) -> None:
         curves = {mode: _curve(side) for mode, side in sides.items()}
@@ -120,6 +121,23 @@ class Plots:
         else:
             axis.set_major_locator(MaxNLocator(3))
             axis.set_major_formatter(_formatter())
+
+    def _labels(self, name: Literal["x", "y"]) -> Iterator[Markup]:
+        """What stands at the ticks of an axis, and at its end what all of it is to be multiplied with."""
+        axis, box = (self._axes.xaxis if name == "x" else self._axes.yaxis), self._axes.bbox
+        low, high = axis.get_view_interval()
+        ticks = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
+        formatter = axis.get_major_formatter()
+        for tick, text in zip(ticks, formatter.format_ticks(ticks), strict=True):
+            if name == "x":
+                place = self._axes.transData.transform((tick, self._axes.get_ylim()[0]))[0]
+                yield _label(place, box.y0 - 11, "middle", text)
+            else:
+                place = self._axes.transData.transform((self._axes.get_xlim()[0], tick))[1]
+                yield _label(box.x0 - 6, place - 3, "end", text)
+        if factor := formatter.get_offset():
+            x, y = (box.x1, box.y0 - 19) if name == "x" else (2, _HEIGHT - 8)
+            yield _label(x, y, "end" if name == "x" else "start", factor)
 
 
 def describe(metric: Metric) -> str:
@@ -155,30 +173,19 @@ def _curve(series: Series | None) -> tuple[np.ndarray, np.ndarray]:
     return (np.repeat(steps, 2), np.repeat(values, 2)) if len(steps) == 1 else (steps, values)
 
 
-def _plain(text: str, label: str) -> Iterator[Markup]:
-    yield Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(_WIDTH, _HEIGHT, label)
+def _shapes(text: str) -> Iterator[Markup]:
+    """The lines of what matplotlib wrote, each with the class that its colour stands for."""
     for element in ET.fromstring(text).iter():
-        kind = element.tag.rpartition("}")[2]
         style = element.get("style", "")
         name = next((name for colour, name in _CLASSES.items() if colour in style), None)
-        if kind == "path" and name:
+        if element.tag.endswith("}path") and name:
             yield Markup('<path class="{}" d="{}"/>').format(name, _rounded(element.get("d", "")))
-        elif kind == "text":
-            anchor = re.search(r"text-anchor: (\w+)", style)
-            yield Markup('<text class="tick" text-anchor="{}" x="{}" y="{}">{}</text>').format(
-                anchor[1] if anchor else "start",
-                *_position(element),
-                escape("".join(element.itertext())),
-            )
-    yield Markup("</svg>")
 
 
-def _position(element: ET.Element) -> tuple[str, str]:
-    """Where a text is: as attributes, or, in some versions of matplotlib, in its transformation."""
-    if "x" in element.attrib:
-        return _rounded(element.attrib["x"]), _rounded(element.attrib["y"])
-    moved = re.search(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)", element.get("transform", ""))
-    return (_rounded(moved[1]), _rounded(moved[2])) if moved else ("0", "0")
+def _label(x: float, y: float, anchor: str, text: str) -> Markup:
+    return Markup('<text text-anchor="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(
+        anchor, x, _HEIGHT - y, text.replace("\N{MINUS SIGN}", "-")
+    )
 
 
 def _rounded(numbers: str) -> str:
