@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pytest_mlflow_check.report.document import QUIET, Artifact, Document, Metric
+from pytest_mlflow_check.report.document import QUIET, Artifact, Document, Metric, Run
 from pytest_mlflow_check.report.grouping import grouped, place_of
 from pytest_mlflow_check.report.shown import cut
 
@@ -101,7 +101,7 @@ def _environment() -> Environment:
         "grouped": grouped,
         "place": place_of,
     }
-    environment.tests["curve"] = drawn
+    environment.tests |= {"curve": drawn, "alike": alike}
     return environment
 
 
@@ -128,6 +128,12 @@ def _plotting() -> Callable[[Metric], Markup | None]:
 def drawn(metric: Metric) -> bool:
     """Whether there is a curve to draw: of one value there is nothing to see."""
     return any(side is not None and len(side.steps) > 1 for side in (metric.fluent, metric.mlflow_run))
+
+
+def alike(run: Run) -> bool:
+    """Whether a run has nothing that anybody need look into."""
+    kinds = (run.params, run.tags, run.datasets, run.metrics, run.artifacts, run.models)
+    return all(row.state in QUIET for rows in kinds for row in rows)
 
 
 def prose(text: str) -> Markup:
