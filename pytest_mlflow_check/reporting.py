@@ -19,6 +19,7 @@ import pytest
 from pytest_mlflow_check.errors import shown_path
 from pytest_mlflow_check.findings import CheckResult, CodePart, Finding
 from pytest_mlflow_check.items import CheckItem
+from pytest_mlflow_check.texts import printable
 from pytest_mlflow_check.xdist import is_worker
 
 if TYPE_CHECKING:
@@ -109,13 +110,13 @@ class Reporting:
             from pytest_mlflow_check.report.writing import render
 
             for file in self._files:
-                suffix = file.suffix.lower()
-                texts.setdefault(suffix, render(report, file))
+                if file.suffix.lower() not in texts:
+                    texts[file.suffix.lower()] = render(report, file)
         except Exception:
             # What the checks found is worth more than the report of it.
             self._faults.append(
                 "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project: there is "
-                f"no report\n\n{self._masked(traceback.format_exc())}"
+                f"no report\n\n{printable(self._masked(traceback.format_exc()))}"
             )
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             return

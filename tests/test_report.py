@@ -23,8 +23,9 @@ from pytest_mlflow_check.records import Launch, Observation
 from pytest_mlflow_check.report.as_json import SCHEMA_FILE, render_json, schema
 from pytest_mlflow_check.report.building import NOT_RUN, Checked, CheckedCase, CheckedProject, build
 from pytest_mlflow_check.report.curves import as_series, points_each
-from pytest_mlflow_check.report.document import Document, Metric
+from pytest_mlflow_check.report.document import Document
 from pytest_mlflow_check.report.html import prose, render_html, size, tree
+from pytest_mlflow_check.report.logged import Metric
 from pytest_mlflow_check.report.markdown import MOST, render_markdown
 from pytest_mlflow_check.report.plots import Plots
 from pytest_mlflow_check.report.shown import cut
@@ -410,7 +411,7 @@ def both_logged(text: str) -> tuple[Launch, Launch]:
             notes=(text,),
             proofs=[proof(text, loaded=False, error=text)],
             observations=(
-                Observation(text, text, text, place=f"{text}:1", by="code", run_id=other, time=1.0),
+                Observation(text, text, text, place=f"{text}:1", by=text, run_id=other, time=1.0),  # type: ignore[arg-type]
                 Observation("log_metric", text, place=f"{text}.py:2", run_id=other, step=3, time=2.0),
             ),
         )

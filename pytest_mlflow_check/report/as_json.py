@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pytest_mlflow_check.report import document
+from pytest_mlflow_check.report import document, logged
 from pytest_mlflow_check.report.document import Document
 
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -30,7 +30,7 @@ def schema() -> dict[str, Any]:
     made = TypeAdapter(Document).json_schema(mode="serialization", ref_template="#/$defs/{model}")
     definitions = made.pop("$defs")
     for name, definition in {**definitions, "Document": made}.items():
-        _describe(definition, vars(document)[name].__doc__)
+        _describe(definition, {**vars(logged), **vars(document)}[name].__doc__)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **made,

@@ -18,12 +18,12 @@ from pytest_mlflow_check.report.document import (
     Counts,
     Document,
     Finding,
-    Launch,
     Outcome,
     Project,
     Setting,
     Verdict,
 )
+from pytest_mlflow_check.report.logged import Launch
 from pytest_mlflow_check.report.shown import shown
 from pytest_mlflow_check.report.sides import MOST_METRICS, MOST_RUNS, runs_of
 from pytest_mlflow_check.report.sources import Sources, split_place

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mlflow_check.records import MetricSeries
-from pytest_mlflow_check.report.document import Number, Series
+from pytest_mlflow_check.report.logged import Number, Series
 
 MOST_POINTS = 60_000
 """Points of all curves of a report together."""

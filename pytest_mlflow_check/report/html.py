@@ -15,8 +15,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pytest_mlflow_check.report.document import QUIET, Artifact, Document, Metric, Run
+from pytest_mlflow_check.report.document import Document
 from pytest_mlflow_check.report.grouping import grouped, place_of
+from pytest_mlflow_check.report.logged import QUIET, Artifact, Metric, Run
 from pytest_mlflow_check.report.shown import cut
 
 _TEMPLATES = Path(__file__).with_name("templates")

@@ -20,7 +20,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
-from pytest_mlflow_check.report.document import Metric, Series
+from pytest_mlflow_check.report.logged import Metric, Series
 
 _WIDTH, _HEIGHT = 240, 120
 """Points, of which a browser makes what room there is."""

@@ -15,7 +15,7 @@ from pytest_mlflow_check.checks.metrics import first_difference
 from pytest_mlflow_check.checks.pairing import RunPair
 from pytest_mlflow_check.records import Mode, RunRecord, given_tags
 from pytest_mlflow_check.report.curves import as_series
-from pytest_mlflow_check.report.document import (
+from pytest_mlflow_check.report.logged import (
     QUIET,
     Artifact,
     Entry,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_mlflow_check.records import Launch
-from pytest_mlflow_check.report.document import Call
+from pytest_mlflow_check.report.logged import Call
 
 _MOST = 200
 _MOST_KEYS = 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -49,20 +49,12 @@ def write(text: str, file: Path) -> None:
         # A pipe or a device such as /dev/stdout is written to, not replaced.
         file.write_text(text, encoding="utf-8")
         return
-    handle, unfinished = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
+    unfinished = file.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            # Made for this user alone; a report is what others read.
-            os.fchmod(opened.fileno(), 0o666 & ~_umask())
+        with unfinished.open("x", encoding="utf-8") as opened:
             opened.write(text)
-        Path(unfinished).replace(file)
+        unfinished.replace(file)
     except BaseException:
         with suppress(OSError):
-            Path(unfinished).unlink()
+            unfinished.unlink()
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
