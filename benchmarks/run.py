@@ -1,6 +1,7 @@
 """Measures everything that the README says of speed, and prints it as a table.
 
-    python benchmarks/run.py [--only gate cases series idle soak observer workspace] [--rounds 5] [--json F]
+    python benchmarks/run.py [--only gate cases series idle soak observer workspace report]
+                             [--rounds 5] [--json FILE]
 
 Each part says in its own module what is measured, and how. All of it takes about an hour with two processors,
 most of it MLflow's client reading a million points.
@@ -20,6 +21,7 @@ import cases
 import gate
 import idle
 import observer
+import report
 import series
 import soak
 import workspace
@@ -33,6 +35,7 @@ _PARTS: dict[str, Callable[[Path, int], tuple[list[Figure], dict[str, Any]]]] = 
     "soak": soak.measure,
     "observer": observer.measure,
     "workspace": workspace.measure,
+    "report": report.measure,
 }
 
 

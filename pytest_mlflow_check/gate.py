@@ -23,6 +23,7 @@ from pytest_mlflow_check.options import (
     named_on_command_line,
     project_directories,
     project_settings,
+    report_files,
     static_only,
 )
 from pytest_mlflow_check.plan import cases_of, policy_of
@@ -145,12 +146,13 @@ class Gate:
         """
         self._config = config
         launch_jobs(config)
+        self.reports = report_files(config)
         self.projects = [self._gated(directory) for directory in project_directories(config)]
         self._nodes: dict[Path, Path] = {}
         self._opened: set[Path] = set()
         self._why_cold: str | None = None
         refuse_update(config, [one.settings for one in self.projects])
-        self._summary = terminal.Summary(
+        self.summary = terminal.Summary(
             {
                 one.path: one.policy
                 for one in self.projects
@@ -334,7 +336,7 @@ class Gate:
         """Collects the lines of the summary, in the controller also those of the workers."""
         line = getattr(report, "mlflow_check", None)
         if line is not None:
-            self._summary.add(line)
+            self.summary.add(line)
 
     @pytest.hookimpl
     def pytest_report_teststatus(
@@ -354,19 +356,19 @@ class Gate:
         """
         if makes_launches(self._config) and not is_worker(self._config):
             self._remember()
-        if self._strict and not is_worker(self._config) and self._summary.unused_allowances():
+        if self._strict and not is_worker(self._config) and self.summary.unused_allowances():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The table: a row per case, a column per check."""
         failed = None if self._why_cold else why_cold(self._config)
-        self._summary.write(terminalreporter, strict=self._strict, why_cold=failed)
+        self.summary.write(terminalreporter, strict=self._strict, why_cold=failed)
 
     def _remember(self) -> None:
         for project in self.projects:
             for case in project.cases if project.settings.values.cache else ():
-                passed = self._summary.passed(project.path, case.id)
+                passed = self.summary.passed(project.path, case.id)
                 if passed is not None:
                     self._launcher.remember(case, project.settings.values, passed=passed)
 
@@ -392,6 +394,11 @@ def register(config: pytest.Config) -> None:
     if asks_to_update(config):
         # Registered later, it is asked first: before launches that passed are moved elsewhere.
         config.pluginmanager.register(Update(gate.projects), "mlflow-check-update")
+    if gate.reports and makes_launches(config):
+        from pytest_mlflow_check.reporting import Reporting
+
+        reporting = Reporting(config, gate.projects, gate.reports, gate.summary.unused_of)
+        config.pluginmanager.register(reporting, "mlflow-check-report")
 
 
 def _contract(settings: Settings, cases: Iterable[Case]) -> Source | None:

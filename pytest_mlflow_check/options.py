@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.errors import UserError, shown_path
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.settings import Settings
@@ -26,6 +26,8 @@ _SCALARS = {
     "cache": "mlflow_cache",
 }
 """Keys of the settings file, and what their ini twins are called, and their options with dashes."""
+
+_REPORTS = (".json", ".md", ".html")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -108,10 +110,17 @@ def add_options(parser: pytest.Parser) -> None:
         help="check only what the MLproject tells: launch nothing, and collect nothing that isn't named",
     )
     group.addoption(
+        "--mlflow-report",
+        action="append",
+        metavar="FILE",
+        help="write a report, as .json, .md or .html by its suffix (repeatable)",
+    )
+    group.addoption(
         "--mlflow-explain", metavar="RULE", help="print what a rule means, with example and fix; run nothing"
     )
     parser.addini("mlflow_project", "twin of --mlflow-project, relative to this file", "paths", [])
     parser.addini("mlflow_param", "twin of --mlflow-param, one NAME=VALUE a line", "linelist", [])
+    parser.addini("mlflow_report", "twin of --mlflow-report, relative to this file", "paths", [])
     parser.addini("mlflow_jobs", "twin of --mlflow-jobs", "string", "")
     parser.addini("mlflow_static", "twin of --mlflow-static", "string", "")
     for name in _SCALARS.values():
@@ -147,6 +156,25 @@ def launch_jobs(config: pytest.Config) -> int | None:
         return _count(text)
     except argparse.ArgumentTypeError as error:
         raise UserError(f"mlflow_jobs = {text}: {error}") from error
+
+
+def report_files(config: pytest.Config) -> list[Path]:
+    """Where reports are wanted, as absolute paths, each once: from the command line, else from the ini.
+
+    Raises:
+        UserError: where a suffix doesn't say of what shape one is to be, or a directory has its name.
+    """
+    given: Iterable[str | Path] = config.getoption("mlflow_report") or config.getini("mlflow_report")
+    files = [Path(os.path.abspath(config.invocation_params.dir / file)) for file in given]
+    for file in files:
+        if file.suffix.lower() not in _REPORTS:
+            raise UserError(
+                f"--mlflow-report={shown_path(file)}: the suffix says what to write: name a file that ends "
+                f"in {', '.join(_REPORTS[:-1])} or {_REPORTS[-1]}"
+            )
+        if file.is_dir():
+            raise UserError(f"--mlflow-report={shown_path(file)}: this is a directory: name a file")
+    return list(dict.fromkeys(files))
 
 
 def asks_to_remember(config: pytest.Config) -> bool:

@@ -127,17 +127,22 @@ class Summary:
 
     def unused_allowances(self) -> list[tuple[str, Allowance]]:
         """Allowances no finding needed, with the project's name; only where every check was made."""
-        unused = []
-        for path, policy in self._policies.items():
-            lines = [line for line in self._lines.values() if line["path"] == path]
-            results = [
-                CheckResult(line["check"], skipped=line["skipped"], used_allowances=tuple(used))
-                for line in lines
-                if (used := line["used_allowances"]) is not None
-            ]
-            if len(results) == sum(len(made) for (one, _), made in self._checks.items() if one == path):
-                unused += [(lines[0]["name"], one) for one in unused_allowances(policy, results)]
-        return unused
+        names = {line["path"]: line["name"] for line in self._lines.values()}
+        return [(names[path], one) for path in self._policies for one in self.unused_of(Path(path)) or ()]
+
+    def unused_of(self, path: Path) -> tuple[Allowance, ...] | None:
+        """The same of the project whose nodes hang on a path; None where that can't be told."""
+        policy = self._policies.get(str(path))
+        lines = [line for line in self._lines.values() if line["path"] == str(path)]
+        results = [
+            CheckResult(line["check"], skipped=line["skipped"], used_allowances=tuple(used))
+            for line in lines
+            if (used := line["used_allowances"]) is not None
+        ]
+        expected = sum(len(made) for (one, _), made in self._checks.items() if one == str(path))
+        if policy is None or len(results) != expected:
+            return None
+        return unused_allowances(policy, results)
 
     def write(self, reporter: pytest.TerminalReporter, *, strict: bool, why_cold: str | None = None) -> None:
         """Writes the table, and below it warnings and allowances that nothing needed.

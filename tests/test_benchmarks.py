@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 def test_the_command_starts() -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "{gate,cases,series,idle,soak,observer,workspace}" in done.stdout
+    assert "{gate,cases,series,idle,soak,observer,workspace,report}" in done.stdout
 
 
 @pytest.mark.heavy

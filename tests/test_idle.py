@@ -13,7 +13,16 @@ OUR_LAUNCHING = tuple(
     f"pytest_mlflow_check.{name}" for name in ("checks", "engine", "launch", "launcher", "reading", "records")
 )
 OF_CONTRACT = tuple(f"pytest_mlflow_check.contract.{name}" for name in ("comparing", "making", "writing"))
-HEAVY = (*LAUNCHING, *OUR_LAUNCHING, *OF_CONTRACT, "pydantic", "yaml", "pytest_mlflow_check.gate")
+REPORTING = ("jinja2", "matplotlib", "pytest_mlflow_check.reporting")
+HEAVY = (
+    *LAUNCHING,
+    *OUR_LAUNCHING,
+    *OF_CONTRACT,
+    *REPORTING,
+    "pydantic",
+    "yaml",
+    "pytest_mlflow_check.gate",
+)
 TELL = f"""
 import sys
 
@@ -82,7 +91,8 @@ def test_a_session_with_a_project_imports_neither_mlflow_nor_pandas(
     pytester.makeconftest(TELL)
     result = pytester.runpytest_subprocess("--mlflow-project=proj", "--mlflow-launch=fluent")
     assert "5 items" in result.stdout.str()
-    assert loaded(result) == {*HEAVY} - {"mlflow", "pandas", "pytest_mlflow_check.engine", *OF_CONTRACT}
+    absent = {"mlflow", "pandas", "pytest_mlflow_check.engine", *OF_CONTRACT, *REPORTING}
+    assert loaded(result) == {*HEAVY} - absent
 
 
 def test_collecting_a_project_imports_nothing_that_launches_reads_or_judges(

@@ -134,9 +134,7 @@ def _without_step(series: MetricSeries) -> bool:
 
 
 def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Tolerance) -> _Judgement | None:
-    if not np.array_equal(fluent.steps, mlflow_run.steps):
-        # A store drops a point that repeats another to the millisecond; where it does so is chance.
-        fluent, mlflow_run = _distinct(fluent), _distinct(mlflow_run)
+    fluent, mlflow_run = _aligned(fluent, mlflow_run)
     if len(fluent) != len(mlflow_run):
         return (
             "metric-points-differ",
@@ -145,9 +143,6 @@ def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Toler
             "The same loop with the same values logged a different number of points.",
             "make the number of iterations depend on the parameters alone",
         )
-    if not np.array_equal(fluent.steps, mlflow_run.steps):
-        # Asynchronous logging writes points in any order; their times are those of the calls.
-        fluent, mlflow_run = _by_time(fluent), _by_time(mlflow_run)
     steps = np.flatnonzero(fluent.steps != mlflow_run.steps)
     if steps.size:
         first = steps[0]
@@ -171,6 +166,33 @@ def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Toler
             "fix the seed; or say what may differ, with metric_tolerance or ignore.metrics in the settings",
         )
     return None
+
+
+def first_difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Tolerance) -> int | None:
+    """The step of the first point at which two series differ, or which only the longer one has.
+
+    None where the check finds them alike.
+    """
+    if fluent.key in _MEASURED or _difference(fluent, mlflow_run, tolerance) is None:
+        return None
+    fluent, mlflow_run = _aligned(fluent, mlflow_run)
+    both = min(len(fluent), len(mlflow_run))
+    one, other = (_taken(series, np.arange(both)) for series in (fluent, mlflow_run))
+    differing = np.flatnonzero((one.steps != other.steps) | ~_close(one.values, other.values, tolerance))
+    if differing.size:
+        return int(one.steps[differing[0]])
+    return int((fluent if len(fluent) > both else mlflow_run).steps[both])
+
+
+def _aligned(fluent: MetricSeries, mlflow_run: MetricSeries) -> tuple[MetricSeries, MetricSeries]:
+    """Two series as they are compared: without what the store or the order of threads made of them."""
+    if not np.array_equal(fluent.steps, mlflow_run.steps):
+        # A store drops a point that repeats another to the millisecond; where it does so is chance.
+        fluent, mlflow_run = _distinct(fluent), _distinct(mlflow_run)
+    if len(fluent) == len(mlflow_run) and not np.array_equal(fluent.steps, mlflow_run.steps):
+        # Asynchronous logging writes points in any order; their times are those of the calls.
+        fluent, mlflow_run = _by_time(fluent), _by_time(mlflow_run)
+    return fluent, mlflow_run
 
 
 def _distinct(series: MetricSeries) -> MetricSeries:

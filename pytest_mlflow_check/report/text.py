@@ -29,10 +29,15 @@ def render(findings: Iterable[Finding]) -> str:
 
 def render_title(slug: str, findings: Sequence[Finding]) -> str:
     """The first line for findings of one rule: `params: 3 missing in the fluent launch`."""
-    names = _distinct(finding.subject for finding in findings)
+    return title_of(slug, [finding.subject for finding in findings])
+
+
+def title_of(slug: str, subjects: Sequence[str]) -> str:
+    """The same, where only the subjects are known."""
+    names = _distinct(subjects)
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    subjects = ", ".join(_cell(name) for name in names[:_MOST_NAMES]) + more
-    return RULES[slug].title.format(n=len(findings), subjects=subjects)
+    shown = ", ".join(_cell(name) for name in names[:_MOST_NAMES]) + more
+    return RULES[slug].title.format(n=len(subjects), subjects=shown)
 
 
 def _render_group(slug: str, findings: Sequence[Finding]) -> str:

@@ -1,0 +1,60 @@
+"""Writing a report to a file, in the shape that its suffix names."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_mlflow_check.report.document import Document
+
+
+def _json(report: Document) -> str:
+    from pytest_mlflow_check.report.as_json import render_json
+
+    return render_json(report)
+
+
+def _markdown(report: Document) -> str:
+    from pytest_mlflow_check.report.markdown import render_markdown
+
+    return render_markdown(report)
+
+
+def _html(report: Document) -> str:
+    from pytest_mlflow_check.report.html import render_html
+
+    return render_html(report)
+
+
+_SHAPES: Mapping[str, Callable[[Document], str]] = {".json": _json, ".md": _markdown, ".html": _html}
+
+
+def render(report: Document, file: Path) -> str:
+    """The report in the shape that the file's suffix names."""
+    return _SHAPES[file.suffix.lower()](report)
+
+
+def write(text: str, file: Path) -> None:
+    """Writes a file whole or not at all; makes its directory.
+
+    Raises:
+        OSError: where that can't be done; what was there before is there still.
+    """
+    file = Path(os.path.realpath(file))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists() and not file.is_file():
+        # A pipe or a device such as /dev/stdout is written to, not replaced.
+        file.write_text(text, encoding="utf-8")
+        return
+    unfinished = file.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with unfinished.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+        unfinished.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
