@@ -61,7 +61,7 @@ def refuse_update(config: pytest.Config, settings: Sequence[Settings]) -> None:
             )
 
 
-@dataclass
+@dataclass(eq=False)
 class Update:
     """The hooks of a session that writes contracts.
 

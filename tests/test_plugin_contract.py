@@ -227,3 +227,13 @@ def test_probes_have_no_contract(pytester: pytest.Pytester, make_project: MakePr
     listed = pytester.runpytest(PROJECT, "--mlflow-probe", "--co", "-q").outlines
     assert [line for line in listed if line.endswith("::contract")] == ["proj/MLproject::main::contract"]
     assert len([line for line in listed if line.endswith("::models")]) > 1
+
+
+def test_a_contract_is_written_beside_tests_with_a_conftest_of_their_own(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    """pytest then asks all plugins but that conftest, and has them in a set for it."""
+    make_project("proj", {**FILES, "train.py": LOGGING, "mlflow-check.toml": 'launch = "fluent"\n'})
+    make_project("own", {"conftest.py": "", "test_it.py": "def test_it(): pass\n"})
+    result = pytester.runpytest("--mlflow-project=proj", "own", "--mlflow-update")
+    result.assert_outcomes(passed=3, failed=1, skipped=2)
