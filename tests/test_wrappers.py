@@ -39,9 +39,9 @@ def test_wrappers_are_python(format: str) -> None:
     assert f'python_model="{wrapper_file(format)}"' in call
 
 
-def test_the_readme_shows_one() -> None:
-    readme = Path(__file__).parent.parent / "README.md"
-    assert f"```python\n{wrapper('pickle')}```\n" in readme.read_text(encoding="utf-8")
+def test_the_documents_show_one() -> None:
+    page = Path(__file__).parent.parent / "docs" / "how-to" / "models.md"
+    assert f"```python\n{wrapper('pickle')}```\n" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
