@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
+from documents import ROOT, blocks
 
 SCRIPT = """
 import os, sys
@@ -40,15 +38,15 @@ def silent(pytester: pytest.Pytester) -> Path:
 
 
 @pytest.mark.launch
-def test_the_example_of_the_readme(pytester: pytest.Pytester) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    example = next(
-        code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "def test" in code
-    )
+def test_the_examples_of_the_documents(pytester: pytest.Pytester) -> None:
+    documents = (ROOT / "README.md", ROOT / "docs" / "how-to" / "own-tests.md")
+    examples = [
+        next(block.text for block in blocks(document) if "def test" in block.text) for document in documents
+    ]
     shutil.copytree(ROOT / "example_project", pytester.path / "example_project")
-    pytester.makepyfile(example)
+    pytester.makepyfile(**{f"test_{number}": example for number, example in enumerate(examples)})
     result = pytester.runpytest_subprocess("-n", "2")
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=4)
 
 
 def test_a_launch_tells_how_it_ended(pytester: pytest.Pytester, silent: Path) -> None:

@@ -37,7 +37,7 @@ from pytest_mlflow_check.records import (
     RunRecord,
     StoreRecord,
 )
-from pytest_mlflow_check.rules import RULES, Rule, check_slugs, explain, markdown_table
+from pytest_mlflow_check.rules import RULES, Rule, check_slugs, explain
 
 NULL = parameter("model_dir", null_default=True)
 LOGGED = run(params={"a": "1"}, metrics=[series("m", [3, 2, 1])], artifacts=[artifact("a.txt")])
@@ -396,14 +396,3 @@ def test_an_unknown_rule_is_a_mistake_with_a_suggestion() -> None:
     with pytest.raises(UserError) as error:
         check_slugs(["param-differs", "", "also wrong"], where="here, [rules]")
     assert str(error.value) == f'here, [rules]: unknown rule "": known: {", ".join(sorted(RULES))}'
-
-
-def test_the_table_has_a_row_for_every_rule() -> None:
-    head, rule, *rows = markdown_table().splitlines()
-    assert (head, rule) == ("| rule | check | severity | what is wrong |", "| --- | --- | --- | --- |")
-    cells = [row.removeprefix("| ").removesuffix(" |").split(" | ") for row in rows]
-    assert cells == [
-        [f"`{one.slug}`{' *' * one.needs_observer}", one.check, one.severity, one.summary]
-        for one in RULES.values()
-    ]
-    assert {row.count("|") for row in rows} == {5}

@@ -1,6 +1,6 @@
 """Every kind of finding: its name, what it means, and what to do about it.
 
-The README's table and `--mlflow-explain` are made from this registry, and a finding's title too.
+The documents' list and `--mlflow-explain` are made from this registry, and a finding's title too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pytest_mlflow_check.errors import UserError, did_you_mean
 from pytest_mlflow_check.rules import artifacts, contract, launches, metadata, metrics, models, params, runs
 from pytest_mlflow_check.rules.rule import Rule
 
-__all__ = ["RULES", "Rule", "check_slugs", "explain", "markdown_table"]
+__all__ = ["RULES", "Rule", "check_slugs", "explain"]
 
 RULES: dict[str, Rule] = {
     rule.slug: rule
@@ -70,13 +70,3 @@ def _scope(rule: Rule) -> list[str]:
         same = ", ".join(rule.in_front_of_subject)
         sentences.append(f"Not reported beside it of the same {rule.check.removesuffix('s')}: {same}.")
     return [line for text in sentences for line in ("", *textwrap.wrap(text, 80, break_on_hyphens=False))]
-
-
-def markdown_table() -> str:
-    """The rules as a Markdown table; the README holds it, and a test holds the README to it."""
-    rows = ["| rule | check | severity | what is wrong |", "| --- | --- | --- | --- |"]
-    rows += [
-        f"| `{r.slug}`{' *' if r.needs_observer else ''} | {r.check} | {r.severity} | {r.summary} |"
-        for r in RULES.values()
-    ]
-    return "\n".join(rows)
