@@ -136,7 +136,7 @@ def walk(documents: Sequence[Path], directory: Path, home: Path) -> Iterator[str
 
 def _run(line: str, directory: Path, home: Path) -> tuple[int, str]:
     """A command as a user types it who has nothing set and a terminal of 80 columns."""
-    kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("TMPDIR",) if name in os.environ} | {"LC_ALL": "C.UTF-8"}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     own = {"PATH": path, "HOME": str(home), "COLUMNS": "80", "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(
