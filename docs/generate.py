@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from pytest_mlflow_check.rules import RULES, Rule
 from pytest_mlflow_check.settings import ProjectSettings
 
 ROOT = Path(__file__).parent.parent
+SCHEMA = ROOT / "pytest_mlflow_check" / "report" / "report.schema.json"
 
 _CODE = (
     ("python", r"(with|try|for|if|def|class|import|from|mlflow\.|open\()"),
@@ -71,7 +73,26 @@ def settings() -> str:
     return "\n".join(rows)
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"rules": rules, "options": options, "settings": settings}
+def report() -> str:
+    """What is in a JSON report, type by type, as its schema says."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    parts = []
+    for name, one in {"The whole": schema, **schema["$defs"]}.items():
+        rows = ["| key | value | meaning |", "| --- | --- | --- |"]
+        for key, field in one["properties"].items():
+            rows.append(
+                f"| `{key}` | {_json_value(field)} | {_prose(field.get('description', '').rstrip('.'))} |"
+            )
+        parts += [f"## {name}", _prose(one["description"]), "\n".join(rows)]
+    return "\n\n".join(parts)
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "rules": rules,
+    "options": options,
+    "settings": settings,
+    "report": report,
+}
 """What may stand between `<!-- generated: NAME -->` and `<!-- /generated -->`."""
 
 
@@ -201,6 +222,26 @@ def _default(field: Mapping[str, Any]) -> str:
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return f"`{default:g}`" if isinstance(default, float) else f'`"{default}"`'
+
+
+def _json_value(field: Mapping[str, Any]) -> str:
+    """A value of the JSON report: what it may be."""
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "enum" in field:
+        return ", ".join(f"`{one}`" for one in field["enum"])
+    if "anyOf" in field:
+        return " or ".join(_json_value(one) for one in field["anyOf"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    if field.get("type") == "array":
+        return f"list of {_json_value(field['items'])}"
+    if isinstance(field.get("additionalProperties"), dict):
+        return f"object of {_json_value(field['additionalProperties'])}"
+    return {"string": "text", "boolean": "true or false"}.get(
+        field.get("type", ""), field.get("type", "anything")
+    )
 
 
 if __name__ == "__main__":

@@ -138,6 +138,14 @@ def test_the_tutorial_walks_from_an_empty_directory(tmp_path: Path) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.launch
+def test_a_project_starts_as_shown(tmp_path: Path) -> None:
+    place = tmp_path / "training"
+    place.mkdir()
+    _walked([DOCS / "how-to" / "start.md"], place, tmp_path / "home")
+
+
+@pytest.mark.heavy
+@pytest.mark.launch
 def test_remembered_launches_are_as_shown(tmp_path: Path) -> None:
     place = shutil.copytree(ROOT / "example_project", tmp_path / "example_project")
     _walked([DOCS / "how-to" / "remembered.md"], place, tmp_path / "home")
