@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from documents import ROOT, Command, changed, commands, fits, walk
+from documents import ROOT, Command, blocks, changed, commands, fits, walk
 
+from pytest_mlflow_check.contract.source import read_text
+from pytest_mlflow_check.contract.writing import updated
 from pytest_mlflow_check.rules import RULES
 from pytest_mlflow_check.settings import ProjectSettings
 
@@ -49,6 +51,14 @@ def test_every_rule_has_its_section() -> None:
 def test_every_setting_has_its_section() -> None:
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) == set(ProjectSettings.model_fields)
+
+
+def test_the_contract_shown_is_one() -> None:
+    page = DOCS / "how-to" / "contract.md"
+    shown = next(block.text for block in blocks(page) if block.language == "yaml")
+    read = read_text(Path("mlflow-contract.yaml"), shown, ["main"])
+    # Laid out as it is written, but for the remarks.
+    assert re.sub(r" +#.*", "", shown) in updated(None, read.contract.cases)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
