@@ -15,7 +15,7 @@ from pytest_mlflow_check.texts import printable
 if TYPE_CHECKING:
     from pytest_mlflow_check.cases import Case
     from pytest_mlflow_check.findings import CheckResult
-    from pytest_mlflow_check.gate import GatedProject
+    from pytest_mlflow_check.gated import GatedProject
 
 
 class CheckFailed(Exception):

@@ -25,7 +25,7 @@ from pytest_mlflow_check.xdist import is_worker
 if TYPE_CHECKING:
     from pytest_mlflow_check.cases import Case
     from pytest_mlflow_check.findings import Allowance
-    from pytest_mlflow_check.gate import GatedProject
+    from pytest_mlflow_check.gated import GatedProject
     from pytest_mlflow_check.report.building import Checked, CheckedCase, CheckedProject
     from pytest_mlflow_check.report.document import Document
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_mlflow_check.cases import Case
     from pytest_mlflow_check.contract.shape import CaseContract
     from pytest_mlflow_check.contract.source import Source
-    from pytest_mlflow_check.gate import GatedProject
+    from pytest_mlflow_check.gated import GatedProject
     from pytest_mlflow_check.settings import Settings
 
 _MOST_LINES = 60
