@@ -429,6 +429,16 @@ def test_each_change_is_named(change: dict[str, Any], expected: tuple[str, str])
     assert slugs(judged(made(LOGGED, LOGGED), replace(LOGGED, **change))) == [expected]
 
 
+def test_where_very_many_names_change_none_is_taken_for_another() -> None:
+    # Compared each with each, these would take a minute.
+    held, logged = (
+        run(artifacts=[artifact(f"{name}/{number:05d}.bin") for number in range(800)])
+        for name in ("weights", "checkpoints")
+    )
+    found = judged(made(held, held), logged)
+    assert [one.rule for one in found] == ["contract-missing"] * 800 + ["contract-outdated"] * 800
+
+
 def test_what_has_its_own_line_is_no_patterns() -> None:
     one, other = (
         run(params={"a": "1", f"a{end}": "x"}, artifacts=[artifact(f"b{end}"), artifact("b")])

@@ -33,6 +33,9 @@ _ALIKE, _MUCH_ALIKE = 0.6, 0.75
 """How much two names have to have in common (`difflib`) for one to be taken for the other, renamed: the more
 where their values differ."""
 
+_MOST_COMPARED = 10_000
+"""Pairs of an old and a new name, which take about a second."""
+
 _TELLING = 3
 """Characters of a value by which a renamed param is recognised: `1` and `no` are the values of many."""
 
@@ -301,7 +304,9 @@ def _renames(
     names = sorted({name for found in new.values() for name in found})
     values = {name: next(found[name] for found in new.values() if name in found) for name in names}
     ranked: list[tuple[bool, float, str, str]] = []
-    for old, held in missing:
+    # Of so many, nobody reads which became which; and comparing all with all takes minutes.
+    few = len(missing) * len(names) <= _MOST_COMPARED
+    for old, held in missing if few else ():
         for name in names:
             same = held is not None and fits(held, values[name])
             alike = difflib.SequenceMatcher(None, old, name).ratio()
