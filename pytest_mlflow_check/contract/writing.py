@@ -38,9 +38,9 @@ def updated(source: Source | None, cases: Mapping[str, CaseContract]) -> str:
         there = source.document.get("cases")
         document: dict[str, Any] = {str(key): value for key, value in source.document.items()}
         document |= {"cases": {**(there if isinstance(there, dict) else {}), **said}}
-        text = edited(source.text, document)
         # Should somebody have laid it out in a way that lines can't be edited in, the lines give way.
-        if yaml.safe_load(text) != plain(document) and not _open_only(text, document):
+        text = _edited(source.text, document) or ""
+        if not text:
             text = (
                 HEADER
                 + "\n"
@@ -98,6 +98,16 @@ def save(file: Path, text: str, *, before: str | None) -> bool:
 def _held(file: Path) -> str | None:
     with suppress(FileNotFoundError):
         return file.read_bytes().decode("utf-8-sig", "replace")
+    return None
+
+
+def _edited(before: str, document: Mapping[str, Any]) -> str | None:
+    """The file with the lines changed; None where it wouldn't say then what it has to."""
+    # With tags, anchors and `? key`, a value doesn't end or begin where its line does.
+    with suppress(yaml.YAMLError, IndexError):
+        text = edited(before, document)
+        if yaml.safe_load(text) == plain(document) or _open_only(text, document):
+            return text
     return None
 
 
