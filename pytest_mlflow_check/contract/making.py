@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from pathlib import PurePosixPath
 
@@ -66,7 +67,8 @@ def _aligned(launches: Sequence[Launch]) -> list[_Node]:
     top: list[_Node] = []
     found: dict[tuple[int, str], _Node] = {}
     for number, launch in enumerate(launches):
-        for run in launch.runs:
+        # A run may have begun before the one that it is put into.
+        for run in sorted(launch.runs, key=partial(_depth, {run.run_id: run for run in launch.runs})):
             known = [found[key] for key in partners[number, run.run_id] if key in found]
             node = next((one for one in known if number not in one.runs), None)
             if node is None:
@@ -76,6 +78,14 @@ def _aligned(launches: Sequence[Launch]) -> list[_Node]:
             node.runs[number] = run
             found[number, run.run_id] = node
     return top
+
+
+def _depth(runs: Mapping[str, RunRecord], run: RunRecord) -> int:
+    above: list[str] = []
+    while run.parent_id in runs and run.parent_id not in above:
+        above.append(run.parent_id)
+        run = runs[run.parent_id]
+    return len(above)
 
 
 def _shapes(

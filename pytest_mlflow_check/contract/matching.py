@@ -30,11 +30,8 @@ class Place:
 
     path: tuple[str, ...]
     shape: RunShape
-
-    @property
-    def name(self) -> str | None:
-        """The name that the code gives the run; None for one without."""
-        return None if is_unnamed(self.path[-1]) else _AGAIN.sub("", self.path[-1])
+    name: str | None
+    """That the code gives the run; None for one without."""
 
 
 def numbered(contract: CaseContract) -> dict[str, Place]:
@@ -67,7 +64,9 @@ def _logs(shape: RunShape, mode: Mode) -> bool:
 
 def _places(runs: Mapping[str, RunShape], above: tuple[str, ...]) -> Iterator[Place]:
     for name, shape in runs.items():
-        yield Place((*above, name), shape)
+        # Only where another run has the name is `#2` ours, and not a part of it.
+        first = _AGAIN.sub("", name)
+        yield Place((*above, name), shape, None if is_unnamed(name) else first if first in runs else name)
         yield from _places(shape.runs, (*above, name))
 
 
