@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +224,21 @@ def test_no_path_of_a_copy_no_id_no_day_and_no_secret_is_held() -> None:
     )
 
 
+def test_no_day_in_words_and_no_name_of_the_machine_or_its_user_is_held() -> None:
+    day = datetime(2025, 11, 26, 12, tzinfo=timezone.utc).timestamp()
+    record = run(
+        params={
+            "made": "Wed Nov 26 12:00:00 2025",
+            "short": "251126-1200",
+            "written": "26. November",
+            "host": socket.gethostname(),
+            "user": getpass.getuser(),
+        }
+    )
+    held = made(record, record, started=day, duration=1.0).runs["run 1"].params
+    assert {name for name, value in held.items() if value is not None} == {"written"}
+
+
 def test_what_only_one_launch_logs_is_held_of_that_one() -> None:
     fluent = run(params={"a": "1", "model_dir": "", "mine": "x"})
     other = run(params={"a": "1", "model_dir": "''", "index": "10"})
@@ -297,6 +315,20 @@ def test_a_tree_of_runs() -> None:
     )
     (new,) = judged(contract, *runs, run("d", parent="a", name="more"))
     assert (new.rule, new.subject) == ("contract-outdated", "run sweep/more")
+
+
+def test_a_number_that_the_code_puts_behind_a_name_belongs_to_it() -> None:
+    runs = [run(str(number), name=f"fold#{number}") for number in (1, 2)]
+    launches = {mode: [launch(mode, *runs)] * 2 for mode in MODES}
+    assert list(of(launches).runs) == ["fold#1", "fold#2"]
+    assert judged(of(launches), *runs) == []
+
+
+def test_a_run_that_began_before_its_parent_is_still_nested_in_it() -> None:
+    runs = [run("b", parent="a", name="fold"), run("a", name="sweep")]
+    contract = of({mode: [launch(mode, *runs)] * 2 for mode in MODES})
+    assert [list(contract.runs), list(contract.runs["sweep"].runs)] == [["sweep"], ["fold"]]
+    assert judged(contract, *runs) == []
 
 
 def test_what_is_ignored_is_neither_held_nor_new() -> None:
@@ -568,6 +600,21 @@ def test_a_layout_that_cant_be_edited_gives_way_but_nothing_is_lost() -> None:
     after = updated(read_text(FILE, text), {"main": made(logged, logged)})
     read = read_text(FILE, after).contract
     assert read.cases == {"main": made(logged, logged), "other": CaseContract()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: 1\ncases:\n  main: &a\n    runs:\n      run 1: {params: {}}\n",
+        "version: 1\ncases: !!map\n  other: {}\n",
+        "version: 1\ncases:\n  ? main\n  : runs: {}\n",
+        "version: 1\rcases:\r  other: {}\r",
+    ],
+)
+def test_yaml_that_few_write_can_be_updated(text: str) -> None:
+    contract = made(LOGGED, LOGGED)
+    after = updated(read_text(FILE, text), {"main": contract})
+    assert read_text(FILE, after).contract.cases["main"] == contract
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -88,6 +92,7 @@ class View:
             and value == value.encode("utf-8", "replace").decode()
             and not _ABSOLUTE.search(value)
             and not any(day in value for day in days)
+            and value not in _here()
         )
         return value if holds else None
 
@@ -151,5 +156,16 @@ def _days(launch: Launch) -> list[str]:
         return []
     start = datetime.fromtimestamp(launch.started, timezone.utc)
     moments = [start, start.astimezone(), start + timedelta(seconds=launch.duration)]
-    forms = ("%Y-%m-%d", "%Y%m%d", "%Y_%m_%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y")
-    return list(dict.fromkeys(moment.strftime(form) for moment in moments for form in forms))
+    # The long ones first: some are parts of others.
+    numbers = ("%Y-%m-%d", "%Y%m%d", "%Y_%m_%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y")
+    words = ("%d %B", "%d %b", "%d-%b", "%d%b", "%B %d", "%b %d", "%b %e", "%b-%d", "%y-%m-%d", "%y%m%d")
+    return list(dict.fromkeys(moment.strftime(form) for form in numbers + words for moment in moments))
+
+
+@cache
+def _here() -> frozenset[str]:
+    """What this machine and its user are called; elsewhere they are called something else."""
+    names = {platform.node()}
+    with suppress(OSError, KeyError, ImportError):
+        names.add(getpass.getuser())
+    return frozenset(names - {""})
