@@ -82,9 +82,9 @@ def _aligned(launches: Sequence[Launch]) -> list[_Node]:
 
 def _depth(runs: Mapping[str, RunRecord], run: RunRecord) -> int:
     above: list[str] = []
-    while run.parent_id in runs and run.parent_id not in above:
-        above.append(run.parent_id)
-        run = runs[run.parent_id]
+    while (parent := run.parent_id) is not None and parent in runs and parent not in above:
+        above.append(parent)
+        run = runs[parent]
     return len(above)
 
 
