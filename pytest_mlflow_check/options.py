@@ -162,8 +162,11 @@ def report_files(config: pytest.Config) -> list[Path]:
     """Where reports are wanted, as absolute paths, each once: from the command line, else from the ini.
 
     Raises:
-        UserError: where a suffix doesn't say of what shape one is to be, or a directory has its name.
+        UserError: where a suffix doesn't say of what shape one is to be, a directory has its name, or the
+            command line wants one of a session that launches nothing.
     """
+    if config.getoption("mlflow_report") and static_only(config):
+        raise UserError("--mlflow-report: a report is made of launches: leave out --mlflow-static")
     given: Iterable[str | Path] = config.getoption("mlflow_report") or config.getini("mlflow_report")
     files = [Path(os.path.abspath(config.invocation_params.dir / file)) for file in given]
     for file in files:

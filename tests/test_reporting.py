@@ -190,3 +190,15 @@ def test_listing_writes_nothing(pytester: pytest.Pytester, make_project: MakePro
     result = pytester.runpytest_inprocess(*FLUENT, "--mlflow-report=report.json", "--co")
     assert result.ret == 0
     assert not (pytester.path / "report.json").exists()
+
+
+def test_none_is_promised_where_nothing_is_launched(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project("proj", PROJECT)
+    result = pytester.runpytest_inprocess(*FLUENT, "--mlflow-report=report.json", "--mlflow-static")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines == [
+        "ERROR: --mlflow-report: a report is made of launches: leave out --mlflow-static",
+        "",
+    ]
