@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,14 @@ SKIPPED = frozenset(
     }
 )
 """Version control, caches, environments, what MLflow leaves behind, our contract: nothing a script reads."""
+
+_REPORT = re.compile(
+    rb'\{\n "schema": \d+,\n "verdict": .*"pytest-mlflow-check": |'
+    rb'<!doctype html>.*<meta name="generator" content="pytest-mlflow-check |'
+    rb"## \S+ mlflow-check: ",
+    re.DOTALL,
+)
+"""How the reports of a session begin, which no script reads and each session writes anew."""
 
 _ANNEX = "/.git/annex/"
 
@@ -143,7 +152,7 @@ def contents(root: Path, *, without: Path | None = None) -> Iterator[Entry]:
                 if not _passed_over(found):
                     yield Entry("directory", path, entry.path)
                     waiting.append(iter(found))
-        elif entry.is_file():
+        elif entry.is_file() and not _is_report(entry):
             yield Entry("file", path, entry.path)
 
 
@@ -181,6 +190,14 @@ def map_into(path: str, root: Path, copy: Path) -> str:
 def _listed(directory: str) -> list[os.DirEntry[str]]:
     with os.scandir(directory) as entries:
         return sorted(entries, key=lambda entry: entry.name)
+
+
+def _is_report(entry: os.DirEntry[str]) -> bool:
+    if not entry.name.lower().endswith((".json", ".md", ".html")):
+        return False
+    with contextlib.suppress(*UNREADABLE), open(entry.path, "rb") as file:
+        return _REPORT.match(file.read(1024)) is not None
+    return False
 
 
 def _passed_over(found: list[os.DirEntry[str]]) -> bool:

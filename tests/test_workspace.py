@@ -8,9 +8,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from builders import launch, run
+from reports import report_of
 
 from pytest_mlflow_check.copying import copy_file
 from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.report.writing import render, write
 from pytest_mlflow_check.workspace import SKIPPED, enclosing_root, make_workspace, map_into, mark_area
 
 
@@ -112,6 +115,16 @@ def test_what_no_script_reads_is_left_out(tmp_path: Path, project: Path, name: s
     (project / f"{name}2").touch()
     make_workspace(project, tmp_path / "copy")
     assert names(tmp_path / "copy") == sorted([f"{name}2", "train.py"])
+
+
+@pytest.mark.parametrize("suffix", [".json", ".md", ".HTML"])
+def test_the_reports_of_a_session_are_left_out(tmp_path: Path, project: Path, suffix: str) -> None:
+    # Else each session would change what the next one finds, and nothing were ever remembered.
+    report = project / "out" / f"report{suffix}"
+    write(render(report_of(launch("fluent", run())), report), report)
+    (project / "out" / f"data{suffix}").write_text('{\n "schema": 1,\n "verdict": "no report"}')
+    make_workspace(project, tmp_path / "copy")
+    assert names(tmp_path / "copy") == [f"out/data{suffix}", "train.py"]
 
 
 def test_environments_and_launches_are_left_out_by_what_is_in_them(tmp_path: Path, project: Path) -> None:
