@@ -6,7 +6,7 @@ That is how a pattern that somebody widened, a value that somebody took out, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pytest_mlflow_check.checks.pairing import pair_runs
 from pytest_mlflow_check.contract.matching import as_launch, numbered
@@ -18,6 +18,7 @@ from pytest_mlflow_check.contract.shape import (
     RunShape,
     Scope,
     fits,
+    is_pattern,
     names_of,
 )
 
@@ -58,11 +59,8 @@ def _run(old: RunShape | None, new: RunShape, nested: Mapping[str, RunShape]) ->
         for scope in SCOPES:
             made = new.scope(scope).entries(kind)
             there = old.scope(scope).entries(kind)
-            fresh = {
-                name: held
-                for name, held in made.items()
-                if _stands_for(there, name) or not _stands_for(loose, name)
-            }
+            ours, loosely = _standing_for(there), _standing_for(loose)
+            fresh = {name: held for name, held in made.items() if ours(name) or not loosely(name)}
             kept, covered = ({}, set()) if scope == "sometimes" else _kept(there, fresh)
             rest = {name: held for name, held in fresh.items() if name not in covered}
             scopes[scope][kind] = {**scopes[scope].get(kind, {}), **kept, **rest}
@@ -71,8 +69,10 @@ def _run(old: RunShape | None, new: RunShape, nested: Mapping[str, RunShape]) ->
     return RunShape.of_scopes(scopes, only=only, runs=nested)
 
 
-def _stands_for(patterns: Mapping[str, Held], name: str) -> bool:
-    return any(names_of(pattern, [name]) for pattern in patterns)
+def _standing_for(patterns: Mapping[str, Held]) -> Callable[[str], bool]:
+    """Tells of a name whether one of them stands for it; most are names themselves, and looked up at once."""
+    wild = [pattern for pattern in patterns if is_pattern(pattern)]
+    return lambda name: name in patterns or any(names_of(pattern, [name]) for pattern in wild)
 
 
 def _kept(old: Mapping[str, Held], new: Mapping[str, Held]) -> tuple[dict[str, Held], set[str]]:

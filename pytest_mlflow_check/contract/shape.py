@@ -189,6 +189,11 @@ def _both(one: Held, other: Held) -> Held:
     return type(one)(**{name: value for name, value in one if value == getattr(other, name)})
 
 
+def is_pattern(name: str) -> bool:
+    """Whether a name in the file may stand for others."""
+    return any(char in name for char in "*?[")
+
+
 def names_of(pattern: str, names: Collection[str], exact: Collection[str] = ()) -> list[str]:
     """The names that a name in the file stands for: that very one, or all that match it.
 
@@ -199,7 +204,7 @@ def names_of(pattern: str, names: Collection[str], exact: Collection[str] = ()) 
     """
     if pattern in names:
         return [pattern]
-    if not any(char in pattern for char in "*?["):
+    if not is_pattern(pattern):
         return []
     return [name for name in names if fnmatchcase(name, pattern) and name not in exact]
 
