@@ -96,6 +96,12 @@ class Update:
                 self.said += _update(project, cases)
             except UserError as error:
                 self.said.append((True, str(error)))
+            except KeyboardInterrupt:
+                # Out of here it would take the table, the reports and the summary of all other tests along.
+                file = shown_path(project.settings.project / "mlflow-contract.yaml")
+                self.said.append((True, f"{file}: interrupted: update again"))
+                session.exitstatus = pytest.ExitCode.INTERRUPTED
+                return
         if any(wrong for wrong, _ in self.said):
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 

@@ -182,6 +182,22 @@ def test_a_second_launch_that_fails_isnt_written(
     ]
 
 
+def test_who_stops_waiting_for_the_second_launches_keeps_the_rest(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project(files=PROJ)
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pytest_mlflow_check.launcher.Launcher.again", stopped)
+    result = pytester.runpytest_inprocess(PROJECT, "--mlflow-update")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert said(result) == ["proj/mlflow-contract.yaml: interrupted: update again"]
+    assert table(result)[1][0] == "proj::main"
+    assert not (pytester.path / "proj" / "mlflow-contract.yaml").exists()
+
+
 def test_a_contract_of_both_launches_isnt_written_from_one(
     pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:
