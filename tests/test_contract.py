@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
@@ -237,6 +238,21 @@ def test_no_day_in_words_and_no_name_of_the_machine_or_its_user_is_held() -> Non
     )
     held = made(record, record, started=day, duration=1.0).runs["run 1"].params
     assert {name for name, value in held.items() if value is not None} == {"written"}
+
+
+@pytest.mark.parametrize("default", ["hunter2hunter2", "/home/me/x"])
+def test_no_secret_and_no_path_of_a_signature_is_held(default: str) -> None:
+    column = {"name": "key", "type": "string", "default": default, "shape": None}
+    logged = run(models=[model("m", signature=json.dumps({"inputs": None, "params": [column]}))])
+    held = made(logged, logged, view=View(masked=Secrets(("hunter2hunter2",)).masked))
+    assert default not in body(held)
+    (shape,) = held.runs["run 1"].models.values()
+    assert (shape.inputs, shape.params) == ((), None)
+
+
+def test_a_signature_that_is_no_mapping_has_no_columns() -> None:
+    logged = run(models=[model("m", signature="[]")])
+    assert made(logged, logged).runs["run 1"].models["m"].inputs == ()
 
 
 def test_what_only_one_launch_logs_is_held_of_that_one() -> None:

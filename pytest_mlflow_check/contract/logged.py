@@ -64,10 +64,7 @@ class View:
         """The same, as far as it can be held: no secret, no date of today, no path and no id."""
         days = _days(launch)
         return {
-            kind: {
-                self.name(name, days): self._value(launch, value, days) if isinstance(value, str) else value
-                for name, value in entries.items()
-            }
+            kind: {self.name(name, days): self._value(launch, value, days) for name, value in entries.items()}
             for kind, entries in self.logged(launch, run).items()
         }
 
@@ -85,16 +82,28 @@ class View:
         ignored = getattr(self.ignore, "models" if kind == "registered" else kind)
         return {name: value for name, value in sorted(entries.items()) if not matches_any(name, ignored)}
 
-    def _value(self, launch: Launch, value: str, days: Iterable[str]) -> str | None:
-        holds = (
-            len(value) <= _LONGEST
-            and value == self.masked(value) == launch.comparable(value)
-            and value == value.encode("utf-8", "replace").decode()
-            and not _ABSOLUTE.search(value)
-            and not any(day in value for day in days)
-            and value not in _here()
+    def _value(self, launch: Launch, value: Held, days: Iterable[str]) -> Held:
+        if isinstance(value, str):
+            return value if len(value) <= _LONGEST and self._holds(launch, value, days) else None
+        if isinstance(value, ModelShape):
+            # The default of a param for inference may be anything that a param is.
+            return ModelShape(
+                **{
+                    part: columns
+                    for part, columns in value
+                    if columns is None or all(self._holds(launch, one, days) for one in columns)
+                }
+            )
+        return value
+
+    def _holds(self, launch: Launch, text: str, days: Iterable[str]) -> bool:
+        return (
+            text == self.masked(text) == launch.comparable(text)
+            and text == text.encode("utf-8", "replace").decode()
+            and not _ABSOLUTE.search(text)
+            and not any(day in text for day in days)
+            and text not in _here()
         )
-        return value if holds else None
 
 
 def as_pattern(name: str) -> str:
@@ -115,6 +124,8 @@ def steps_of(series: MetricSeries) -> Steps:
 def shape_of(model: Model) -> ModelShape:
     """Flavors and signature of a model."""
     parts = json.loads(model.signature) if model.signature else {}
+    # MLflow writes a mapping; the file may have been written by hand.
+    parts = parts if isinstance(parts, dict) else {}
     inputs, outputs, params = (tuple(_columns(parts.get(part))) for part in ("inputs", "outputs", "params"))
     # Few models have params, and a line for none isn't worth reading.
     return ModelShape(flavors=model.flavors, inputs=inputs, outputs=outputs, params=params or None)
