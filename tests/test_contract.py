@@ -250,9 +250,15 @@ def test_no_secret_and_no_path_of_a_signature_is_held(default: str) -> None:
     assert (shape.inputs, shape.params) == ((), None)
 
 
-def test_a_signature_that_is_no_mapping_has_no_columns() -> None:
-    logged = run(models=[model("m", signature="[]")])
-    assert made(logged, logged).runs["run 1"].models["m"].inputs == ()
+@pytest.mark.parametrize(
+    ("signature", "inputs"),
+    [("[]", ()), ('{"inputs": [{"type": "tensor", "tensor-spec": {"shape": [1]}}]}', ("tensor",))],
+)
+def test_a_signature_written_by_hand_is_taken_as_far_as_it_goes(
+    signature: str, inputs: tuple[str, ...]
+) -> None:
+    logged = run(models=[model("m", signature=signature)])
+    assert made(logged, logged).runs["run 1"].models["m"].inputs == inputs
 
 
 def test_what_only_one_launch_logs_is_held_of_that_one() -> None:

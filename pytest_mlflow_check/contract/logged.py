@@ -140,7 +140,8 @@ def _columns(part: Any) -> Iterator[str]:
             yield json.dumps(column, sort_keys=True)
             continue
         tensor = column.get("tensor-spec")
-        kind = f"{tensor['dtype']} {tensor['shape']}" if isinstance(tensor, dict) else column["type"]
+        whole = isinstance(tensor, dict) and {"dtype", "shape"} <= tensor.keys()
+        kind = f"{tensor['dtype']} {tensor['shape']}" if whole else column["type"]
         name = f"{column['name']}: " if column.get("name") is not None else ""
         default = f" = {json.dumps(column['default'])}" if "default" in column else ""
         shape = f" {column['shape']}" if column.get("shape") is not None else ""
