@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +103,15 @@ class Update:
                 self.said.append((True, f"{file}: interrupted: update again"))
                 session.exitstatus = pytest.ExitCode.INTERRUPTED
                 return
+            except Exception:
+                # So would this.
+                told = project.policy.secrets.masked(traceback.format_exc())
+                fault = (
+                    "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project: "
+                    f"its contract isn't written\n\n{told}"
+                )
+                self.said.append((True, fault))
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if any(wrong for wrong, _ in self.said):
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 

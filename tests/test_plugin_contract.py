@@ -198,6 +198,26 @@ def test_who_stops_waiting_for_the_second_launches_keeps_the_rest(
     assert not (pytester.path / "proj" / "mlflow-contract.yaml").exists()
 
 
+def test_a_fault_of_ours_in_the_update_takes_nothing_away(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project(files=PROJ)
+
+    def wrong(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr("pytest_mlflow_check.launcher.Launcher.again", wrong)
+    result = pytester.runpytest_inprocess(PROJECT, "--mlflow-update")
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    lines = said(result)
+    assert lines[0] == (
+        "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project: its contract "
+        "isn't written"
+    )
+    assert "RuntimeError: a mistake" in lines
+    assert table(result)[1][0] == "proj::main"
+
+
 def test_a_contract_of_both_launches_isnt_written_from_one(
     pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:
