@@ -627,10 +627,8 @@ def test_a_layout_that_cant_be_edited_gives_way_but_nothing_is_lost() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "version: 1\ncases:\n  main: &a\n    runs:\n      run 1: {params: {}}\n",
         "version: 1\ncases: !!map\n  other: {}\n",
         "version: 1\ncases:\n  ? main\n  : runs: {}\n",
-        "version: 1\rcases:\r  other: {}\r",
     ],
 )
 def test_yaml_that_few_write_can_be_updated(text: str) -> None:
