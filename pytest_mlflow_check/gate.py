@@ -205,7 +205,8 @@ class Gate:
         self._begin(known[nodeid] for nodeid in ids if nodeid in known)
 
     def _begin(self, selected: Iterable[tuple[GatedProject, Case]]) -> None:
-        wanted = [(case, project.settings.values) for project, case in selected]
+        chosen = list(selected)
+        wanted = [(case, project.settings.values) for project, case in chosen]
         if wanted:
             try:
                 self._launcher.begin(wanted)
@@ -213,10 +214,11 @@ class Gate:
                     self._launcher.begin_again(one for one in wanted if one[0].probe_of is None)
             except UserError as error:
                 raise pytest.UsageError(str(error)) from error
-            for case, values in wanted:
+            for project, case in chosen:
                 name = os.path.relpath(case.project.directory, self._config.rootpath)
-                homes = partial(self._launcher.homes, case, values)
-                live.follow(self._config, printable(f"{name}::{case.id}"), homes)
+                homes = partial(self._launcher.homes, case, project.settings.values)
+                masked = project.policy.secrets.masked
+                live.follow(self._config, printable(f"{name}::{case.id}"), homes, masked)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -79,7 +79,7 @@ class Live:
         self._terminal = terminal
         self._encoding = encoding
         self._block = Block(self._write)
-        self._wanted: dict[str, Callable[[], Mapping[Mode, Path]]] = {}
+        self._wanted: dict[str, tuple[Callable[[], Mapping[Mode, Path]], Callable[[str], str]]] = {}
         self._followers: list[Follower] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -87,9 +87,11 @@ class Live:
         self._written = False
         self._unwatched: Callable[[], object] = lambda: None
 
-    def follow(self, name: str, homes: Callable[[], Mapping[Mode, Path]]) -> None:
-        """Shows the launches of a case from now on; `homes` is called by the thread that does it."""
-        self._wanted.setdefault(name, homes)
+    def follow(
+        self, name: str, homes: Callable[[], Mapping[Mode, Path]], masked: Callable[[str], str]
+    ) -> None:
+        """Shows the launches of a case from now on; both functions are called by the thread that does it."""
+        self._wanted.setdefault(name, (homes, masked))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -162,8 +164,8 @@ class Live:
 
         if not self._followers:
             self._followers = [
-                Follower(name, mode, home)
-                for name, homes in self._wanted.items()
+                Follower(name, mode, home, masked=masked)
+                for name, (homes, masked) in self._wanted.items()
                 for mode, home in homes().items()
             ]
         for one in self._followers:
@@ -265,11 +267,23 @@ def _counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def follow(config: pytest.Config, name: str, homes: Callable[[], Mapping[Mode, Path]]) -> None:
-    """Shows the launches of a case from now on, where there is a terminal that can do it."""
+def follow(
+    config: pytest.Config,
+    name: str,
+    homes: Callable[[], Mapping[Mode, Path]],
+    masked: Callable[[str], str],
+) -> None:
+    """Shows the launches of a case from now on, where there is a terminal that can do it.
+
+    Args:
+        config: the session's.
+        name: the case, as users know it.
+        homes: gives where its launches are made.
+        masked: gives a text without secrets.
+    """
     live = config.pluginmanager.getplugin(_PLUGIN)
     if live is not None:
-        live.follow(name, homes)
+        live.follow(name, homes, masked)
 
 
 def register(config: pytest.Config) -> None:

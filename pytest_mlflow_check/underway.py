@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ class Follower:
         since: when it was first seen at work.
         points: metric points that it had logged then.
         last: the last call it had made, in a few words.
+        masked: gives a text without secrets.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Follower:
     since: float = 0.0
     points: int = 0
     last: str = ""
+    masked: Callable[[str], str] = field(default=str, repr=False)
     _read: int = field(default=0, repr=False)
     _area: Path | None = field(default=None, repr=False)
 
@@ -97,7 +100,7 @@ class Follower:
                 return
             self._read += len(whole) + 1
             self.points += whole.count(_POINT)
-            self.last = _in_words(whole.rpartition(b"\n")[2]) or self.last
+            self.last = printable(self.masked(_in_words(whole.rpartition(b"\n")[2]))) or self.last
 
 
 def _from(file: Path, start: int) -> bytes:
@@ -133,4 +136,4 @@ def _in_words(line: bytes) -> str:
         words += f" = {_short(value) if what == 'log_metric' else value}"
     words = words[:_MOST_SHOWN]
     shown = words if step is None else f"{words}, step {step}"
-    return printable(" ".join(shown.split()))
+    return " ".join(shown.split())

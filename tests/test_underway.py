@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_mlflow_check.launch import OBSERVATIONS, PROOF, STDOUT
+from pytest_mlflow_check.secrets import Secrets
 from pytest_mlflow_check.underway import Follower
 
 
@@ -38,6 +39,13 @@ def follow(area: Path) -> Follower:
     follower = Follower("proj::main", "fluent", area.parent)
     follower.look(1.0)
     return follower
+
+
+def test_secrets_are_masked(area: Path) -> None:
+    write(area, call("log_param", "token", value="hunter22"))
+    follower = Follower("proj::main", "fluent", area.parent, masked=Secrets(("hunter22",)).masked)
+    follower.look(1.0)
+    assert follower.last == "log_param token = ***"
 
 
 def test_its_phases(tmp_path: Path) -> None:
