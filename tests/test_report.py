@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from reports import checked, report_of, settings_of
 
-from pytest_mlflow_check.findings import Allowance, CheckResult, Finding
+from pytest_mlflow_check.findings import Allowance, CheckResult, CodePart, Finding
 from pytest_mlflow_check.records import Launch, Observation
 from pytest_mlflow_check.report.as_json import SCHEMA_FILE, render_json, schema
 from pytest_mlflow_check.report.building import NOT_RUN, Checked, CheckedCase, CheckedProject, build
@@ -534,6 +534,18 @@ def test_sizes() -> None:
 
 def test_markdown(report: Document) -> None:
     assert render_markdown(report_of(*both("0.5", "0.25"))) == MARKDOWN
+
+
+@pytest.mark.parametrize(
+    ("code", "language"), [("- loss: {}\n+ train_loss: {}", "diff"), ("import mlflow\n- x", "python")]
+)
+def test_code_in_markdown_says_what_it_is(code: str, language: str) -> None:
+    part = CodePart("mlflow-contract.yaml:12", code)
+    finding = Finding("contract-renamed", "metric loss", "why", "fix", code=(part,))
+    of_case = CheckedCase(case(), {}, {"contract": Checked("failed", CheckResult("contract", (finding,)))})
+    project = CheckedProject("proj", settings_of(), Secrets(), [of_case])
+    report = build([project], versions={}, created="2026-01-02T03:04:05+00:00", seconds=1.0)
+    assert f"```{language}\n{code}\n```" in render_markdown(report)
 
 
 def both(one: str, other: str) -> Iterator[Launch]:

@@ -101,7 +101,7 @@ def _findings(project: Project, case: Case, group: Group) -> str:
     body += [_prose(why) for why in group.whys]
     body += [f"**Fix:** {_prose(fix)}" for fix in group.fixes]
     for part in group.code:
-        body += [_prose(part.title), _block(part.text, "python")]
+        body += [_prose(part.title), _block(part.text, _language(part.text))]
     body += [_block(_excerpt(source)) for source in group.sources]
     body += [_block(detail) for detail in group.details]
     return _details(summary, body, opened=group.severity == "error")
@@ -146,6 +146,11 @@ def _escaped(text: str) -> str:
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r"[!-,:-?\[-`{-~]|^-|(?<=www)\.", lambda found: f"&#{ord(found[0])};", text)
     return re.sub(r"^(\d+)\.(?= |$)", r"\1&#46;", text)
+
+
+def _language(code: str) -> str:
+    """What a contract says and what it would say is a difference; all else to paste is Python."""
+    return "diff" if all(line.startswith(("- ", "+ ")) for line in code.splitlines()) else "python"
 
 
 def _block(text: str, language: str = "") -> str:
