@@ -166,7 +166,8 @@ class Summary:
             reporter.write("\n")
         for text, markup in self._notes(strict=strict):
             for line in wrapped(text, columns):
-                reporter.write_line(line, **markup)
+                # What CI takes for a command may begin a line only now.
+                reporter.write_line(printable(line), **markup)
         for line in self._stores():
             reporter.write_line(line)
         if why_cold:

@@ -72,6 +72,24 @@ def test_without_launches_there_are_no_seconds(pytester: pytest.Pytester, make_p
     }
 
 
+def test_no_broken_line_begins_with_a_command(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    """GitHub takes one at the beginning of a line, also behind blanks."""
+    parameter = f"{'a' * 60} ::stop-commands::x"
+    mlproject = f"""\
+entry_points:
+  main:
+    parameters:
+      "{parameter}": {{type: string, default: b}}
+    command: "python train.py"
+"""
+    make_project("proj", {**FILES, "MLproject": mlproject})
+    result = pytester.runpytest(PROJECT, "--mlflow-static")
+    result.assert_outcomes(passed=1)
+    lines = [line for line in result.outlines if "stop-commands" in line]
+    assert "  : :stop-commands::x [mlproject-unused-parameter]" in lines
+    assert not [line for line in lines if line.lstrip().startswith("::")]
+
+
 def test_hostile_names_leave_the_report_valid(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     """A project's own metric, with what XML can't hold, and what it takes for markup."""
     script = LOGGING.replace('"loss"', "\"]]><a b='c'>&\\x0b\\x1b[31m\"")
