@@ -118,7 +118,7 @@ def _from(file: Path, start: int) -> bytes:
 def _short(number: str) -> str:
     try:
         return f"{float(number):.6g}"
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return number
 
 

@@ -104,6 +104,7 @@ def test_points_are_counted_and_each_is_read_once(area: Path) -> None:
         (call("set_tag", "kind", value="x"), "set_tag kind = x"),
         (call("log_metric", "loss", value="nan"), "log_metric loss = nan"),
         (call("log_metric", "loss", value="one"), "log_metric loss = one"),
+        (call("log_metric", "loss", value=10**400), f"log_metric loss = 1{'0' * 400}"),
         (call("log_param", "a\n::error::\x1b[2J", value=" b\tc "), "log_param a ::error::�[2J = b c"),
         (call(17), ""),  # type: ignore[arg-type]
         (call("log_metric", "a", step={"b": 1}), ""),
