@@ -229,7 +229,7 @@ class Gate:
         if isinstance(item, CheckItem) and report.when == "call":
             told = terminal.line_of(item, report)
             report.mlflow_check = told  # type: ignore[attr-defined]
-            item.user_properties += outcome.properties(item, told["launches"])
+            outcome.put_properties(item, told["launches"])
             if report.skipped and item.result is not None and item.result.skipped:
                 _, line, _ = item.reportinfo()
                 where = os.path.relpath(item.path, item.config.rootpath)

@@ -81,6 +81,13 @@ def properties(item: CheckItem, launches: Sequence[MadeLaunch]) -> list[tuple[st
     return [(f"mlflow_check.{name}", printable(value)) for name, value in known.items()]
 
 
+def put_properties(item: CheckItem, launches: Sequence[MadeLaunch]) -> None:
+    """Gives an item its properties; one that is run again (pytest-rerunfailures) has those of before."""
+    new = properties(item, launches)
+    names = {name for name, _ in new}
+    item.user_properties[:] = [*(one for one in item.user_properties if one[0] not in names), *new]
+
+
 def remarks(item: CheckItem, fault: str | None) -> list[Remark]:
     """What an item has to say, each at its line, or else at that of the entry point.
 

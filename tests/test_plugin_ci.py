@@ -72,6 +72,23 @@ def test_without_launches_there_are_no_seconds(pytester: pytest.Pytester, make_p
     }
 
 
+def test_an_item_that_is_run_again_has_each_property_once(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    """As pytest-rerunfailures does it."""
+    make_project("proj", FILES)
+    pytester.makeconftest("""
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item):
+            item.user_properties.append(("own", "kept"))
+            runtestprotocol(item, log=False, nextitem=item)
+    """)
+    pytester.runpytest(PROJECT, "--mlflow-static", "--junitxml=report.xml").assert_outcomes(passed=1)
+    found = properties(pytester)["main::launches"]
+    assert found == {"own": "kept", **USUAL}
+
+
 def test_no_broken_line_begins_with_a_command(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     """GitHub takes one at the beginning of a line, also behind blanks."""
     parameter = f"{'a' * 60} ::stop-commands::x"
