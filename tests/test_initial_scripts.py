@@ -264,6 +264,16 @@ def test_groups_of_click() -> None:
     ]
 
 
+def test_commands_are_called_as_click_calls_them() -> None:
+    names = ["train_cmd", "Show_Command", "make_all", "cmd", "group_"]
+    text = "import click\n@click.group()\ndef cli(): ...\n"
+    text += "".join(f"@cli.command()\ndef {name}(): ...\n" for name in names)
+    namespace: dict[str, Any] = {}
+    exec(text, namespace)
+    words = [start.words[0] for start in with_click.starts(code(text))]
+    assert words == list(namespace["cli"].commands)
+
+
 def test_of_two_commands_of_click_the_one_that_is_called() -> None:
     text = """
     import click

@@ -2,12 +2,14 @@
 
 Source of facts: `click.core.Option.__init__`, `Option._parse_decls` and `Argument.__init__`, click 8.5: the
 name is the one without dashes, else the first of the longest prefix; a type that isn't named comes of the
-default.
+default. `click.decorators.command`, click 8.2 and later: a command loses the end of its function's name that
+says what it is.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 from dataclasses import dataclass
 
 from pytest_mlflow_check.initial.arguments import (
@@ -32,6 +34,9 @@ _TYPES: dict[str, Type] = {
     "click.Path": "path",
     "click.File": "path",
 }
+
+
+_ENDS = ("command", "cmd", "group", "grp")
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,19 @@ def _command(code: Code, function: ast.FunctionDef, groups: set[str]) -> _Comman
     word = code.value(made[1].args[0]) if made[1].args else code.value(given.get("name"))
     return _Command(
         function.name,
-        word if isinstance(word, str) else function.name.lower().replace("_", "-"),
+        word if isinstance(word, str) else _word(function.name),
         None if owner in _CLICK else owner,
         what == "group",
         tuple(one for one in arguments if one is not None),
     )
+
+
+def _word(function: str) -> str:
+    """What click calls a command, after its function: the click that is installed here."""
+    whole = function.lower().replace("_", "-")
+    start, _, end = whole.rpartition("-")
+    version = importlib.metadata.version("click").split(".")
+    return start if start and end in _ENDS and tuple(map(int, version[:2])) >= (8, 2) else whole
 
 
 def _argument(code: Code, call: ast.Call, *, is_option: bool) -> Argument | None:
