@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from pytest_mlflow_check.report.text import render_title
 from pytest_mlflow_check.settings import shown_store
 from pytest_mlflow_check.texts import printable
+from pytest_mlflow_check.versions import versions
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.findings import Finding, Severity
@@ -68,15 +67,14 @@ def properties(item: CheckItem, launches: Sequence[MadeLaunch]) -> list[tuple[st
     """Names and values for the item in a JUnit report; there, and wherever else `user_properties` go."""
     values = item.gated.settings.values
     rules = dict.fromkeys(finding.rule for finding in item.result.findings) if item.result else ()
-    ours, theirs = (importlib.metadata.version(name) for name in ("pytest-mlflow-check", "mlflow"))
     known = {
         "rules": ", ".join(rules),
         **{f"{launch['mode']}.seconds": f"{launch['seconds']:.3f}" for launch in launches},
         "store": shown_store(values.store),
         "cached": str(item.gated.cached(item.case) is not None).lower(),
-        "version": ours,
-        "mlflow": theirs,
-        "python": platform.python_version(),
+        "version": versions()["pytest-mlflow-check"],
+        "mlflow": versions()["mlflow"],
+        "python": versions()["python"],
     }
     return [(f"mlflow_check.{name}", printable(value)) for name, value in known.items()]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import time
 import traceback
 from collections.abc import Callable, Generator, Sequence
@@ -20,6 +18,7 @@ from pytest_mlflow_check.errors import shown_path
 from pytest_mlflow_check.findings import CheckResult, CodePart, Finding
 from pytest_mlflow_check.items import CheckItem
 from pytest_mlflow_check.texts import printable
+from pytest_mlflow_check.versions import versions
 from pytest_mlflow_check.xdist import is_worker
 
 if TYPE_CHECKING:
@@ -160,12 +159,7 @@ class Reporting:
         now = time.time()
         return build(
             [self._project(project) for project in self._projects],
-            versions={
-                "pytest-mlflow-check": importlib.metadata.version("pytest-mlflow-check"),
-                "mlflow": importlib.metadata.version("mlflow"),
-                "pytest": pytest.__version__,
-                "python": platform.python_version(),
-            },
+            versions=versions(),
             created=datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
             seconds=now - self._started,
             complete=complete,

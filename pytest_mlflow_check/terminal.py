@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pytest_mlflow_check.plan import unused_allowances
 from pytest_mlflow_check.report.text import render_title, wrapped
 from pytest_mlflow_check.table import laid_out
 from pytest_mlflow_check.texts import printable
+from pytest_mlflow_check.versions import versions
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.items import CheckItem
@@ -61,8 +61,7 @@ def header(settings: Sequence[Settings], why_cold: str | None, *, static: bool =
 
     One more where MLflow can't be kept loaded, which makes all of it slow.
     """
-    ours, theirs = (importlib.metadata.version(name) for name in ("pytest-mlflow-check", "mlflow"))
-    lines = [f"mlflow-check: {ours}, mlflow {theirs}"]
+    lines = [f"mlflow-check: {versions()['pytest-mlflow-check']}, mlflow {versions()['mlflow']}"]
     if static:
         # No setting of launches counts then.
         return [*lines, "mlflow-check: static: nothing is launched"]
