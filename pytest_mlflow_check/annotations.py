@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_mlflow_check.texts import printable
+from pytest_mlflow_check.texts import listed, printable
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.outcome import Remark
@@ -78,8 +78,7 @@ def _place(remark: Remark, workspace: str) -> dict[str, str]:
 
 
 def _named(cases: Sequence[str]) -> str:
-    more = f" and {len(cases) - _MOST_CASES} more" if len(cases) > _MOST_CASES else ""
-    return f"case{'s' if len(cases) > 1 else ''}: {', '.join(cases[:_MOST_CASES])}{more}"
+    return f"case{'s' if len(cases) > 1 else ''}: {listed(cases, _MOST_CASES)}"
 
 
 def _cut(text: str) -> str:

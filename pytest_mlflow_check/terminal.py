@@ -17,7 +17,7 @@ from pytest_mlflow_check.outcome import MadeLaunch, Remark, made_launches, remar
 from pytest_mlflow_check.plan import unused_allowances
 from pytest_mlflow_check.report.text import render_title, wrapped
 from pytest_mlflow_check.table import laid_out
-from pytest_mlflow_check.texts import printable
+from pytest_mlflow_check.texts import listed, printable
 from pytest_mlflow_check.versions import versions
 
 if TYPE_CHECKING:
@@ -272,8 +272,7 @@ def _passed(item: CheckItem, report: pytest.TestReport) -> bool:
 
 def _subjects(findings: Sequence[Finding]) -> str:
     subjects = list(dict.fromkeys(finding.subject for finding in findings))
-    more = f" and {len(subjects) - _MOST_SUBJECTS} more" if len(subjects) > _MOST_SUBJECTS else ""
-    return ", ".join(subjects[:_MOST_SUBJECTS]) + more
+    return listed(subjects, _MOST_SUBJECTS)
 
 
 def _browsing(store_uri: str) -> str:

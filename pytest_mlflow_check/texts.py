@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
 
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -50,3 +51,9 @@ def final(text: str) -> str:
 def _last_state(line: str) -> str:
     states = [state for state in line.split("\r") if state.strip()]
     return states[-1] if states else ""
+
+
+def listed(names: Sequence[str], most: int, shown: Callable[[str], str] = str) -> str:
+    """Names in a sentence: the first so many, each as it is shown, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more

@@ -20,7 +20,7 @@ from pytest_mlflow_check.initial.tree import Tree, tree_of
 from pytest_mlflow_check.initial.writing import Entry, Open, entries_of, mlproject_text, settings_text
 from pytest_mlflow_check.project import read_project, resolve_entry_point
 from pytest_mlflow_check.settings import FILE_NAME, load_settings
-from pytest_mlflow_check.texts import printable
+from pytest_mlflow_check.texts import listed, printable
 
 _LARGEST = 1024 * 1024
 """Bytes of a script; what is larger holds data."""
@@ -61,12 +61,14 @@ def initialise(directory: Path) -> str:
         settings = project.directory / FILE_NAME
         write_new(settings, text)
         cases = "a case" if len(entries) == 1 else "a case each"
-        lines.append(f"wrote {shown_path(settings)}: {cases} for {_listed([one.name for one in entries])}")
+        lines.append(
+            f"wrote {shown_path(settings)}: {cases} for {listed([one.name for one in entries], _SHOWN)}"
+        )
     if project.mlproject is None:
         file = project.directory / "MLproject"
         write_new(file, mlproject_text(project.directory.name or "project", entries, beyond))
         made_of = [f"{one.name} ({one.script.path})" for one in entries if one.script]
-        lines.append(f"wrote {shown_path(file)}: {_listed(made_of)}")
+        lines.append(f"wrote {shown_path(file)}: {listed(made_of, _SHOWN)}")
     place = shown_path(settings)
     lines += _remarks(entries, found)
     lines += [f"to be filled in: {place}:{one.line}: {one.parameter} of {one.entry}" for one in unknown]
@@ -167,11 +169,6 @@ def _remarks(entries: Sequence[Entry], found: Found) -> list[str]:
     if scripts and not any(script.logs for script in scripts.values()):
         lines.append("none of these scripts logs to MLflow yet")
     return lines
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _broken(found: Found) -> list[str]:

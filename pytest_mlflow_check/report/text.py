@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_mlflow_check.findings import Finding
 from pytest_mlflow_check.rules import RULES
-from pytest_mlflow_check.texts import printable
+from pytest_mlflow_check.texts import listed, printable
 
 WIDTH = 80
 _INDENT = "    "
@@ -35,9 +35,7 @@ def render_title(slug: str, findings: Sequence[Finding]) -> str:
 def title_of(slug: str, subjects: Sequence[str]) -> str:
     """The same, where only the subjects are known."""
     names = _distinct(subjects)
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    shown = ", ".join(_cell(name) for name in names[:_MOST_NAMES]) + more
-    return RULES[slug].title.format(n=len(subjects), subjects=shown)
+    return RULES[slug].title.format(n=len(subjects), subjects=listed(names, _MOST_NAMES, _cell))
 
 
 def _render_group(slug: str, findings: Sequence[Finding]) -> str:
