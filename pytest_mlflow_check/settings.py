@@ -72,6 +72,20 @@ def shown_store(store: str) -> str:
     return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", store)
 
 
+def shown_setting(key: str, value: object) -> str:
+    """A setting as headers and reports have it.
+
+    Args:
+        key: as in the file.
+        value: as in `ProjectSettings`.
+    """
+    if key == "timeout":
+        return f"{value:g} s"
+    if key == "store":
+        return shown_store(str(value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -16,6 +16,7 @@ from pytest_mlflow_check.findings import CHECKS, Allowance, CheckResult, Finding
 from pytest_mlflow_check.outcome import MadeLaunch, Remark, made_launches, remarks
 from pytest_mlflow_check.plan import unused_allowances
 from pytest_mlflow_check.report.text import render_title, wrapped
+from pytest_mlflow_check.settings import Settings, shown_setting
 from pytest_mlflow_check.table import laid_out
 from pytest_mlflow_check.texts import listed, printable
 from pytest_mlflow_check.versions import versions
@@ -23,7 +24,6 @@ from pytest_mlflow_check.versions import versions
 if TYPE_CHECKING:
     from pytest_mlflow_check.items import CheckItem
     from pytest_mlflow_check.policy import Policy
-    from pytest_mlflow_check.settings import Settings
 
 _SHOWN = ("store", "launch", "timeout", "strict")
 
@@ -70,7 +70,9 @@ def header(settings: Sequence[Settings], why_cold: str | None, *, static: bool =
         made = () if one.values.env_manager == "local" else ("env_manager",)
         kept = ("cache",) if one.values.cache else ()
         for key in (*_SHOWN, *made, *kept):
-            by_origin.setdefault(one.origin(key), []).append(f"{key} {_shown(one, key)}")
+            by_origin.setdefault(one.origin(key), []).append(
+                f"{key} {shown_setting(key, getattr(one.values, key))}"
+            )
         values = "; ".join(f"{', '.join(shown)} ({origin})" for origin, shown in by_origin.items())
         lines.append(printable(f"mlflow-check: {os.path.relpath(one.project)}: {values}"))
     return [*lines, _cold(why_cold)] if why_cold else lines
@@ -291,15 +293,3 @@ _MARKUP = {
     "cached": {"green": True},
     "skipped": {"yellow": True},
 }
-
-
-def _shown(settings: Settings, key: str) -> str:
-    value = getattr(settings.values, key)
-    if key == "timeout":
-        return f"{value:g} s"
-    if key == "store":
-        # Not before there are settings: this module is loaded where nothing is checked.
-        from pytest_mlflow_check.settings import shown_store
-
-        return shown_store(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -30,7 +30,7 @@ from pytest_mlflow_check.report.sources import Sources, split_place
 from pytest_mlflow_check.report.text import render_title
 from pytest_mlflow_check.report.timeline import timeline_of
 from pytest_mlflow_check.secrets import Secrets
-from pytest_mlflow_check.settings import Settings, shown_store
+from pytest_mlflow_check.settings import Settings, shown_setting
 from pytest_mlflow_check.texts import final
 
 _SETTINGS = ("store", "launch", "env_manager", "timeout", "strict")
@@ -184,7 +184,7 @@ def _project(project: CheckedProject, most: int) -> Project:
     made = Project(
         name=project.name,
         settings=tuple(
-            Setting(key, _setting(key, getattr(values, key)), project.settings.origin(key))
+            Setting(key, shown_setting(key, getattr(values, key)), project.settings.origin(key))
             for key in _SETTINGS
         ),
         allowances=tuple(
@@ -199,14 +199,6 @@ def _project(project: CheckedProject, most: int) -> Project:
         cases=tuple(_case(project, one, sources, most) for one in project.cases),
     )
     return shown(made, project.secrets)
-
-
-def _setting(key: str, value: object) -> str:
-    if key == "store":
-        return shown_store(str(value))
-    if key == "timeout":
-        return f"{value:g} s"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _case(project: CheckedProject, given: CheckedCase, sources: Sources, most: int) -> Case:
