@@ -56,7 +56,7 @@ def made_launches(launches: Sequence[Launch]) -> list[MadeLaunch]:
             "seconds": launch.duration,
             "exit_code": launch.exit_code,
             "runs": len(launch.runs),
-            "points": sum(len(series) for run in launch.runs for series in run.metrics.values()),
+            "points": launch.points,
             "store_uri": launch.store_uri,
         }
         for launch in launches

@@ -17,7 +17,7 @@ import numpy as np
 
 from pytest_mlflow_check.checks.comparison import matches_any
 from pytest_mlflow_check.contract.shape import KINDS, Held, ModelShape, Steps
-from pytest_mlflow_check.records import Dataset, Launch, MetricSeries, Model, RunRecord, given_tags
+from pytest_mlflow_check.records import Launch, MetricSeries, Model, RunRecord, given_tags
 from pytest_mlflow_check.settings import Ignore
 
 _LONGEST = 500
@@ -53,7 +53,7 @@ class View:
             "params": run.params,
             "metrics": {key: steps_of(series) for key, series in run.metrics.items()},
             "tags": tags,
-            "datasets": {_called(one): one.digest for one in run.datasets},
+            "datasets": {one.label: one.digest for one in run.datasets},
             "artifacts": dict.fromkeys(run.artifacts),
             "models": {name: shape_of(model) for name, model in run.models.items()},
             "registered": dict.fromkeys(_registered(launch, run)),
@@ -146,10 +146,6 @@ def _columns(part: Any) -> Iterator[str]:
         default = f" = {json.dumps(column['default'])}" if "default" in column else ""
         shape = f" {column['shape']}" if column.get("shape") is not None else ""
         yield f"{name}{kind}{shape}{default}" + ("" if column.get("required", True) else " (optional)")
-
-
-def _called(dataset: Dataset) -> str:
-    return f"{dataset.name} ({dataset.context})" if dataset.context else dataset.name
 
 
 def _registered(launch: Launch, run: RunRecord) -> Iterator[str]:

@@ -204,6 +204,11 @@ class Launch:
         return self.record.runs
 
     @property
+    def points(self) -> int:
+        """How many metric points all its runs have."""
+        return sum(len(series) for run in self.runs for series in run.metrics.values())
+
+    @property
     def run(self) -> RunRecord:
         """The one top-level run.
 

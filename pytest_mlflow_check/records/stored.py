@@ -177,6 +177,11 @@ class Dataset:
     source_type: str
     context: str | None = None
 
+    @property
+    def label(self) -> str:
+        """What it is called among the inputs of a run: one name may stand there in several contexts."""
+        return f"{self.name} ({self.context})" if self.context else self.name
+
 
 @dataclass(frozen=True)
 class RunRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_mlflow_check import cases, findings, records
@@ -282,13 +282,9 @@ def _launch(launch: records.Launch, labels: Mapping[str, str]) -> Launch:
         files=str(output.parent) if output else "",
         notes=launch.notes,
         runs=len(launch.runs),
-        points=_points(launch.runs),
+        points=launch.points,
         timeline=timeline,
         more_calls=more,
         stdout=final(launch.stdout).rstrip(),
         stderr=final(launch.stderr).rstrip(),
     )
-
-
-def _points(runs: Iterable[records.RunRecord]) -> int:
-    return sum(len(series) for run in runs for series in run.metrics.values())

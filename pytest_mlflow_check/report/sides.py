@@ -189,10 +189,7 @@ class _Sides:
 
 
 def _datasets(run: RunRecord) -> Mapping[str, str]:
-    return {
-        f"{one.name} ({one.context})" if one.context else one.name: f"{one.digest}, {one.source_type}"
-        for one in run.datasets
-    }
+    return {one.label: f"{one.digest}, {one.source_type}" for one in run.datasets}
 
 
 def _content(artifact: records.Artifact) -> str | None:
