@@ -26,6 +26,10 @@ class UserError(Exception):
         self.rule = rule
 
 
+FAULT = "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project"
+"""How everything begins that says of an exception other than `UserError` what it is."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean "x"?` for a near miss, else the list of what is known."""
     known = sorted(known)

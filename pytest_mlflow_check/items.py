@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.errors import FAULT, UserError
 from pytest_mlflow_check.texts import printable
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ class CheckItem(pytest.Item):
         # Ours, without the way pytest came here.
         excinfo.traceback = excinfo.traceback.cut(path=__file__)
         traceback = printable(secrets.masked(str(super().repr_failure(excinfo, style))))
-        head = "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project"
-        return f"{head}\n\n{traceback}"
+        return f"{FAULT}\n\n{traceback}"
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The entry point's place, and the case and check as title."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_mlflow_check.errors import shown_path
+from pytest_mlflow_check.errors import FAULT, shown_path
 from pytest_mlflow_check.findings import CheckResult, CodePart, Finding
 from pytest_mlflow_check.items import CheckItem
 from pytest_mlflow_check.texts import printable
@@ -113,10 +113,8 @@ class Reporting:
                     texts[file.suffix.lower()] = render(report, file)
         except Exception:
             # What the checks found is worth more than the report of it.
-            self._faults.append(
-                "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project: there is "
-                f"no report\n\n{printable(self._masked(traceback.format_exc()))}"
-            )
+            told = printable(self._masked(traceback.format_exc()))
+            self._faults.append(f"{FAULT}: there is no report\n\n{told}")
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             return
         for file in self._files:

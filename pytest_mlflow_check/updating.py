@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_mlflow_check.errors import UserError, shown_path
+from pytest_mlflow_check.errors import FAULT, UserError, shown_path
 from pytest_mlflow_check.findings import CHECKS
 from pytest_mlflow_check.options import asks_to_update, forces_update, static_only
 from pytest_mlflow_check.texts import printable
@@ -106,11 +106,7 @@ class Update:
             except Exception:
                 # So would this.
                 told = project.policy.secrets.masked(traceback.format_exc())
-                fault = (
-                    "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project: "
-                    f"its contract isn't written\n\n{told}"
-                )
-                self.said.append((True, fault))
+                self.said.append((True, f"{FAULT}: its contract isn't written\n\n{told}"))
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if any(wrong for wrong, _ in self.said):
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
