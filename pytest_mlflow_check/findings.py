@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,8 @@ Severity = Literal["error", "warning"]
 
 CHECKS = ("launches", "params", "metrics", "artifacts", "models", "contract")
 """The checks in the order in which they are collected and reported; `contract` only where there is one."""
+
+_PLACE = re.compile(r"(?P<file>[^\0\n]+?):(?P<line>[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
@@ -122,3 +125,9 @@ class Report:
     def failed(self) -> bool:
         """Whether any check of any case failed."""
         return any(result.failed(strict=self.strict) for case in self.cases for result in case.results)
+
+
+def split_place(place: str | None) -> tuple[str, int] | None:
+    """File and line of a place such as `train.py:12`; None where it is none. A launch may have made it up."""
+    found = _PLACE.fullmatch(place or "")
+    return (found["file"], int(found["line"])) if found else None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from pytest_mlflow_check.findings import split_place
 from pytest_mlflow_check.report.text import render_title
 from pytest_mlflow_check.settings import shown_store
 from pytest_mlflow_check.texts import printable
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _MOST = 20
 """Findings of one check that are told one by one, and texts of one finding's kind: nobody reads more."""
-
-_PLACE = re.compile(r"(?P<file>.+):(?P<line>\d{1,9})", re.DOTALL)
 
 
 class MadeLaunch(TypedDict):
@@ -132,5 +130,5 @@ def _text(rule: str, findings: Sequence[Finding]) -> str:
 
 def _located(place: str | None, project: Path) -> tuple[str, int] | None:
     """The file and line of a place, which is relative to the project; a launch may have made it up."""
-    found = _PLACE.fullmatch(printable(place or ""))
-    return (os.path.abspath(project / found["file"]), int(found["line"])) if found else None
+    found = split_place(printable(place or ""))
+    return (os.path.abspath(project / found[0]), found[1]) if found else None

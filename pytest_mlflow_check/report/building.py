@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pytest_mlflow_check import cases, findings, records
 from pytest_mlflow_check.checks import Comparison, compare_launches
-from pytest_mlflow_check.findings import CHECKS, CheckResult
+from pytest_mlflow_check.findings import CHECKS, CheckResult, split_place
 from pytest_mlflow_check.report.curves import points_each
 from pytest_mlflow_check.report.document import (
     SCHEMA,
@@ -26,7 +26,7 @@ from pytest_mlflow_check.report.document import (
 from pytest_mlflow_check.report.logged import Launch
 from pytest_mlflow_check.report.shown import shown
 from pytest_mlflow_check.report.sides import MOST_METRICS, MOST_RUNS, runs_of
-from pytest_mlflow_check.report.sources import Sources, split_place
+from pytest_mlflow_check.report.sources import Sources
 from pytest_mlflow_check.report.text import render_title
 from pytest_mlflow_check.report.timeline import timeline_of
 from pytest_mlflow_check.secrets import Secrets

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 
 from pytest_mlflow_check.errors import UserError
+from pytest_mlflow_check.findings import split_place
 from pytest_mlflow_check.report.document import Excerpt, Line
 from pytest_mlflow_check.user_file import read_user_file
 
@@ -14,8 +14,6 @@ _AROUND = 4
 _LARGEST = 1 << 20
 _LONGEST = 300
 """Characters of a line: the rest is cut off."""
-
-_PLACE = re.compile(r"(?P<file>[^\0\n]+?):(?P<line>[1-9][0-9]{0,8})")
 
 
 class Sources:
@@ -48,9 +46,3 @@ class Sources:
             return tuple(read_user_file(file, largest=_LARGEST).splitlines())
         except (UserError, OSError, ValueError, RuntimeError):
             return ()
-
-
-def split_place(place: str | None) -> tuple[str, int] | None:
-    """File and line of a place; None where it is none."""
-    found = _PLACE.fullmatch(place or "")
-    return (found["file"], int(found["line"])) if found else None
