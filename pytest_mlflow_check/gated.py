@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_mlflow_check.cases import Case
+from pytest_mlflow_check.contract import FILE_NAME
 from pytest_mlflow_check.findings import CHECKS, CheckResult
 from pytest_mlflow_check.policy import Policy
 from pytest_mlflow_check.project import unset_null_defaults
@@ -121,7 +122,7 @@ def contract_of_project(settings: Settings, cases: Iterable[Case]) -> Source | N
     Raises:
         UserError: where its file isn't one.
     """
-    if not os.path.lexists(settings.project / "mlflow-contract.yaml"):
+    if not os.path.lexists(settings.project / FILE_NAME):
         return None
     # It takes a while to import, and most projects have none.
     from pytest_mlflow_check.contract.source import read_contract

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mlflow_check.contract import FILE_NAME
 from pytest_mlflow_check.errors import FAULT, UserError, shown_path
 from pytest_mlflow_check.findings import CHECKS
 from pytest_mlflow_check.options import asks_to_update, forces_update, static_only
@@ -20,6 +21,7 @@ from pytest_mlflow_check.xdist import is_worker
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.cases import Case
+    from pytest_mlflow_check.checks import Comparison
     from pytest_mlflow_check.contract.shape import CaseContract
     from pytest_mlflow_check.contract.source import Source
     from pytest_mlflow_check.gated import GatedProject
@@ -99,7 +101,7 @@ class Update:
                 self.said.append((True, str(error)))
             except KeyboardInterrupt:
                 # Out of here it would take the table, the reports and the summary of all other tests along.
-                file = shown_path(project.settings.project / "mlflow-contract.yaml")
+                file = shown_path(project.settings.project / FILE_NAME)
                 self.said.append((True, f"{file}: interrupted: update again"))
                 session.exitstatus = pytest.ExitCode.INTERRUPTED
                 return
@@ -125,7 +127,7 @@ class Update:
 def _update(project: GatedProject, cases: Sequence[Case]) -> Iterator[tuple[bool, str]]:
     """Writes the contract of a project, and tells of it."""
     from pytest_mlflow_check.contract.merging import merged
-    from pytest_mlflow_check.contract.source import FILE_NAME, read_contract
+    from pytest_mlflow_check.contract.source import read_contract
     from pytest_mlflow_check.contract.writing import save, updated
 
     directory = project.settings.project
@@ -162,39 +164,41 @@ def _made(project: GatedProject, case: Case) -> CaseContract:
     Raises:
         Refused: where something is wrong with them.
     """
-    from pytest_mlflow_check.checks import compare_launches, judge
+    from pytest_mlflow_check.checks import compare_launches
     from pytest_mlflow_check.contract.comparing import judge_contract
     from pytest_mlflow_check.contract.logged import View
     from pytest_mlflow_check.contract.making import contract_of
-    from pytest_mlflow_check.contract.source import FILE_NAME, read_text
+    from pytest_mlflow_check.contract.source import read_text
     from pytest_mlflow_check.contract.writing import updated
 
     values, launcher = project.settings.values, project.launcher()
     first = launcher.compare(case, values)
-    compared = []
-    for which in ("", "second "):
-        comparison = (
-            compare_launches(launcher.again(case, values), settings=values, case=case) if which else first
-        )
-        for check in CHECKS:
-            result = judge(check, comparison, project.policy)
-            if check == "contract" and result.skipped:
-                # Whatever the settings allow: of a launch that fails nothing can be held.
-                raise Refused(result.skipped)
-            if result.failed(strict=values.strict):
-                rules = ", ".join(dict.fromkeys(finding.rule for finding in result.findings))
-                raise Refused(f"its {which}launches fail the check {check} ({rules})")
-        compared.append(comparison)
-    samples = {mode: [one.launches[mode] for one in compared] for mode in first.launches}
+    _refuse_wrong(project, first, "launches")
+    second = compare_launches(launcher.again(case, values), settings=values, case=case)
+    _refuse_wrong(project, second, "second launches")
+    samples = {mode: [launch, second.launches[mode]] for mode, launch in first.launches.items()}
     contract = contract_of(samples, View(values.ignore, project.policy.secrets.masked))
     text = updated(None, {case.id: contract})
     source = read_text(project.settings.project / FILE_NAME, text, [case.id])
-    if any(judge_contract(source, one) for one in compared):
+    if judge_contract(source, first) or judge_contract(source, second):
         raise Refused(
             "its runs come and go, and can't be told apart: name them, as in  "
             'mlflow.start_run(run_name=f"trial-{number}", nested=True)'
         )
     return contract
+
+
+def _refuse_wrong(project: GatedProject, comparison: Comparison, launches: str) -> None:
+    from pytest_mlflow_check.checks import judge
+
+    for check in CHECKS:
+        result = judge(check, comparison, project.policy)
+        if check == "contract" and result.skipped:
+            # Whatever the settings allow: of a launch that fails nothing can be held.
+            raise Refused(result.skipped)
+        if result.failed(strict=project.settings.values.strict):
+            rules = ", ".join(dict.fromkeys(finding.rule for finding in result.findings))
+            raise Refused(f"its {launches} fail the check {check} ({rules})")
 
 
 def _refusal(old: CaseContract | None, new: CaseContract) -> str | None:

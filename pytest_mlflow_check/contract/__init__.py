@@ -3,3 +3,6 @@
 `source` reads it, which collecting needs; `comparing` holds launches to it; an update needs the others. So
 nothing is imported here.
 """
+
+FILE_NAME = "mlflow-contract.yaml"
+"""The file, beside the MLproject; `workspace.SKIPPED` has it too, which may not look up here."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from pytest_mlflow_check.contract import FILE_NAME
 from pytest_mlflow_check.contract.shape import (
     VERSION,
     CaseContract,
@@ -22,8 +23,6 @@ from pytest_mlflow_check.contract.yaml_text import scalar
 from pytest_mlflow_check.errors import UserError, did_you_mean, shown_path
 from pytest_mlflow_check.lined_yaml import LinedList, LinedMapping, kind, read_yaml
 from pytest_mlflow_check.user_file import read_user_file
-
-FILE_NAME = "mlflow-contract.yaml"
 
 LARGEST = 1024 * 1024
 """Bytes, which take three seconds to read."""
