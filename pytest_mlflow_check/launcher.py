@@ -101,8 +101,7 @@ class Launcher:
     def begin(self, wanted: Iterable[tuple[Case, ProjectSettings]]) -> None:
         """Makes the launches of cases in the background, in this order; `launches` waits for its own."""
         for case, values in wanted:
-            for mode in () if unset_null_defaults(case) else _modes(values):
-                home = self._home(case, mode, values)
+            for mode, home in self._startable(case, values).items():
                 if home not in self._begun:
                     self._begun[home] = self._queue.submit(self._unless_made, home, case, mode, values)
 
@@ -111,9 +110,8 @@ class Launcher:
 
         `underway` follows them there.
         """
-        if unset_null_defaults(case) or (values.launch != "fluent" and self._lacks_docker(case)):
-            return {}
-        return {mode: self._home(case, mode, values) for mode in _modes(values)}
+        lacking = values.launch != "fluent" and self._lacks_docker(case)
+        return {} if lacking else self._startable(case, values)
 
     def stop(self) -> None:
         """Ends what was begun, and what is still at work for it."""
@@ -130,7 +128,7 @@ class Launcher:
         Raises:
             UserError: where a launch can't be made.
         """
-        homes = {mode: self._home(case, mode, values) for mode in _modes(values)}
+        homes = self._homes(case, values)
         # In memory, since what the machine refused may be to write it down.
         for home in homes.values():
             if home in self._begun:
@@ -173,8 +171,7 @@ class Launcher:
     def begin_again(self, wanted: Iterable[tuple[Case, ProjectSettings]]) -> None:
         """Makes the launches of cases a second time, behind all that was begun; `again` waits for them."""
         for case, values in wanted:
-            for mode in () if unset_null_defaults(case) else _modes(values):
-                home = self._home(case, mode, values)
+            for mode, home in self._startable(case, values).items():
                 if home not in self._second:
                     self._second[home] = self._queue.submit(self._make_again, home, case, mode, values)
 
@@ -185,7 +182,7 @@ class Launcher:
             UserError: where a launch can't be made.
         """
         self.begin_again([(case, values)])
-        return {mode: self._second[self._home(case, mode, values)].result() for mode in _modes(values)}
+        return {mode: self._second[home].result() for mode, home in self._homes(case, values).items()}
 
     def _make_again(self, home: Path, case: Case, mode: Mode, values: ProjectSettings) -> Launch:
         with faults_told(self._area):
@@ -203,17 +200,18 @@ class Launcher:
 
     def made(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
         """The launches of a case that this session has, whichever of its processes made them; makes none."""
-        areas = self._areas(case, values)
-        homes = {mode: self._home(case, mode, values) for mode in areas}
-        self._read |= {
-            home: read_launch(areas[mode]) for mode, home in homes.items() if home not in self._read
-        }
-        return {mode: self._read[home] for mode, home in homes.items()}
+        homes, launches = self._homes(case, values), {}
+        for mode, area in self._areas(case, values).items():
+            home = homes[mode]
+            if home not in self._read:
+                self._read[home] = read_launch(area)
+            launches[mode] = self._read[home]
+        return launches
 
     def _areas(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
         areas: dict[Mode, Path] = {}
-        for mode in _modes(values):
-            result = self._home(case, mode, values) / "result.json"
+        for mode, home in self._homes(case, values).items():
+            result = home / "result.json"
             said = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
             if "area" in said:
                 areas[mode] = Path(said["area"])
@@ -234,8 +232,14 @@ class Launcher:
                 processes.stop()
                 raise
 
-    def _home(self, case: Case, mode: Mode, values: ProjectSettings) -> Path:
-        return self._area / _directory_name(case, values) / mode
+    def _homes(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
+        """Where the launches are made in the modes that the settings ask for."""
+        place = self._area / _directory_name(case, values)
+        return {mode: place / mode for mode in _modes(values)}
+
+    def _startable(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
+        """The same, and none of a case of which it is known that it can't be started."""
+        return {} if unset_null_defaults(case) else self._homes(case, values)
 
     def _unless_made(self, home: Path, case: Case, mode: Mode, values: ProjectSettings) -> Launch | None:
         """Makes a launch, unless another process is just about it; whoever needs it finds out what came."""
