@@ -44,17 +44,9 @@ def check_project(settings: Settings, *, area: Path | None = None, warm: Warm | 
         launcher.begin((case, settings.values) for case in cases.values())
         for case in cases.values():
             comparison = launcher.compare(case, settings.values)
-            held = contract is not None and case.probe_of is None
-            results = tuple(
-                judge(
-                    check,
-                    comparison,
-                    policy,
-                    partial(judge_contract, contract) if check == "contract" and contract else None,
-                )
-                for check in CHECKS
-                if held or check != "contract"
-            )
+            results = tuple(judge(check, comparison, policy) for check in CHECKS if check != "contract")
+            if contract is not None and case.probe_of is None:
+                results = (*results, judge("contract", comparison, policy, partial(judge_contract, contract)))
             if case.probe_of is not None:
                 # `cases_of` gives a case before its probes.
                 origin, of_origin = cases[case.probe_of], reports[case.probe_of].results
