@@ -55,23 +55,20 @@ class LinedList(list[object]):
         self.lines: list[int] = []
 
 
-def read_yaml(
-    file: Path, *, rule: str | None, sample: str, largest: int = _LARGEST, text: str | None = None
-) -> LinedMapping:
+def read_yaml(file: Path, *, rule: str | None, sample: str, text: str | None = None) -> LinedMapping:
     """The content of a file, which has to be a mapping.
 
     Args:
         file: what to read.
         rule: the rule that messages name, if any.
         sample: what to write into a file that holds something else.
-        largest: bytes that it may have.
         text: what the file holds, where it was read before.
 
     Raises:
         UserError: the file can't be read, isn't YAML, or holds something else.
     """
 
-    text = read_user_file(file, largest=largest, rule=rule) if text is None else text
+    text = read_user_file(file, largest=_LARGEST, rule=rule) if text is None else text
     try:
         document = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
