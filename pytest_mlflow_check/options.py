@@ -27,8 +27,6 @@ _SCALARS = {
 }
 """Keys of the settings file, and what their ini twins are called, and their options with dashes."""
 
-_REPORTS = (".json", ".md", ".html")
-
 
 def add_options(parser: pytest.Parser) -> None:
     """Declares the options, in the group `mlflow-check`, and their ini twins."""
@@ -170,10 +168,14 @@ def report_files(config: pytest.Config) -> list[Path]:
     given: Iterable[str | Path] = config.getoption("mlflow_report") or config.getini("mlflow_report")
     files = [Path(os.path.abspath(config.invocation_params.dir / file)) for file in given]
     for file in files:
-        if file.suffix.lower() not in _REPORTS:
+        # Most sessions want none.
+        from pytest_mlflow_check.report.writing import SHAPES
+
+        if file.suffix.lower() not in SHAPES:
+            *suffixes, last = SHAPES
             raise UserError(
                 f"--mlflow-report={shown_path(file)}: the suffix says what to write: name a file that ends "
-                f"in {', '.join(_REPORTS[:-1])} or {_REPORTS[-1]}"
+                f"in {', '.join(suffixes)} or {last}"
             )
         if file.is_dir():
             raise UserError(f"--mlflow-report={shown_path(file)}: this is a directory: name a file")

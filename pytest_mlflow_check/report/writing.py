@@ -29,12 +29,13 @@ def _html(report: Document) -> str:
     return render_html(report)
 
 
-_SHAPES: Mapping[str, Callable[[Document], str]] = {".json": _json, ".md": _markdown, ".html": _html}
+SHAPES: Mapping[str, Callable[[Document], str]] = {".json": _json, ".md": _markdown, ".html": _html}
+"""What renders a report, by the suffix of its file."""
 
 
 def render(report: Document, file: Path) -> str:
     """The report in the shape that the file's suffix names."""
-    return _SHAPES[file.suffix.lower()](report)
+    return SHAPES[file.suffix.lower()](report)
 
 
 def write(text: str, file: Path) -> None:
