@@ -13,8 +13,7 @@ import pytest
 from pytest_mlflow_check import live, outcome, terminal
 from pytest_mlflow_check.cases import Case
 from pytest_mlflow_check.errors import UserError
-from pytest_mlflow_check.findings import CHECKS
-from pytest_mlflow_check.gated import GatedProject, contract_of_project
+from pytest_mlflow_check.gated import GatedProject, by_nodeid, contract_of_project
 from pytest_mlflow_check.items import CheckItem, ProjectFile
 from pytest_mlflow_check.options import (
     asks_to_update,
@@ -193,16 +192,9 @@ class Gate:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """The same where the workers of pytest-xdist collected; a case not found is launched by a worker."""
-        root = self._config.rootpath
-        if not makes_launches(self._config):
-            return
-        known = {
-            f"{Path(os.path.relpath(one.path, root)).as_posix()}::{case.id}::{check}": (one, case)
-            for one in self.projects
-            for case in one.cases
-            for check in CHECKS
-        }
-        self._begin(known[nodeid] for nodeid in ids if nodeid in known)
+        if makes_launches(self._config):
+            known = by_nodeid(self.projects, self._config.rootpath)
+            self._begin(known[nodeid][:2] for nodeid in ids if nodeid in known)
 
     def _begin(self, selected: Iterable[tuple[GatedProject, Case]]) -> None:
         chosen = list(selected)

@@ -116,6 +116,21 @@ class GatedProject:
         return None
 
 
+def by_nodeid(projects: Iterable[GatedProject], root: Path) -> dict[str, tuple[GatedProject, Case, str]]:
+    """What an item of pytest's is about, by its node id: also one that another process collected.
+
+    Args:
+        projects: all that are checked.
+        root: pytest's rootdir, to which node ids are relative.
+    """
+    return {
+        f"{Path(os.path.relpath(project.path, root)).as_posix()}::{case.id}::{check}": (project, case, check)
+        for project in projects
+        for case in project.cases
+        for check in project.checks(case)
+    }
+
+
 def contract_of_project(settings: Settings, cases: Iterable[Case]) -> Source | None:
     """The contract of a project; with an entry point on the command line it may hold other cases too.
 

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_mlflow_check.errors import FAULT, shown_path
 from pytest_mlflow_check.findings import CheckResult, CodePart, Finding
+from pytest_mlflow_check.gated import by_nodeid
 from pytest_mlflow_check.items import CheckItem
 from pytest_mlflow_check.texts import printable
 from pytest_mlflow_check.versions import versions
@@ -58,6 +59,10 @@ class Reporting:
         self._files = files
         self._unused = unused
         self._started = time.time()
+        known = by_nodeid(projects, config.rootpath)
+        self._keys: dict[str, _Key] = {
+            nodeid: (str(project.path), case.id, check) for nodeid, (project, case, check) in known.items()
+        }
         self._selected: dict[_Key, None] = {}
         self._said: dict[_Key, _Said] = {}
         self._written: list[Path] = []
@@ -72,7 +77,7 @@ class Reporting:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """The same where the workers of pytest-xdist collected."""
-        self._selected |= dict.fromkeys(key for nodeid in ids if (key := self._key(nodeid)) is not None)
+        self._selected |= dict.fromkeys(self._keys[nodeid] for nodeid in ids if nodeid in self._keys)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -93,7 +98,7 @@ class Reporting:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keeps what became of each check; of one that never came to its call, why."""
         said = json.loads(getattr(report, "mlflow_result", "{}"))
-        key = tuple(said["key"]) if said else self._key(report.nodeid)
+        key = tuple(said["key"]) if said else self._keys.get(report.nodeid)
         if key is not None and (said or report.failed):
             self._selected.setdefault(key)
             self._said[key] = _Said(said.get("result"), report.outcome, _text(report), report.duration)
@@ -142,14 +147,6 @@ class Reporting:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         else:
             self._written.append(file)
-
-    def _key(self, nodeid: str) -> _Key | None:
-        file, _, rest = nodeid.partition("::")
-        case, _, check = rest.rpartition("::")
-        for project in self._projects:
-            if Path(os.path.relpath(project.path, self._config.rootpath)).as_posix() == file:
-                return (str(project.path), case, check) if case else None
-        return None
 
     def _report(self, *, complete: bool) -> Document:
         from pytest_mlflow_check.report.building import build
