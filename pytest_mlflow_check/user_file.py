@@ -1,8 +1,11 @@
-"""The text of a file that a user wrote, whatever lies in its place."""
+"""Files that a user wrote or will read: whatever lies in their place, and never half of one."""
 
 from __future__ import annotations
 
 import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pytest_mlflow_check.errors import UserError, shown_path
@@ -47,3 +50,21 @@ def read_user_file(file: Path, *, largest: int, rule: str | None = None) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         problem = f"the byte 0x{error.object[error.start]:02x} is not UTF-8\n  save the file as UTF-8"
         raise UserError(f"{shown}:{line}: {problem}", rule=rule) from None
+
+
+@contextmanager
+def draft(file: Path, text: str) -> Iterator[Path]:
+    """A new file beside another one, with what that is to hold: to be moved or linked there in one step.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    # A name of its own: that of the file may be as long as names can be.
+    unfinished = file.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with unfinished.open("x", encoding="utf-8", newline="") as opened:
+            opened.write(text)
+        yield unfinished
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()

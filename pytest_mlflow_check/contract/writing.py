@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from pytest_mlflow_check.contract.shape import VERSION, CaseContract
 from pytest_mlflow_check.contract.source import LARGEST, Source
 from pytest_mlflow_check.contract.yaml_text import edited, entry, plain
 from pytest_mlflow_check.errors import UserError, shown_path
+from pytest_mlflow_check.user_file import draft
 
 
 def updated(source: Source | None, cases: Mapping[str, CaseContract]) -> str:
@@ -82,9 +82,7 @@ def save(file: Path, text: str, *, before: str | None) -> bool:
             raise UserError(
                 f"{shown_path(file)}: this user may not write the file\n  let it, and update again"
             )
-        with tempfile.TemporaryDirectory(prefix=".mlflow-contract-", dir=target.parent) as directory:
-            new = Path(directory) / target.name
-            new.write_bytes(text.encode())
+        with draft(target, text) as new:
             if mode is not None:
                 new.chmod(mode)
             if _held(target) != before:

@@ -6,7 +6,6 @@ Scripts are read, never imported or run. What is there is never written to.
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from pytest_mlflow_check.initial.writing import Entry, Open, entries_of, mlproje
 from pytest_mlflow_check.project import read_project, resolve_entry_point
 from pytest_mlflow_check.settings import FILE_NAME, load_settings
 from pytest_mlflow_check.texts import listed, printable
+from pytest_mlflow_check.user_file import draft
 
 _LARGEST = 1024 * 1024
 """Bytes of a script; what is larger holds data."""
@@ -81,21 +81,15 @@ def write_new(file: Path, text: str) -> None:
     Raises:
         UserError: it is there, or can't be written.
     """
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        try:
-            with draft.open("x", encoding="utf-8") as opened:
-                opened.write(text)
+        with draft(file, text) as unfinished:
             try:
                 # Unlike a renaming, this fails where there is something.
-                os.link(draft, file)
+                os.link(unfinished, file)
             except FileExistsError:
                 raise
             except OSError:
                 _without_links(file, text)
-        finally:
-            with suppress(OSError):
-                draft.unlink()
     except FileExistsError:
         raise UserError(f"{shown_path(file)} is there already: nothing is written over it") from None
     except OSError as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from pytest_mlflow_check.report.document import Document
+from pytest_mlflow_check.user_file import draft
 
 
 def _json(report: Document) -> str:
@@ -50,12 +49,5 @@ def write(text: str, file: Path) -> None:
         # A pipe or a device such as /dev/stdout is written to, not replaced.
         file.write_text(text, encoding="utf-8")
         return
-    unfinished = file.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with unfinished.open("x", encoding="utf-8") as opened:
-            opened.write(text)
+    with draft(file, text) as unfinished:
         unfinished.replace(file)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
