@@ -96,7 +96,7 @@ class Launcher:
 
     @cached_property
     def _docker_reachable(self) -> bool:
-        return docker_reachable()
+        return docker_reachable(self._processes.variables)
 
     def begin(self, wanted: Iterable[tuple[Case, ProjectSettings]]) -> None:
         """Makes the launches of cases in the background, in this order; `launches` waits for its own."""

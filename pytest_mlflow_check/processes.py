@@ -60,7 +60,8 @@ def own_variables() -> dict[str, str]:
     """The environment variables of this process, also while another thread sets and deletes some.
 
     pytest deletes PYTEST_CURRENT_TEST after each phase of a test; `os.environ.items()` then raises in another
-    thread (`collections.abc.ItemsView`, Python 3.11).
+    thread (`collections.abc.ItemsView`, Python 3.11). And a process that is started there without
+    variables may fail: the kernel reads this one's, which are just being written (execve(2), EFAULT).
     """
     values = {name: os.environ.get(name) for name in list(os.environ)}
     return {name: value for name, value in values.items() if value is not None}
@@ -129,7 +130,7 @@ class Processes:
         kept = None
         if call is not None and self._starter is not None:
             kept = self._starter.start(call, request, check=self.check)
-        kept = kept or keep_command(request)
+        kept = kept or keep_command(request, self.variables)
         with self._lock:
             self._running.add(kept)
             if self._stopped:

@@ -28,16 +28,14 @@ def test_docker_is_asked(
     if script is not None:
         (tmp_path / "docker").write_text(f"#!/bin/sh\nPATH=/bin:/usr/bin\n{script}\n")
         (tmp_path / "docker").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(docker, "_TIMEOUT", 0.5)
-    assert docker.docker_reachable() is reachable
+    assert docker.docker_reachable({"PATH": str(tmp_path)}) is reachable
 
 
-def test_a_docker_that_cant_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_docker_that_cant_be_started(tmp_path: Path) -> None:
     (tmp_path / "docker").write_text("#!/nowhere\n")
     (tmp_path / "docker").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert not docker.docker_reachable()
+    assert not docker.docker_reachable({"PATH": str(tmp_path)})
 
 
 @pytest.mark.parametrize(("launch", "launched"), [("both", False), ("mlflow-run", False), ("fluent", True)])
@@ -47,7 +45,7 @@ def test_without_docker_only_the_plain_command_is_launched(
     project = tmp_path / "project"
     project.mkdir()
     (project / "MLproject").write_text("docker_env: {image: trainer}\nentry_points: {main: {command: ls}}\n")
-    monkeypatch.setattr("pytest_mlflow_check.launcher.docker_reachable", lambda: False)
+    monkeypatch.setattr("pytest_mlflow_check.launcher.docker_reachable", lambda _: False)
     settings = load_settings(project, command_line={"launch": launch})
     (case,) = cases_of(settings)
     assert (case.project.docker_image, case.project.docker_line) == ("trainer", 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -89,6 +90,31 @@ def test_no_variables_but_those_given(tmp_path: Path) -> None:
         timeout=PATIENCE,
     )
     assert (tmp_path / "out").read_text() == "ONE=1\nTWO=a=b\nc\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the variables of a process in /proc")
+def test_what_keeps_it_has_the_variables_of_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SET_BEFORE", "1")
+    processes = Processes()
+    monkeypatch.setenv("SET_LATER", "1")
+    run(tmp_path, "cat /proc/$PPID/environ", processes=processes)
+    variables = (tmp_path / "out").read_bytes().split(b"\0")
+    assert b"SET_BEFORE=1" in variables
+    assert b"SET_LATER=1" not in variables
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_nothing_stays_open_where_nothing_can_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    before = len([*Path("/proc/self/fd").iterdir()])
+    # Its traceback holds on to what was at hand.
+    with pytest.raises(FileNotFoundError) as raised:
+        run(tmp_path, "true")
+    assert len([*Path("/proc/self/fd").iterdir()]) == before, raised.traceback
 
 
 def test_what_it_leaves_behind_is_ended(tmp_path: Path, alive: Queue[str]) -> None:

@@ -126,23 +126,33 @@ class Kept:
         return said
 
 
-def keep_command(request: Request) -> Kept:
+def keep_command(request: Request, variables: Mapping[str, str]) -> Kept:
     """Starts a keeper, and has it start a command.
+
+    Args:
+        request: what to start, and how.
+        variables: the keeper's own.
 
     Raises:
         OSError: where it can't be started.
         KeeperGone: where the keeper itself ended at once.
     """
     own, its = socket.socketpair()
-    with its:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(PATH)],
-            stdin=its.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # Ctrl-C is for pytest, which ends this one by itself.
-            start_new_session=True,
-        )
+    try:
+        with its:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(PATH)],
+                # Else the kernel reads this process's own: EFAULT, where another thread sets one meanwhile.
+                env=variables,
+                stdin=its.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                # Ctrl-C is for pytest, which ends this one by itself.
+                start_new_session=True,
+            )
+    except BaseException:
+        own.close()
+        raise
     kept = Kept(own, process)
     try:
         kept.ask(request)
