@@ -288,14 +288,16 @@ def register(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     gate.add_arguments()
     config.pluginmanager.register(gate, "mlflow-check-gate")
-    if asks_to_update(config):
-        # Registered later, it is asked first: before launches that passed are moved elsewhere.
-        config.pluginmanager.register(Update(gate.projects), "mlflow-check-update")
+    # What is registered later is asked first: contracts are written before reports tell of that, and both are
+    # before launches that passed are moved elsewhere.
+    update = Update(gate.projects)
     if gate.reports and makes_launches(config):
         from pytest_mlflow_check.reporting import Reporting
 
-        reporting = Reporting(config, gate.projects, gate.reports, gate.summary.unused_of)
+        reporting = Reporting(config, gate.projects, gate.reports, gate.summary.unused_of, update.unwritten)
         config.pluginmanager.register(reporting, "mlflow-check-report")
+    if asks_to_update(config):
+        config.pluginmanager.register(update, "mlflow-check-update")
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -45,6 +45,7 @@ class Reporting:
         projects: Sequence[GatedProject],
         files: Sequence[Path],
         unused: Callable[[Path], Sequence[Allowance] | None],
+        unwritten: Callable[[], Sequence[str]],
     ) -> None:
         """Takes what is to be reported.
 
@@ -53,11 +54,13 @@ class Reporting:
             projects: what is checked.
             files: where the reports go.
             unused: tells of a project, by its path, which allowances nothing needed.
+            unwritten: tells what of a contract isn't written that was asked for; without secrets.
         """
         self._config = config
         self._projects = projects
         self._files = files
         self._unused = unused
+        self._unwritten = unwritten
         self._started = time.time()
         known = by_nodeid(projects, config.rootpath)
         self._keys: dict[str, _Key] = {
@@ -158,6 +161,7 @@ class Reporting:
             created=datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
             seconds=now - self._started,
             complete=complete,
+            unwritten=self._unwritten(),
         )
 
     def _project(self, project: GatedProject) -> CheckedProject:

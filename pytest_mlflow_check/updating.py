@@ -77,6 +77,10 @@ class Update:
     said: list[tuple[bool, str]] = field(default_factory=list)
     _ran: set[tuple[str, str]] = field(default_factory=set)
 
+    def unwritten(self) -> list[str]:
+        """What isn't written that was asked for, and why; known when the session has finished."""
+        return [text for wrong, text in self.said if wrong]
+
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Notes which cases were checked, by whichever process."""
@@ -95,10 +99,12 @@ class Update:
                 for case in project.cases
                 if case.probe_of is None and (str(project.path), case.id) in self._ran
             ]
+            masked = project.policy.secrets.masked
             try:
-                self.said += _update(project, cases)
+                # One after the other: what was told before a fault stays.
+                self.said += ((wrong, masked(text)) for wrong, text in _update(project, cases))
             except UserError as error:
-                self.said.append((True, str(error)))
+                self.said.append((True, masked(str(error))))
             except KeyboardInterrupt:
                 # Out of here it would take the table, the reports and the summary of all other tests along.
                 file = shown_path(project.settings.project / FILE_NAME)
@@ -107,10 +113,10 @@ class Update:
                 return
             except Exception:
                 # So would this.
-                told = project.policy.secrets.masked(traceback.format_exc())
+                told = masked(traceback.format_exc())
                 self.said.append((True, f"{FAULT}: its contract isn't written\n\n{told}"))
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        if any(wrong for wrong, _ in self.said):
+        if self.unwritten():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl
@@ -131,12 +137,13 @@ def _update(project: GatedProject, cases: Sequence[Case]) -> Iterator[tuple[bool
     from pytest_mlflow_check.contract.writing import save, updated
 
     directory = project.settings.project
+    file = shown_path(directory / FILE_NAME)
     made: dict[str, CaseContract] = {}
     for case in cases:
         try:
             made[case.id] = _made(project, case)
         except (Refused, UserError) as error:
-            yield True, f"{shown_path(directory / FILE_NAME)}: {case.id} isn't written: {error}"
+            yield True, f"{file}: {case.id} isn't written: {error}"
     for _ in range(_ATTEMPTS if made else 0):
         # As it is now: it may have been edited since the session began.
         source = read_contract(directory)
@@ -150,12 +157,12 @@ def _update(project: GatedProject, cases: Sequence[Case]) -> Iterator[tuple[bool
         text = updated(source, wanted) if wanted else None
         before = source.text if source else None
         if text is None or text == before or save(directory / FILE_NAME, text, before=before):
-            yield from ((True, f"{FILE_NAME}: {case} isn't written: {why}") for case, why in told if why)
+            yield from ((True, f"{file}: {case} isn't written: {why}") for case, why in told if why)
             if text is not None:
                 yield False, _difference(directory / FILE_NAME, source, text)
             return
     if made:
-        raise UserError(f"{shown_path(directory / FILE_NAME)}: somebody is writing it: update again")
+        raise UserError(f"{file}: somebody is writing it: update again")
 
 
 def _made(project: GatedProject, case: Case) -> CaseContract:

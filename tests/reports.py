@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def report_of(
     project: Path = Path("/copy/project"),
     secrets: Secrets | None = None,
     versions: Mapping[str, str] = VERSIONS,
+    unwritten: Sequence[str] = (),
     **values: Any,
 ) -> Document:
     """The report of one case; the settings are given by the keys of the file."""
@@ -57,4 +58,5 @@ def report_of(
         versions=versions,
         created="2026-01-02T03:04:05+00:00",
         seconds=12.5,
+        unwritten=unwritten,
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from conftest import FILES, LOGGING, MakeProject
+
+from pytest_mlflow_check.errors import UserError
 
 PROJECT = "--mlflow-project=proj"
 FLUENT = 'launch = "fluent"\n[rules]\nmetric-without-step = "off"\n'
@@ -154,8 +157,25 @@ def test_a_case_that_fails_isnt_written(pytester: pytest.Pytester, make_project:
         "metrics (metric-without-step)"
     ]
     assert written(pytester) == BODY
-    # Whichever checks were selected.
-    assert pytester.runpytest(PROJECT, "--mlflow-update", "-k", "artifacts").ret == 1
+    # Whichever checks were selected; and no report says that all is well then.
+    result = pytester.runpytest(PROJECT, "--mlflow-update", "-k", "artifacts", "--mlflow-report=report.json")
+    report = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))
+    assert (result.ret, report["verdict"], report["unwritten"]) == (1, "failed", said(result))
+    assert report["headline"] == "All checks passed, but the contract isn't written whole."
+
+
+def test_a_secret_in_why_it_isnt_written_is_masked(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project(files=PROJ)
+    monkeypatch.setenv("A_TOKEN", "abcdefgh12345678")
+
+    def refused(*_: object) -> None:
+        raise UserError("train.py: no such thing as abcdefgh12345678")
+
+    monkeypatch.setattr("pytest_mlflow_check.launcher.Launcher.again", refused)
+    result = pytester.runpytest_inprocess(PROJECT, "--mlflow-update")
+    assert said(result) == ["proj/mlflow-contract.yaml: main isn't written: train.py: no such thing as ***"]
 
 
 def test_a_launch_that_fails_isnt_written_even_where_that_is_allowed(
@@ -225,7 +245,7 @@ def test_a_contract_of_both_launches_isnt_written_from_one(
     result = pytester.runpytest(PROJECT, "--mlflow-update")
     assert result.ret == 1
     assert said(result) == [
-        "mlflow-contract.yaml: main isn't written: it holds both launches, and only "
+        "proj/mlflow-contract.yaml: main isn't written: it holds both launches, and only "
         "fluent was made; leave out --mlflow-launch"
     ]
 

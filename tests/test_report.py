@@ -185,6 +185,16 @@ def test_an_allowance_that_nothing_needed_fails_a_strict_project() -> None:
         assert "take it out" in text
 
 
+def test_a_contract_that_is_not_written_fails_what_passed() -> None:
+    of_case = CheckedCase(case(), {}, {"params": Checked("passed")})
+    why = "mlflow-contract.yaml: main isn't written: somebody is writing it"
+    report = build([CheckedProject("proj", settings_of(), cases=[of_case])], versions={}, unwritten=[why])
+    assert (report.verdict, report.unwritten) == ("failed", (why,))
+    assert report.headline == "All checks passed, but the contract isn't written whole."
+    for text in (render_html(report), render_markdown(report)):
+        assert "somebody is writing it" in text
+
+
 def test_a_check_that_is_not_among_ours_appears_by_itself() -> None:
     found = Finding("param-differs", "x", "Because.", "mend it")
     of_case = CheckedCase(case(), {}, {"contract": Checked("failed", CheckResult("contract", (found,)))})
@@ -421,7 +431,7 @@ def both_logged(text: str) -> tuple[Launch, Launch]:
 
 def of_text(text: str) -> Document:
     parameters = case(parameter("alpha"), params={"alpha": text})
-    return report_of(*both_logged(text), case=parameters)
+    return report_of(*both_logged(text), case=parameters, unwritten=[text])
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,8 @@ def test_nothing_is_cut_or_overlaps_and_nothing_is_asked_for(
     chromium: Browser, tmp_path: Path, name: str, width: int, dark: bool
 ) -> None:
     page = tmp_path / "report.html"
-    page.write_text(render_html(report_of(*PAGES[name])), encoding="utf-8")
+    unwritten = ["proj/mlflow-contract.yaml: main isn't written: " + "a long reason " * 30 + "x" * 300]
+    page.write_text(render_html(report_of(*PAGES[name], unwritten=unwritten)), encoding="utf-8")
     chromium.open(page, width=width, dark=dark)
     chromium.evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
     assert chromium.evaluate(GEOMETRY) == []

@@ -106,6 +106,7 @@ def build(
     created: str = "",
     seconds: float = 0.0,
     complete: bool = True,
+    unwritten: Sequence[str] = (),
 ) -> Document:
     """The report.
 
@@ -115,19 +116,27 @@ def build(
         created: when, as ISO 8601.
         seconds: how long the session took.
         complete: False where the session ended before its time, whatever the checks say.
+        unwritten: what of a contract isn't written that was asked for, and why; secrets are masked in it.
     """
     most = points_each(sum(_series(one.launches) for project in projects for one in project.cases))
     made = tuple(_project(project, most) for project in projects)
     checks = [check for project in made for case in project.cases for check in case.checks]
     counts = _counts(checks)
-    failed = bool(counts.failed or counts.error) or any(one.failed_by_allowance for one in projects)
+    outlived = any(one.failed_by_allowance for one in projects)
+    failed = bool(counts.failed or counts.error or unwritten) or outlived
     whole = complete and checks and not counts.not_run
     verdict: Verdict = "failed" if failed else "passed" if whole else "incomplete"
     names = dict.fromkeys([*CHECKS, *(check.name for check in checks)])
     return Document(
         schema=SCHEMA,
         verdict=verdict,
-        headline=_headline(verdict, counts, sum(len(project.cases) for project in made)),
+        headline=_headline(
+            verdict,
+            counts,
+            sum(len(project.cases) for project in made),
+            "the contract isn't written whole" if unwritten else "an allowance has outlived its cause",
+        ),
+        unwritten=shown(tuple(unwritten), Secrets()),
         created=created,
         seconds=round(seconds, 3),
         versions=versions,
@@ -157,13 +166,14 @@ def _counts(checks: Sequence[Check]) -> Counts:
     )
 
 
-def _headline(verdict: Verdict, counts: Counts, number_of_cases: int) -> str:
+def _headline(verdict: Verdict, counts: Counts, number_of_cases: int, beside: str) -> str:
+    """The verdict in a sentence; `beside` is what failed where no check did."""
     total = counts.passed + counts.failed + counts.skipped + counts.error + counts.not_run
     of = f"of {total} checks in {_plural(number_of_cases, 'case')}"
     if not total:
         return "No check was made."
     if verdict == "failed" and not counts.failed + counts.error:
-        return "All checks passed, but an allowance has outlived its cause."
+        return f"All checks passed, but {beside}."
     if verdict == "failed":
         return f"{counts.failed + counts.error} {of} failed."
     if verdict == "incomplete":

@@ -230,6 +230,7 @@ class Document:
         schema: the version of this schema.
         verdict: `failed` where anything failed, `incomplete` where a check that was asked for wasn't made.
         headline: the verdict in a sentence.
+        unwritten: what of a contract isn't written that was asked for, and why.
         created: when, in UTC, as ISO 8601.
         seconds: how long the session took.
         versions: of `pytest-mlflow-check`, `mlflow`, `pytest` and `python`.
@@ -241,6 +242,7 @@ class Document:
     schema: Literal[1]
     verdict: Verdict = field(metadata=OWN)
     headline: str
+    unwritten: tuple[str, ...]
     created: str
     seconds: float
     versions: Mapping[str, str]

@@ -35,7 +35,7 @@ def render_markdown(report: Document) -> str:
     head = f"## {_SIGNS[report.verdict].split(' ')[0]} mlflow-check: {_text(report.headline)}\n"
     versions = ", ".join(f"{_text(name)} {_text(version)}" for name, version in report.versions.items())
     foot = f"\n<sub>{versions}</sub>\n"
-    parts = [head, _table(report), *_sections(report)]
+    parts = [head, *_unwritten(report), _table(report), *_sections(report)]
     room = MOST - len(foot) - 100
     kept: list[str] = []
     for part in parts:
@@ -46,6 +46,13 @@ def render_markdown(report: Document) -> str:
         more = len(parts) - len(kept)
         kept.append(f"\n…and {more} more: there is room for no more here; the HTML report has all of it.\n")
     return "".join([*kept, foot])
+
+
+def _unwritten(report: Document) -> Iterator[str]:
+    if report.unwritten:
+        yield "\n**Not written into the contract:**\n"
+    for why in report.unwritten:
+        yield f"\n{_block(why)}\n"
 
 
 def _table(report: Document) -> str:
