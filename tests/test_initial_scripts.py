@@ -362,6 +362,24 @@ def test_apps_of_typer() -> None:
     assert [level.word for level in last.levels] == [None, "data", "get"]
 
 
+def test_of_options_that_exclude_each_other_the_first_is_given_where_one_has_to_be() -> None:
+    text = """
+    import argparse
+    parser = argparse.ArgumentParser()
+    source = parser.add_argument_group("from").add_mutually_exclusive_group(required=True)
+    source.add_argument("--builtin", action="store_true")
+    source.add_argument("--csv", type=Path)
+    source.add_argument("--url")
+    """
+    assert read("argparse", text) == [
+        [
+            "builtin --builtin string (excludes other options)",
+            "csv --csv path required",
+            "url --url string (excludes other options)",
+        ]
+    ]
+
+
 # sys.argv
 
 
@@ -375,6 +393,37 @@ def test_arguments_by_number() -> None:
     assert read("argv", text) == [
         ["data positional string required", "alpha positional float = '0.5'", "ratio positional int = '1'"]
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def main(argv):\n  data = argv[1]\n  alpha = float(argv[2])\nmain(sys.argv)",
+        "def main(argv):\n  data = argv[0]\n  alpha = float(argv[1])\nmain(sys.argv[1:])",
+        "def train(args):\n  data = args[0]\n  alpha = float(args[1])\n"
+        "def main(argv):\n  train(argv[1:])\nmain(sys.argv)",
+        "args = sys.argv[1:]\ndata = args[0]\nalpha = float(args[1])",
+    ],
+)
+def test_arguments_by_number_of_another_name(text: str) -> None:
+    assert read("argv", f"import sys\n{text}") == [
+        ["data positional string required", "alpha positional float required"]
+    ]
+
+
+def test_arguments_that_are_taken_at_once() -> None:
+    both = [["a positional string required", "b positional string required"]]
+    assert read("argv", "import sys\n_, a, b = sys.argv") == both
+    assert read("argv", "from sys import argv\n[a, b, *rest] = argv[1:]") == both
+    assert read("argv", "import sys\na, b = map(float, sys.argv[1:3])") == [
+        ["a positional float required", "b positional float required"]
+    ]
+
+
+def test_a_name_for_different_parts_of_the_arguments_says_nothing() -> None:
+    text = "import sys\ndef main(argv):\n  argv = argv[1:]\n  print(argv[0])\nmain(sys.argv)"
+    assert read("argv", text) == []
+    assert read("argv", "import sys\nprint(sys.argv[x:][0], sys.argv[::2][1], sys.argv[-1])") == []
 
 
 def test_arguments_by_number_that_are_asked_for() -> None:

@@ -42,6 +42,9 @@ class _Parser:
     exclusive: bool = False
     """Whether it is a group of options that exclude each other."""
 
+    lacking: bool = False
+    """Whether it is such a group of which one has to be given, and none that can be was added yet."""
+
     is_program: bool = False
     """Whether it stands for itself, and isn't a part of another."""
 
@@ -79,8 +82,10 @@ class _Read:
         for call in sorted(code.all(ast.Call), key=lambda call: (call.end_lineno, call.end_col_offset)):
             if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument":
                 parser = self._receiver(call.func.value)
-                if (argument := _argument(code, call, exclusive=parser.exclusive)) is not None:
+                argument = _argument(code, call, exclusive=parser.exclusive, chosen=parser.lacking)
+                if argument is not None:
                     parser.arguments.append(argument)
+                    parser.lacking = parser.lacking and not argument.required
             elif made := self._maker(call):
                 self.parsers |= dict.fromkeys(names.get(id(call), ()), made)
 
@@ -124,7 +129,8 @@ class _Read:
             return _Parser(word, above, parents) if isinstance(word, str) else None
         # A group is the parser that it belongs to, by another name.
         exclusive = above.exclusive or how == "add_mutually_exclusive_group"
-        return _Parser(above=above.above, arguments=above.arguments, exclusive=exclusive)
+        lacking = exclusive and self.code.value(keywords(call).get("required")) is True
+        return _Parser(above=above.above, arguments=above.arguments, exclusive=exclusive, lacking=lacking)
 
 
 def _above(command: _Parser) -> _Parser | None:
@@ -135,7 +141,8 @@ def _above(command: _Parser) -> _Parser | None:
     return parser
 
 
-def _argument(code: Code, call: ast.Call, *, exclusive: bool) -> Argument | None:
+def _argument(code: Code, call: ast.Call, *, exclusive: bool, chosen: bool) -> Argument | None:
+    """What a call adds; of options that exclude each other the chosen one is needed, where it has a value."""
     given = keywords(call)
     flags = [value for one in call.args if isinstance(value := code.value(one), str) and value]
     action = code.value(given.get("action"))
@@ -151,14 +158,16 @@ def _argument(code: Code, call: ast.Call, *, exclusive: bool) -> Argument | None
     default = code.value(given.get("default"))
     choices = code.value(given.get("choices"))
     values = nargs if isinstance(nargs, int) and not isinstance(nargs, bool) else 1
+    why = _why(code, given, action, nargs, default)
+    needed = code.value(given.get("required")) is True if optional else not may_lack
     return argument(
         name,
         flag,
         known or "string",
         default=default,
-        required=code.value(given.get("required")) is True if optional else not may_lack,
+        required=why is None if chosen else needed,
         choices=choices if isinstance(choices, list) and UNKNOWN not in choices else (),
-        why=EXCLUSIVE if exclusive else _why(code, given, action, nargs, default),
+        why=EXCLUSIVE if exclusive else why,
         values=max(values, 1),
     )
 
