@@ -368,12 +368,16 @@ def test_of_options_that_exclude_each_other_the_first_is_given_where_one_has_to_
     parser = argparse.ArgumentParser()
     source = parser.add_argument_group("from").add_mutually_exclusive_group(required=True)
     source.add_argument("--builtin", action="store_true")
+    source.add_argument("--password")
+    source.add_argument("--shape", type=parse_shape)
     source.add_argument("--csv", type=Path)
     source.add_argument("--url")
     """
     assert read("argparse", text) == [
         [
             "builtin --builtin string (excludes other options)",
+            "password --password string (excludes other options)",
+            "shape --shape string (excludes other options)",
             "csv --csv path required",
             "url --url string (excludes other options)",
         ]
@@ -420,9 +424,42 @@ def test_arguments_that_are_taken_at_once() -> None:
     ]
 
 
-def test_a_name_for_different_parts_of_the_arguments_says_nothing() -> None:
-    text = "import sys\ndef main(argv):\n  argv = argv[1:]\n  print(argv[0])\nmain(sys.argv)"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import sys\ndef main(argv):\n  argv = argv[1:]\n  print(argv[0])\nmain(sys.argv)",
+        "import sys\nargv = sys.argv\nargv = argv[1:]\nrest = argv[1:]\nn = int(rest[0])",
+        "import sys\nargs = sys.argv[1:]\nif not args:\n  args = ['3']\nprint(args[0])",
+        "import sys\ndef accuracy(args):\n  return args[3]\ndef main(args):\n  accuracy([])\nmain(sys.argv)",
+        "import sys\nargs = sys.argv\nfor args in rows:\n  print(args[12])",
+        "import sys\nargs = sys.argv\nkey = lambda args: args[2]",
+        "from sys import argv\ndef main(argv):\n  print(argv[0], argv[1])\nmain(argv[1:])",
+        "import sys\nclass Job:\n  def main(self, rows):\n    print(rows[2])\nmain(1, sys.argv)",
+    ],
+)
+def test_a_name_that_stands_for_something_else_too_says_nothing(text: str) -> None:
     assert read("argv", text) == []
+
+
+def test_arguments_of_a_function_that_takes_them_by_position_only() -> None:
+    text = "import sys\ndef main(argv, /, config):\n  print(argv[1], config[7])\nmain(sys.argv, {})"
+    assert read("argv", text) == [["arg1 positional string required"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n  _, n, alpha = sys.argv\nexcept ValueError:\n  n, alpha = 3, 0.5",
+        "if len(sys.argv) > 2:\n  n, alpha = sys.argv[1:]",
+    ],
+)
+def test_arguments_that_are_taken_at_once_where_there_are_any(text: str) -> None:
+    assert read("argv", f"import sys\n{text}") == [
+        ["n positional string (computed default)", "alpha positional string (computed default)"]
+    ]
+
+
+def test_no_part_of_the_arguments_that_cannot_be_told() -> None:
     assert read("argv", "import sys\nprint(sys.argv[x:][0], sys.argv[::2][1], sys.argv[-1])") == []
 
 

@@ -100,6 +100,11 @@ class Start:
         return tuple(one for level in self.levels for one in level.arguments)
 
 
+def is_secret(name: str) -> bool:
+    """Whether what goes by such a name is for nobody to see."""
+    return _SECRET.search(name.replace("-", "_")) is not None
+
+
 def plain_start(arguments: Sequence[Argument]) -> Start:
     """A start of a program without subcommands."""
     return Start((Level(None, tuple(arguments)),))
@@ -127,7 +132,7 @@ def argument(
     if required:
         return read
     with_password = isinstance(default, str) and _PASSWORD.search(default)
-    if why is None and (with_password or _SECRET.search(name.replace("-", "_"))):
+    if why is None and (with_password or is_secret(name)):
         why = SECRET
     if why is None and default is None:
         why = NO_DEFAULT

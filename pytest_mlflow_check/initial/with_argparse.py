@@ -22,6 +22,7 @@ from pytest_mlflow_check.initial.arguments import (
     Level,
     Start,
     argument,
+    is_secret,
     plain_start,
 )
 from pytest_mlflow_check.initial.code import Code, given_names, keywords
@@ -142,7 +143,7 @@ def _above(command: _Parser) -> _Parser | None:
 
 
 def _argument(code: Code, call: ast.Call, *, exclusive: bool, chosen: bool) -> Argument | None:
-    """What a call adds; of options that exclude each other the chosen one is needed, where it has a value."""
+    """What a call adds; of options that exclude each other the chosen one is needed, if it can be given."""
     given = keywords(call)
     flags = [value for one in call.args if isinstance(value := code.value(one), str) and value]
     action = code.value(given.get("action"))
@@ -160,12 +161,14 @@ def _argument(code: Code, call: ast.Call, *, exclusive: bool, chosen: bool) -> A
     values = nargs if isinstance(nargs, int) and not isinstance(nargs, bool) else 1
     why = _why(code, given, action, nargs, default)
     needed = code.value(given.get("required")) is True if optional else not may_lack
+    if chosen:
+        needed = why is None and not is_secret(name) and ("type" not in given or known is not None)
     return argument(
         name,
         flag,
         known or "string",
         default=default,
-        required=why is None if chosen else needed,
+        required=needed,
         choices=choices if isinstance(choices, list) and UNKNOWN not in choices else (),
         why=EXCLUSIVE if exclusive else why,
         values=max(values, 1),

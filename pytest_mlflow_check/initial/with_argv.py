@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from pytest_mlflow_check.initial.arguments import UNKNOWN, Argument, Start, Type, argument, plain_start
@@ -43,28 +44,43 @@ def starts(code: Code) -> list[Start]:
 def _lists(code: Code) -> Mapping[str, int]:
     """The names by which a script has its arguments, and how many of them each leaves out in front.
 
-    A function has them that is called with them, such as `main(sys.argv[1:])`. A name that stands for other
-    parts of them elsewhere isn't given.
+    A function has them that is called with them, such as `main(sys.argv[1:])`. A name that stands for
+    something else too isn't given.
     """
-    found: dict[str, set[int]] = {"sys.argv": {0}}
-    functions = {one.name: one.args for one in code.all(ast.FunctionDef)}
+    bound = _bound(code)
+    imported = [name for name, full in code.imports.items() if full == "sys.argv"]
+    if any(bound[name] for name in imported):
+        return {}
+    functions = {
+        one.name: [*one.args.posonlyargs, *one.args.args]
+        for one in code.tree.body
+        if isinstance(one, ast.FunctionDef)
+    }
+    lists: dict[str, int] = {}
     # Once more for each that leads to another; nobody hands them on more often.
-    for _ in range(3):
-        lists = _clear(found)
+    for _ in range(4):
+        found: dict[str, set[int]] = {"sys.argv": {0}}
         for node in code.all(ast.Assign):
             offset = _offset(code, lists, node.value)
             if offset is not None and isinstance(node.targets[0], ast.Name):
                 found.setdefault(node.targets[0].id, set()).add(offset)
         for call in code.all(ast.Call):
-            given = functions.get(code.name(call.func))
-            for taken, value in zip(given.args, call.args, strict=False) if given else ():
+            taken = functions.get(code.name(call.func), [])
+            for parameter, value in zip(taken, call.args, strict=False):
                 if (offset := _offset(code, lists, value)) is not None:
-                    found.setdefault(taken.arg, set()).add(offset)
-    return _clear(found)
+                    found.setdefault(parameter.arg, set()).add(offset)
+        lists = {
+            name: min(offsets)
+            for name, offsets in found.items()
+            if len(offsets) == 1 and (name == "sys.argv" or bound[name] == 1)
+        }
+    return lists
 
 
-def _clear(found: Mapping[str, set[int]]) -> dict[str, int]:
-    return {name: min(offsets) for name, offsets in found.items() if len(offsets) == 1}
+def _bound(code: Code) -> Counter[str]:
+    """How often a script binds each name other than by importing it."""
+    stored = (node.id for node in code.all(ast.Name) if not isinstance(node.ctx, ast.Load))
+    return Counter([*stored, *(node.arg for node in code.all(ast.arg))])
 
 
 def _offset(code: Code, lists: Mapping[str, int], node: ast.expr) -> int | None:
@@ -125,4 +141,6 @@ def _guarded(code: Code, lists: Mapping[str, int]) -> set[int]:
         inside = [one for statement in node.body for one in ast.walk(statement)]
         if asks:
             found |= {_number(code, lists, one) for one in inside if isinstance(one, ast.Subscript)}
+            assigned = (one for one in inside if isinstance(one, ast.Assign))
+            found |= {number for one in assigned for number, _, _ in _unpacked(code, lists, one)}
     return found
