@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _Key = tuple[str, str, str]
 """Path of the project, id of the case, name of the check."""
 
+_COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+"""How a session ends that didn't end early."""
+
 
 class Reporting:
     """The hooks of a session that was asked for reports.
@@ -113,7 +116,7 @@ class Reporting:
             return
         texts: dict[str, str] = {}
         try:
-            report = self._report(complete=session.exitstatus != pytest.ExitCode.INTERRUPTED)
+            report = self._report(complete=session.exitstatus in _COMPLETE)
             from pytest_mlflow_check.report.writing import render
 
             for file in self._files:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _MOST_LINES = 60
 """Of a difference that is printed; the whole of it is in the file, where version control shows it."""
 
+_NOTHING_RAN = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED)
+
 _ATTEMPTS = 3
 """To write a file that somebody edits at the same time."""
 
@@ -90,10 +92,13 @@ class Update:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Writes the contracts; not of a session that was interrupted."""
-        if is_worker(session.config) or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        """Writes the contracts; not of a session that ended early."""
+        if is_worker(session.config) or exitstatus in _NOTHING_RAN:
             return
-        for project in self.projects:
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._leave(self.projects, "isn't written: the session ended early")
+            return
+        for position, project in enumerate(self.projects):
             cases = [
                 case
                 for case in project.cases
@@ -105,10 +110,9 @@ class Update:
                 self.said += ((wrong, masked(text)) for wrong, text in _update(project, cases))
             except UserError as error:
                 self.said.append((True, masked(str(error))))
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, SystemExit):
                 # Out of here it would take the table, the reports and the summary of all other tests along.
-                file = shown_path(project.settings.project / FILE_NAME)
-                self.said.append((True, f"{file}: interrupted: update again"))
+                self._leave(self.projects[position:], "interrupted: update again")
                 session.exitstatus = pytest.ExitCode.INTERRUPTED
                 return
             except Exception:
@@ -118,6 +122,10 @@ class Update:
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self.unwritten():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+    def _leave(self, projects: Sequence[GatedProject], why: str) -> None:
+        files = (shown_path(project.settings.project / FILE_NAME) for project in projects)
+        self.said += ((True, f"{file}: {why}") for file in files)
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

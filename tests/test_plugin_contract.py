@@ -218,6 +218,52 @@ def test_who_stops_waiting_for_the_second_launches_keeps_the_rest(
     assert not (pytester.path / "proj" / "mlflow-contract.yaml").exists()
 
 
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit(143)])
+def test_all_that_an_interrupted_update_leaves_is_named_and_reported(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, end: BaseException
+) -> None:
+    make_project(files=PROJ)
+    make_project("other", PROJ)
+
+    def stopped(*_: object) -> None:
+        raise end
+
+    monkeypatch.setattr("pytest_mlflow_check.launcher.Launcher.again", stopped)
+    result = pytester.runpytest_inprocess(
+        PROJECT, "--mlflow-project=other", "--mlflow-update", "--mlflow-report=report.json"
+    )
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert said(result) == [
+        "proj/mlflow-contract.yaml: interrupted: update again",
+        "other/mlflow-contract.yaml: interrupted: update again",
+    ]
+    report = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))
+    assert report["unwritten"] == said(result)
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("raise KeyboardInterrupt", 2),
+        # pytest prints no summary then (`_pytest.terminal.pytest_sessionfinish`, 9.2).
+        ('pytest.exit("enough", returncode=7)', 7),
+    ],
+)
+def test_a_session_that_ends_early_writes_no_contract_and_says_so(
+    pytester: pytest.Pytester, make_project: MakeProject, end: str, code: int
+) -> None:
+    make_project(files=PROJ)
+    pytester.makeconftest(
+        f"import pytest\ndef pytest_runtest_logfinish(nodeid):\n    if nodeid.endswith('::models'): {end}\n"
+    )
+    result = pytester.runpytest_subprocess(PROJECT, "--mlflow-update", "--mlflow-report=report.json")
+    unwritten = ["proj/mlflow-contract.yaml: isn't written: the session ended early"]
+    assert (result.ret, said(result)) == (code, unwritten if code == 2 else [])
+    assert not (pytester.path / "proj" / "mlflow-contract.yaml").exists()
+    report = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))
+    assert (report["verdict"], report["unwritten"]) == ("failed", unwritten)
+
+
 def test_a_fault_of_ours_in_the_update_takes_nothing_away(
     pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

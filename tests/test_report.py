@@ -32,6 +32,7 @@ from pytest_mlflow_check.report.shown import cut
 from pytest_mlflow_check.report.sources import Sources
 from pytest_mlflow_check.report.writing import write
 from pytest_mlflow_check.secrets import Secrets
+from pytest_mlflow_check.workspace import contents
 
 SIGNATURE = json.dumps(
     {
@@ -193,6 +194,31 @@ def test_a_contract_that_is_not_written_fails_what_passed() -> None:
     assert report.headline == "All checks passed, but the contract isn't written whole."
     for text in (render_html(report), render_markdown(report)):
         assert "somebody is writing it" in text
+
+
+def test_a_session_that_ends_early_says_what_it_lacks() -> None:
+    checks = {"params": Checked("passed"), "metrics": NOT_RUN}
+    project = CheckedProject("proj", settings_of(), cases=[CheckedCase(case(), {}, checks)])
+    unwritten = build([project], versions={}, complete=False, unwritten=["why"])
+    assert unwritten.headline == (
+        "1 of 2 checks in 1 case weren't made, and the contract isn't written whole."
+    )
+    checks["metrics"] = Checked("passed")
+    early = build([project], versions={}, complete=False)
+    assert (early.verdict, early.headline) == (
+        "incomplete",
+        "The session ended early, when 2 checks were made.",
+    )
+
+
+def test_much_that_is_not_written_hides_nothing_else(tmp_path: Path) -> None:
+    report = report_of(*pair(), unwritten=["why not " * 200] * 600)
+    markdown = render_markdown(report)
+    assert "…and 595 more." in markdown
+    assert "| case |" in markdown
+    # It still is known for a report, which doesn't go into copies.
+    (tmp_path / "report.json").write_text(render_json(report), encoding="utf-8")
+    assert list(contents(tmp_path)) == []
 
 
 def test_a_check_that_is_not_among_ours_appears_by_itself() -> None:

@@ -136,10 +136,10 @@ def build(
             sum(len(project.cases) for project in made),
             "the contract isn't written whole" if unwritten else "an allowance has outlived its cause",
         ),
-        unwritten=shown(tuple(unwritten), Secrets()),
         created=created,
         seconds=round(seconds, 3),
         versions=versions,
+        unwritten=shown(tuple(unwritten), Secrets()),
         counts=counts,
         checks=tuple(name for name in names if any(check.name == name for check in checks)),
         projects=made,
@@ -173,9 +173,12 @@ def _headline(verdict: Verdict, counts: Counts, number_of_cases: int, beside: st
     if not total:
         return "No check was made."
     if verdict == "failed" and not counts.failed + counts.error:
-        return f"All checks passed, but {beside}."
+        made = f"{counts.not_run} {of} weren't made" if counts.not_run else "All checks passed"
+        return f"{made}, {'and' if counts.not_run else 'but'} {beside}."
     if verdict == "failed":
         return f"{counts.failed + counts.error} {of} failed."
+    if verdict == "incomplete" and not counts.not_run:
+        return f"The session ended early, when {total} checks were made."
     if verdict == "incomplete":
         return f"The session ended early: {counts.not_run} {of} weren't made."
     if not counts.passed:

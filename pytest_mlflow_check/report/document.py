@@ -230,10 +230,10 @@ class Document:
         schema: the version of this schema.
         verdict: `failed` where anything failed, `incomplete` where a check that was asked for wasn't made.
         headline: the verdict in a sentence.
-        unwritten: what of a contract isn't written that was asked for, and why.
         created: when, in UTC, as ISO 8601.
         seconds: how long the session took.
         versions: of `pytest-mlflow-check`, `mlflow`, `pytest` and `python`.
+        unwritten: what of a contract isn't written that was asked for, and why.
         counts: how many checks and findings there are.
         checks: the names of all checks, in their order.
         projects: in the order of the command line.
@@ -242,10 +242,11 @@ class Document:
     schema: Literal[1]
     verdict: Verdict = field(metadata=OWN)
     headline: str
-    unwritten: tuple[str, ...]
     created: str
     seconds: float
+    # By the versions a report is known, and not copied for a launch: they stand near its beginning.
     versions: Mapping[str, str]
+    unwritten: tuple[str, ...]
     counts: Counts
     checks: tuple[str, ...]
     projects: tuple[Project, ...]

@@ -17,6 +17,7 @@ _LONGEST = 200
 
 _LONGEST_BLOCK = 4000
 _MOST_FINDINGS = 50
+_MOST_UNWRITTEN = 5
 _MOST_ROWS = 200
 """Cases in the table: most of what there may be room for."""
 
@@ -51,8 +52,10 @@ def render_markdown(report: Document) -> str:
 def _unwritten(report: Document) -> Iterator[str]:
     if report.unwritten:
         yield "\n**Not written into the contract:**\n"
-    for why in report.unwritten:
+    for why in report.unwritten[:_MOST_UNWRITTEN]:
         yield f"\n{_block(why)}\n"
+    if (more := len(report.unwritten) - _MOST_UNWRITTEN) > 0:
+        yield f"\n…and {more} more.\n"
 
 
 def _table(report: Document) -> str:
