@@ -144,17 +144,17 @@ def _update(project: GatedProject, cases: Sequence[Case]) -> Iterator[tuple[bool
     from pytest_mlflow_check.contract.source import read_contract
     from pytest_mlflow_check.contract.writing import save, updated
 
-    directory = project.settings.project
-    file = shown_path(directory / FILE_NAME)
+    file = project.settings.project / FILE_NAME
+    shown = shown_path(file)
     made: dict[str, CaseContract] = {}
     for case in cases:
         try:
             made[case.id] = _made(project, case)
         except (Refused, UserError) as error:
-            yield True, f"{file}: {case.id} isn't written: {error}"
+            yield True, f"{shown}: {case.id} isn't written: {error}"
     for _ in range(_ATTEMPTS if made else 0):
         # As it is now: it may have been edited since the session began.
-        source = read_contract(directory)
+        source = read_contract(file.parent)
         old = source.contract.cases if source else {}
         told = [(case, _refusal(old.get(case), contract)) for case, contract in made.items()]
         wanted = {
@@ -164,13 +164,13 @@ def _update(project: GatedProject, cases: Sequence[Case]) -> Iterator[tuple[bool
         }
         text = updated(source, wanted) if wanted else None
         before = source.text if source else None
-        if text is None or text == before or save(directory / FILE_NAME, text, before=before):
-            yield from ((True, f"{file}: {case} isn't written: {why}") for case, why in told if why)
+        if text is None or text == before or save(file, text, before=before):
+            yield from ((True, f"{shown}: {case} isn't written: {why}") for case, why in told if why)
             if text is not None:
-                yield False, _difference(directory / FILE_NAME, source, text)
+                yield False, _difference(file, source, text)
             return
     if made:
-        raise UserError(f"{file}: somebody is writing it: update again")
+        raise UserError(f"{shown}: somebody is writing it: update again")
 
 
 def _made(project: GatedProject, case: Case) -> CaseContract:

@@ -85,11 +85,14 @@ def _bound(code: Code) -> Counter[str]:
 
 def _offset(code: Code, lists: Mapping[str, int], node: ast.expr) -> int | None:
     """How many arguments an expression leaves out in front; None where it isn't what the script was given."""
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and node.slice.step is None:
-        before, skipped = _offset(code, lists, node.value), code.value(node.slice.lower) or 0
-        known = isinstance(skipped, int) and 0 <= skipped <= _MOST
-        return before + skipped if before is not None and known else None  # type: ignore[operator]
-    return lists.get(code.name(node))
+    if not isinstance(node, ast.Subscript):
+        return lists.get(code.name(node))
+    if not isinstance(node.slice, ast.Slice) or node.slice.step is not None:
+        return None
+    before, skipped = _offset(code, lists, node.value), code.value(node.slice.lower) or 0
+    if before is None or not isinstance(skipped, int) or not 0 <= skipped <= _MOST:
+        return None
+    return before + skipped
 
 
 def _unpacked(code: Code, lists: Mapping[str, int], node: ast.Assign) -> Iterator[tuple[int, str, Type]]:

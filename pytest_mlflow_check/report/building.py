@@ -172,15 +172,14 @@ def _headline(verdict: Verdict, counts: Counts, number_of_cases: int, beside: st
     of = f"of {total} checks in {_plural(number_of_cases, 'case')}"
     if not total:
         return "No check was made."
-    if verdict == "failed" and not counts.failed + counts.error:
-        made = f"{counts.not_run} {of} weren't made" if counts.not_run else "All checks passed"
-        return f"{made}, {'and' if counts.not_run else 'but'} {beside}."
-    if verdict == "failed":
+    lacking = f"{counts.not_run} {of} weren't made" if counts.not_run else ""
+    if counts.failed + counts.error:
         return f"{counts.failed + counts.error} {of} failed."
-    if verdict == "incomplete" and not counts.not_run:
-        return f"The session ended early, when {total} checks were made."
+    if verdict == "failed":
+        return f"{lacking}, and {beside}." if lacking else f"All checks passed, but {beside}."
     if verdict == "incomplete":
-        return f"The session ended early: {counts.not_run} {of} weren't made."
+        early = "The session ended early"
+        return f"{early}: {lacking}." if lacking else f"{early}, when {total} checks were made."
     if not counts.passed:
         return f"None {of} had anything to say."
     warned = f", with {_plural(counts.warnings, 'warning')}" if counts.warnings else ""
