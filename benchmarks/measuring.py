@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_mlflow_check.slots import processors
+from pytest_mlflow_check.runtime.process.locks import processors
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "example_project"

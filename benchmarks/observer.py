@@ -28,9 +28,9 @@ from typing import Any
 
 from measuring import Figure, machine, output_of
 
-from pytest_mlflow_check.environment import launch_environment
-from pytest_mlflow_check.observer import observed
-from pytest_mlflow_check.store import Store
+from pytest_mlflow_check.core.store import Store
+from pytest_mlflow_check.runtime.observer.inject import observed
+from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
 
 _CALLS = 10_000
 

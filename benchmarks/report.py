@@ -21,14 +21,14 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 
-from pytest_mlflow_check.checks import compare_launches, judge
-from pytest_mlflow_check.findings import CHECKS
-from pytest_mlflow_check.launcher import Launcher
-from pytest_mlflow_check.plan import cases_of, policy_of
-from pytest_mlflow_check.records import Launch, MetricSeries, RunRecord, StoreRecord
-from pytest_mlflow_check.report.building import Checked, CheckedCase, CheckedProject, build
-from pytest_mlflow_check.report.writing import render
-from pytest_mlflow_check.settings import load_settings
+from pytest_mlflow_check.checks.runner import compare_launches, judge
+from pytest_mlflow_check.core.findings import CHECKS
+from pytest_mlflow_check.engine.launcher import Launcher
+from pytest_mlflow_check.engine.planning import cases_of, policy_of
+from pytest_mlflow_check.core.records import Launch, MetricSeries, RunRecord, StoreRecord
+from pytest_mlflow_check.reporting.builder import Checked, CheckedCase, CheckedProject, build
+from pytest_mlflow_check.reporting.formats import render
+from pytest_mlflow_check.config.settings import load_settings
 
 project, area, metrics, points = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
 settings = load_settings(project)

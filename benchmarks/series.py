@@ -28,7 +28,7 @@ from typing import Any, get_args
 
 from measuring import Figure, machine, output_of, user_environment
 
-from pytest_mlflow_check.store import Store, StoreKind
+from pytest_mlflow_check.core.store import Store, StoreKind
 
 _LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 _MANY = 1_000_000
@@ -86,12 +86,12 @@ print(json.dumps(dict(figures=figures, digest=digest.hexdigest())))
 
 _OURS = _MEASURED.format(
     imports="""
-from pytest_mlflow_check.checks import compare_launches
+from pytest_mlflow_check.checks.runner import compare_launches
 from pytest_mlflow_check.checks.metrics import check_metrics
-from pytest_mlflow_check.reading import read_store
-from pytest_mlflow_check.records import Launch
-from pytest_mlflow_check.settings import ProjectSettings
-from pytest_mlflow_check.store import Store
+from pytest_mlflow_check.stores.readers import read_store
+from pytest_mlflow_check.core.records import Launch
+from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.core.store import Store
 
 kind, *roots = sys.argv[1:]
 stores = dict(zip(["fluent", "mlflow-run"], (Store(kind, Path(root)) for root in roots)))
@@ -111,7 +111,7 @@ sides = [(one.steps, one.values, one.timestamps) for one in series]
 _CLIENT = _MEASURED.format(
     imports="""
 from mlflow import MlflowClient
-from pytest_mlflow_check.store import Store
+from pytest_mlflow_check.core.store import Store
 
 kind, *roots = sys.argv[1:]
 clients = [MlflowClient(Store(kind, Path(root)).uri) for root in roots]

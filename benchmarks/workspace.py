@@ -17,7 +17,8 @@ from typing import Any
 from measuring import Figure, Spent, spend
 
 _COPY = (
-    "import sys; from pathlib import Path; from pytest_mlflow_check.workspace import make_workspace; "
+    "import sys; from pathlib import Path; "
+    "from pytest_mlflow_check.runtime.sandbox.workspace import make_workspace; "
     "make_workspace(Path(sys.argv[1]), Path(sys.argv[2]))"
 )
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_mlflow_check.options import add_options
+from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.plugin.options import add_options
 from pytest_mlflow_check.rules import RULES, Rule
-from pytest_mlflow_check.settings import ProjectSettings
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "pytest_mlflow_check" / "report" / "report.schema.json"

@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_mlflow_check.engine import check_project
-    from pytest_mlflow_check.errors import UserError
-    from pytest_mlflow_check.matching import assert_runs_match
-    from pytest_mlflow_check.settings import load_settings
+    from pytest_mlflow_check.config.settings import load_settings
+    from pytest_mlflow_check.core.errors import UserError
+    from pytest_mlflow_check.engine.api import check_project
+    from pytest_mlflow_check.engine.assertions import assert_runs_match
 
 __all__ = ["UserError", "assert_runs_match", "check_project", "load_settings"]
 
 _HOMES = {
-    "UserError": "errors",
-    "assert_runs_match": "matching",
-    "check_project": "engine",
-    "load_settings": "settings",
+    "UserError": "core.errors",
+    "assert_runs_match": "engine.assertions",
+    "check_project": "engine.api",
+    "load_settings": "config.settings",
 }
 
 

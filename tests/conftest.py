@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import Protocol
 
 import pytest
 from hypothesis import settings
+
+from support.projects import FILES, MakeProject
 
 pytest_plugins = ["pytester"]
 
@@ -18,32 +19,6 @@ pytest_plugins = ["pytester"]
 settings.register_profile("usual", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
-
-FILES = {
-    "MLproject": 'entry_points:\n  main:\n    command: "python train.py"\n',
-    "train.py": 'print("trained")\n',
-}
-
-LOGGING = """
-import os
-from pathlib import Path
-from urllib.parse import urlsplit
-
-store = Path(urlsplit(os.environ["MLFLOW_TRACKING_URI"]).path)
-run = store / "0" / "f00d"
-(run / "metrics").mkdir(parents=True)
-(store / "0" / "meta.yaml").write_text("{experiment_id: '0', name: Default}")
-(run / "meta.yaml").write_text("{run_id: f00d, run_name: r, status: 3, start_time: 1, end_time: 2}")
-(run / "metrics" / "loss").write_text("1 0.5 0\\n2 0.25 0\\n")
-"""
-"""Logs a metric without step, by hand: MLflow takes seconds for it."""
-
-
-class MakeProject(Protocol):
-    """What the fixture `make_project` gives."""
-
-    def __call__(self, directory: str = "proj", files: Mapping[str, str] = FILES) -> Path:
-        """Writes the files into a directory, an MLproject and a script without MLflow by default."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -71,15 +46,15 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def gate_loaded() -> None:
     """What a test with `pytester` imports goes away with it, and NumPy can't be loaded twice."""
-    import pytest_mlflow_check.engine
-    import pytest_mlflow_check.gate  # noqa: F401
+    import pytest_mlflow_check.engine.api
+    import pytest_mlflow_check.plugin.session  # noqa: F401
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty, migrated SQLite database, which takes MLflow seconds."""
-    from pytest_mlflow_check.environment import launch_environment
-    from pytest_mlflow_check.store import Store, sqlite_template
+    from pytest_mlflow_check.core.store import Store, sqlite_template
+    from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
 
     cache = tmp_path_factory.mktemp("template")
     return sqlite_template(cache, launch_environment(Store("sqlite", cache), root=cache, copy=cache))

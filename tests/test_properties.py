@@ -21,30 +21,22 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import yaml
-from builders import artifact, case, compare, launch, model, run, series
 from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
-from test_faults_files import MLPROJECT, SETTINGS
 
-from pytest_mlflow_check.cases import Case
-from pytest_mlflow_check.checks import judge
-from pytest_mlflow_check.contract.comparing import judge_contract
-from pytest_mlflow_check.contract.logged import View
-from pytest_mlflow_check.contract.making import contract_of
-from pytest_mlflow_check.contract.merging import merged
-from pytest_mlflow_check.contract.shape import CaseContract
-from pytest_mlflow_check.contract.source import read_contract
-from pytest_mlflow_check.contract.writing import updated
-from pytest_mlflow_check.errors import UserError
-from pytest_mlflow_check.findings import CHECKS, Finding
-from pytest_mlflow_check.policy import Policy
-from pytest_mlflow_check.project import (
-    read_project,
-    render_command,
-    resolve_entry_point,
-    unset_null_defaults,
-)
-from pytest_mlflow_check.records import (
+from pytest_mlflow_check.checks.runner import judge
+from pytest_mlflow_check.config.settings import FILE_NAME, ProjectSettings, load_settings, validate_settings
+from pytest_mlflow_check.contract.build import contract_of
+from pytest_mlflow_check.contract.compare import judge_contract
+from pytest_mlflow_check.contract.load import read_contract
+from pytest_mlflow_check.contract.merge import merged
+from pytest_mlflow_check.contract.normalize import View
+from pytest_mlflow_check.contract.save import updated
+from pytest_mlflow_check.contract.schema import CaseContract
+from pytest_mlflow_check.core.errors import UserError
+from pytest_mlflow_check.core.findings import CHECKS, Finding
+from pytest_mlflow_check.core.models import Case
+from pytest_mlflow_check.core.records import (
     Dataset,
     MetricSeries,
     Mode,
@@ -53,7 +45,15 @@ from pytest_mlflow_check.records import (
     RunRecord,
     StoreRecord,
 )
-from pytest_mlflow_check.settings import FILE_NAME, ProjectSettings, load_settings, validate_settings
+from pytest_mlflow_check.mlproject.loader import (
+    read_project,
+    render_command,
+    resolve_entry_point,
+    unset_null_defaults,
+)
+from pytest_mlflow_check.rules.policy import Policy
+from support.builders import artifact, case, compare, launch, model, run, series
+from support.projects import MLPROJECT, SETTINGS
 
 T = TypeVar("T")
 VIEW = View()

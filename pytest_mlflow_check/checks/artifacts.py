@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept, matches_any
-from pytest_mlflow_check.checks.pairing import RunPair
-from pytest_mlflow_check.checks.places import call_of_artifact, place_of_artifact
-from pytest_mlflow_check.checks.saved import is_data, known_by_path, saved_only
-from pytest_mlflow_check.checks.wrappers import ModelFile, fix, parts
-from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Artifact, Launch, RunRecord
+from pytest_mlflow_check.checks.pyfunc_snippets import ModelFile, fix, parts
+from pytest_mlflow_check.checks.run_matching import RunPair
+from pytest_mlflow_check.checks.source_lines import call_of_artifact, place_of_artifact
+from pytest_mlflow_check.checks.unlogged_models import is_data, known_by_path, saved_only
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import Artifact, Launch, RunRecord
 
 
 def check_artifacts(comparison: Comparison) -> list[Finding]:

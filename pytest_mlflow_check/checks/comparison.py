@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from pytest_mlflow_check.cases import Case, Parameter
-from pytest_mlflow_check.checks.pairing import RunPair, pair_runs
-from pytest_mlflow_check.records import Launch, Mode
-from pytest_mlflow_check.settings import ProjectSettings
+from pytest_mlflow_check.checks.run_matching import RunPair, pair_runs
+from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.core.models import Case, Parameter
+from pytest_mlflow_check.core.records import Launch, Mode
 
 
 @dataclass(frozen=True)

@@ -6,24 +6,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
-from pytest_mlflow_check.checks.damages import damages
-from pytest_mlflow_check.checks.emptiness import empty_launches, nothing_logged
-from pytest_mlflow_check.checks.endings import how_it_ended, last_moments, last_place
-from pytest_mlflow_check.checks.failures import async_failures, autologging_failures, explanations
-from pytest_mlflow_check.checks.messages import Known, known_message, missing_package
+from pytest_mlflow_check.checks.empty_launch import empty_launches, nothing_logged
+from pytest_mlflow_check.checks.exit_status import how_it_ended, last_moments, last_place
+from pytest_mlflow_check.checks.failure_causes import async_failures, autologging_failures, explanations
+from pytest_mlflow_check.checks.known_errors import Known, known_message, missing_package
 from pytest_mlflow_check.checks.metadata import compare_metadata
-from pytest_mlflow_check.checks.output import output_of
-from pytest_mlflow_check.checks.redirects import redirects, stopped
-from pytest_mlflow_check.checks.runs import (
-    closed_at_exit,
-    failed_but_finished,
-    left_running,
-    runs_missing,
-)
+from pytest_mlflow_check.checks.output_tail import output_of
+from pytest_mlflow_check.checks.runs import closed_at_exit, failed_but_finished, left_running, runs_missing
 from pytest_mlflow_check.checks.static import obstacle, static_findings, without_run_id
+from pytest_mlflow_check.checks.store_damage import damages
+from pytest_mlflow_check.checks.store_redirects import redirects, stopped
 from pytest_mlflow_check.checks.tracebacks import death, last_project_line
-from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Launch, Mode
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import Launch, Mode
 
 
 def check_launches(comparison: Comparison) -> list[Finding]:

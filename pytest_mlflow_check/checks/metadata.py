@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept
-from pytest_mlflow_check.checks.pairing import RunPair
-from pytest_mlflow_check.checks.places import place_of, place_of_start
-from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Mode, RunRecord, given_tags
+from pytest_mlflow_check.checks.run_matching import RunPair
+from pytest_mlflow_check.checks.source_lines import place_of, place_of_start
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import Mode, RunRecord, given_tags
 
 # `mlflow.utils.mlflow_tags` of MLflow 3.17.2 and 2.22.5.
 _DESCRIPTION = "mlflow.note.content"

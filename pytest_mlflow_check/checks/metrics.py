@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept
-from pytest_mlflow_check.checks.pairing import RunPair
-from pytest_mlflow_check.checks.places import STARTING, calls, place_of
-from pytest_mlflow_check.checks.series_habits import all_at_end, not_finite, step_repeated
-from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import MetricSeries
-from pytest_mlflow_check.settings import Tolerance
+from pytest_mlflow_check.checks.metric_antipatterns import all_at_end, not_finite, step_repeated
+from pytest_mlflow_check.checks.run_matching import RunPair
+from pytest_mlflow_check.checks.source_lines import STARTING, calls, place_of
+from pytest_mlflow_check.config.settings import Tolerance
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import MetricSeries
 
 
 def check_metrics(comparison: Comparison) -> list[Finding]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept
-from pytest_mlflow_check.checks.pairing import RunPair
-from pytest_mlflow_check.checks.places import place_of
-from pytest_mlflow_check.checks.proofs import unproven, unproven_versions
-from pytest_mlflow_check.checks.registered import compare_registered
-from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Model, RunRecord
+from pytest_mlflow_check.checks.model_registry import compare_registered
+from pytest_mlflow_check.checks.model_validation import unproven, unproven_versions
+from pytest_mlflow_check.checks.run_matching import RunPair
+from pytest_mlflow_check.checks.source_lines import place_of
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import Model, RunRecord
 
 
 def check_models(comparison: Comparison) -> list[Finding]:

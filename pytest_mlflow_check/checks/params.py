@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Iterator
 
 from pytest_mlflow_check.checks.comparison import Comparison, kept
-from pytest_mlflow_check.checks.pairing import RunPair
-from pytest_mlflow_check.checks.param_habits import changing_params, duplicated_params, long_params
-from pytest_mlflow_check.checks.places import place_of, place_of_start
-from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Mode, RunRecord
+from pytest_mlflow_check.checks.param_antipatterns import changing_params, duplicated_params, long_params
+from pytest_mlflow_check.checks.run_matching import RunPair
+from pytest_mlflow_check.checks.source_lines import place_of, place_of_start
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import Mode, RunRecord
 
 
 def check_params(comparison: Comparison) -> list[Finding]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_mlflow_check.settings import Tolerance
+from pytest_mlflow_check.config.settings import Tolerance
 
 
 def difference(one: Any, other: Any, tolerance: Tolerance, place: str = "") -> tuple[str, str] | None:

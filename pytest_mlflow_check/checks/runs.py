@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from pytest_mlflow_check.checks.comparison import Comparison
-from pytest_mlflow_check.checks.places import calls, place_of_start
-from pytest_mlflow_check.findings import Finding
-from pytest_mlflow_check.records import Launch, Mode, RunRecord
+from pytest_mlflow_check.checks.source_lines import calls, place_of_start
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import Launch, Mode, RunRecord
 
 _Wanted = Callable[[Launch, RunRecord], bool]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_mlflow_check.cases import EntryPoint, looked_up, placeholders
 from pytest_mlflow_check.checks.comparison import Comparison
-from pytest_mlflow_check.findings import Finding
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.models import EntryPoint, looked_up, placeholders
 
 _RUN_ID = re.compile(r"MLFLOW_RUN_ID(?!\w|:?[-+=])")
 """The variable, and not `${MLFLOW_RUN_ID:-…}`, which says what holds where it isn't set."""

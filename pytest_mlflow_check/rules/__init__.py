@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from pytest_mlflow_check.errors import UserError, did_you_mean
+from pytest_mlflow_check.core.errors import UserError, did_you_mean
 from pytest_mlflow_check.rules import artifacts, contract, launches, metadata, metrics, models, params, runs
 from pytest_mlflow_check.rules.rule import Rule
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_mlflow_check.findings import Severity
+from pytest_mlflow_check.core.findings import Severity
 
 
 @dataclass(frozen=True, kw_only=True)

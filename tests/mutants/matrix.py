@@ -33,21 +33,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mutants import MUTANTS
 from mutants.mutant import Mutant
 from pytest_mlflow_check.checks.comparison import matches_any
-from pytest_mlflow_check.contract.logged import View
-from pytest_mlflow_check.contract.making import contract_of
-from pytest_mlflow_check.contract.shape import KINDS
-from pytest_mlflow_check.contract.writing import updated
-from pytest_mlflow_check.engine import check_project
-from pytest_mlflow_check.environment import warm_environment
-from pytest_mlflow_check.errors import UserError
-from pytest_mlflow_check.findings import Report
-from pytest_mlflow_check.launcher import Launcher
-from pytest_mlflow_check.plan import cases_of
-from pytest_mlflow_check.records import Launch
+from pytest_mlflow_check.config.settings import Settings, load_settings
+from pytest_mlflow_check.contract.build import contract_of
+from pytest_mlflow_check.contract.normalize import View
+from pytest_mlflow_check.contract.save import updated
+from pytest_mlflow_check.contract.schema import KINDS
+from pytest_mlflow_check.core.errors import UserError
+from pytest_mlflow_check.core.findings import Report
+from pytest_mlflow_check.core.records import Launch
+from pytest_mlflow_check.engine.api import check_project
+from pytest_mlflow_check.engine.launcher import Launcher
+from pytest_mlflow_check.engine.planning import cases_of
+from pytest_mlflow_check.plugin.resources import preparation
 from pytest_mlflow_check.rules import RULES
-from pytest_mlflow_check.session import preparation
-from pytest_mlflow_check.settings import Settings, load_settings
-from pytest_mlflow_check.warm import Warm, WarmProcess
+from pytest_mlflow_check.runtime.forkserver.client import Warm, WarmProcess
+from pytest_mlflow_check.runtime.sandbox.environment import warm_environment
 
 LOSSES = ("contract-missing", "contract-renamed")
 

@@ -1,6 +1,7 @@
 from dataclasses import asdict
 
 import mlflow
+
 from config import parse, train
 
 _, config = parse()

@@ -1,0 +1,228 @@
+"""Why a model doesn't load: what its proof says, told apart and put into words."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_mlflow_check.core.records import Launch, Model, ModelProof
+
+_FILE_ERRORS = ("FileNotFoundError", "NotADirectoryError", "No such file", "does not exist", "Could not open")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why it fails, and what to do about it; `why` completes "NAME registers, but …"."""
+
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A model that failed a step; `model` is None for a version made from something else."""
+
+    proof: ModelProof
+    model: Model | None
+    launch: Launch
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.proof.chain)
+
+
+def reason_for(proof: ModelProof, model: Model | None, launch: Launch) -> Reason | None:
+    """The first reason that fits what a proof says; None where none does.
+
+    Args:
+        proof: of a model that registered and didn't load, or didn't predict.
+        model: the logged model; None for a version that the project registered from something else.
+        launch: which logged it.
+    """
+    failure = _Failure(proof, model, launch)
+    for judge in _JUDGES:
+        if reason := judge(failure):
+            return reason
+    return None
+
+
+def _source_in_artifacts(failure: _Failure) -> Reason | None:
+    if failure.model is not None or not any(
+        "MLmodel" in each or "No such artifact" in each for each in failure.proof.chain
+    ):
+        return None
+    name, _, number = failure.proof.uri.removeprefix("models:/").rpartition("/")
+    versions = (
+        version
+        for registered in failure.launch.record.registered_models
+        if registered.name == name
+        for version in registered.versions
+        if version.version == number
+    )
+    source = next((version.source for version in versions), None)
+    if not source or "/artifacts" not in source:
+        return None
+    return Reason(
+        f"its source {source.rpartition('/')[2]!r} lies among the artifacts of a run, where MLflow 3 keeps "
+        "no models: a logged model has a place of its own (models:/m-…).",
+        "register what log_model gives:  info = mlflow.….log_model(…); "
+        "mlflow.register_model(info.model_uri, name)",
+    )
+
+
+def _main(failure: _Failure) -> Reason | None:
+    if failure.proof.module != "__main__":
+        return None
+    what = failure.proof.lacks or "a class"
+    script = _script(failure.launch)
+    return Reason(
+        f"{what} was pickled from __main__: a pickle keeps only the name, and elsewhere {script} isn't "
+        "__main__.",
+        f"move {what} into a module of its own (net.py), import it, and log it with code_paths=['net.py']",
+    )
+
+
+def _no_loader(failure: _Failure) -> Reason | None:
+    if failure.model is None or failure.proof.module is None:
+        return None
+    if (
+        failure.model.loader and failure.proof.module == failure.model.loader.partition(".")[0]
+    ) or failure.proof.module == failure.model.loader:
+        kind = f"its flavor python_function names the loader module {failure.model.loader}"
+    elif failure.proof.module in {f"mlflow.{flavor}" for flavor in failure.model.flavors}:
+        kind = f"its only flavor {failure.proof.module.removeprefix('mlflow.')} is a custom one"
+    else:
+        return None
+    file = failure.proof.module_file or f"{failure.proof.module.removeprefix('mlflow.')}.py"
+    return Reason(
+        f"{kind}, which isn't in the model.",
+        f"put it into the model:  mlflow.pyfunc.log_model(…, loader_module=…, code_paths=[{file!r}])",
+    )
+
+
+def _own_module(failure: _Failure) -> Reason | None:
+    if failure.proof.module_file is None:
+        return None
+    file = failure.proof.module_file
+    fix = f"add it to code_paths in log_model:  code_paths=[{file!r}]"
+    # Only pyfunc takes models from code.
+    if failure.model is not None and failure.model.loader == "mlflow.pyfunc.model":
+        code = _python_file(file)
+        fix += f"; or models-from-code:  python_model={code!r}, with mlflow.models.set_model(…) in it"
+    return Reason(
+        f"it needs the module {failure.proof.module}, which is {file} of the project and isn't in the model.",
+        fix,
+    )
+
+
+def _lacking(failure: _Failure) -> Reason | None:
+    if failure.proof.lacks is None:
+        return None
+    return Reason(
+        f"it needs {failure.proof.lacks} of the module {failure.proof.module}, and the module that is found "
+        "there hasn't got it.",
+        "log it with the same version of the module that it was made with",
+    )
+
+
+def _package(failure: _Failure) -> Reason | None:
+    if failure.proof.module is None:
+        return None
+    return Reason(
+        f"it needs the module {failure.proof.module}, which isn't installed here and isn't in the model: a "
+        "requirement is missing.",
+        f"install the package that has {failure.proof.module}, and name it in log_model:  "
+        "extra_pip_requirements=[…]",
+    )
+
+
+def _untrusted(failure: _Failure) -> Reason | None:
+    text = failure.text
+    if "UntrustedTypesFound" not in text and "Untrusted types found" not in text:
+        return None
+    types = re.findall(r"'([A-Za-z_][\w.]*\.[\w.]+)'", text)
+    trusted = ", ".join(f'"{each}"' for each in dict.fromkeys(types)) or "…"
+    return Reason(
+        "skops loads no types that aren't trusted by name.",
+        f"skops_trusted_types=[{trusted}] in log_model, once you have looked at them",
+    )
+
+
+def _network(failure: _Failure) -> Reason | None:
+    if not failure.proof.network:
+        return None
+    return Reason(
+        "it asks for another machine while it is loaded. What it fetches there can be gone or changed the "
+        "day it is needed.",
+        "download it in the training script, and put it into the model:  artifacts={…}",
+    )
+
+
+def _files(failure: _Failure) -> Reason | None:
+    text = failure.text
+    if not any(each in text for each in _FILE_ERRORS):
+        return None
+    fix = (
+        "put it into the model:  artifacts={'name': PATH} in log_model, context.artifacts['name'] in its code"
+    )
+    inside = f"{failure.launch.workspace}/" if failure.launch.workspace else None
+    if inside and inside in text:
+        path = re.split(r"['\"\s:,;)\]]", text.partition(inside)[2])[0]
+        place = os.path.relpath(Path(inside, path), failure.launch.directory)
+        return Reason(
+            f"it holds the absolute path of {place}, which is a file of the project's directory and not of "
+            "the model.",
+            fix,
+        )
+    found = re.search(r"'([^']+)'", text.partition("No such file")[2])
+    if found is None:
+        return None
+    path = found[1]
+    if not {"/", "."} & {*path}:
+        return Reason(
+            f"it asks for {path}, a program or file that isn't in the model.",
+            "put a file into the model:  artifacts={…} in log_model; a program can't be put there",
+        )
+    kind = "the absolute path" if os.path.isabs(path) else "the path"
+    return Reason(f"it opens {kind} {path}, a file that isn't in the model.", fix)
+
+
+def _crash(failure: _Failure) -> Reason | None:
+    # As `_mlflow_check_validator.main` says it; no exception was there to be told.
+    error = failure.proof.error or ""
+    if error.startswith("the process "):
+        return Reason(
+            "the whole process ends with it: whoever serves it goes down too.",
+            'see what ends it:  python -X faulthandler -c "import mlflow; mlflow.pyfunc.load_model(…)"',
+        )
+    if error.startswith("it didn't end within"):
+        return Reason(f"{error}.", "see what it waits for; or give it more time:  --mlflow-timeout=SECONDS")
+    return None
+
+
+# From what leaves no doubt to what only looks like it.
+_JUDGES: tuple[Callable[[_Failure], Reason | None], ...] = (
+    _network,
+    _untrusted,
+    _source_in_artifacts,
+    _main,
+    _no_loader,
+    _lacking,
+    _own_module,
+    _package,
+    _files,
+    _crash,
+)
+
+
+def _script(launch: Launch) -> str:
+    """The script of a launch, as far as its command tells."""
+    found = re.search(r"[\w./-]+\.py", launch.command)
+    return found[0] if found else "the script"
+
+
+def _python_file(file: str) -> str:
+    return file if file.endswith(".py") else f"{file}/….py"

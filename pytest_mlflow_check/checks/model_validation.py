@@ -1,0 +1,205 @@
+"""What the proofs of models say: which don't register, load or predict, and which predict something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pytest_mlflow_check.checks.comparison import Comparison, kept, matches_any
+from pytest_mlflow_check.checks.load_failures import Reason, reason_for
+from pytest_mlflow_check.checks.model_registry import place_of_registering
+from pytest_mlflow_check.checks.predictions import difference
+from pytest_mlflow_check.checks.run_matching import RunPair
+from pytest_mlflow_check.checks.source_lines import place_of
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import Mode, Model, ModelProof
+
+_UNKNOWN = Reason(
+    "`models:/NAME/1` doesn't load as it would on another machine, without the project and the network.",
+    "mend what the message says; modules go into code_paths=[…], files into artifacts={…}",
+)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A model of a run, or a version that the project registered, with what its proofs say of it.
+
+    Attributes:
+        comparison: whose launches tried it.
+        name: of the model, or of the registered model.
+        proofs, models: by launch mode; there is no model for a version made from something else.
+        pair: the run that logged it; None for such a version.
+        version: the number of such a version.
+    """
+
+    comparison: Comparison
+    name: str
+    proofs: Mapping[Mode, ModelProof]
+    models: Mapping[Mode, Model] = field(default_factory=dict)
+    pair: RunPair | None = None
+    version: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"{self.name}, version {self.version}" if self.version else self.name
+
+    def reason(self, mode: Mode) -> Reason | None:
+        return reason_for(self.proofs[mode], self.models.get(mode), self.comparison.launches[mode])
+
+    def finding(
+        self, rule: str, sides: Mapping[Mode, str | None], *, why: str, fix: str, failed: Mode | None = None
+    ) -> Finding:
+        """A finding about it; its detail is what the launch `failed` has for an error."""
+        launch, error = (
+            (self.comparison.launches[failed], self.proofs[failed].error) if failed else (None, None)
+        )
+        return Finding(
+            rule=rule,
+            subject=self.subject,
+            fluent=sides.get("fluent"),
+            mlflow_run=sides.get("mlflow-run"),
+            place=self._place(),
+            run=self.pair.label if self.pair else "",
+            why=why,
+            fix=fix,
+            detail=launch.as_original(error) if launch and error else "",
+        )
+
+    def _place(self) -> str | None:
+        if self.pair is None:
+            return place_of_registering(self.comparison, self.name)
+        return place_of(self.comparison, self.pair, ["log_model"], self.name)
+
+
+def unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
+    """Findings for the models of a run that failed a step of their proof, or predict differently."""
+    names = {name for _, run in pair.sides for name in run.models}
+    for name in kept(names, comparison.settings.ignore.models):
+        models = {mode: run.models[name] for mode, run in pair.sides if name in run.models}
+        proofs = {
+            mode: proof
+            for mode, model in models.items()
+            if mode in comparison.launches and (proof := comparison.launches[mode].proofs.get(model.uri))
+        }
+        tried = _Tried(comparison, name, proofs, models, pair)
+        for judge in (_broken, _refused, _required, _predictions):
+            yield from judge(tried)
+
+
+def unproven_versions(comparison: Comparison) -> Iterator[Finding]:
+    """Findings for versions that the project registered itself, from something else than a logged model."""
+    proofs: dict[tuple[str, str], dict[Mode, ModelProof]] = {}
+    for mode, launch in comparison.launches.items():
+        for registered in launch.record.registered_models:
+            for version in registered.versions:
+                if proof := launch.proofs.get(f"models:/{registered.name}/{version.version}"):
+                    proofs.setdefault((registered.name, version.version), {})[mode] = proof
+    for (name, number), sides in proofs.items():
+        if not matches_any(name, comparison.settings.ignore.models):
+            yield from _broken(_Tried(comparison, name, sides, version=number))
+
+
+def _broken(tried: _Tried) -> Iterator[Finding]:
+    """The first failure of each kind; the same one of the other launch isn't told twice."""
+    first: dict[str, Mode] = {}
+    for mode, proof in tried.proofs.items():
+        if not proof.loaded:
+            first.setdefault("model-not-loadable" if proof.registered else "model-not-registrable", mode)
+    sides = {mode: _verdict(proof) for mode, proof in tried.proofs.items()}
+    for rule, mode in first.items():
+        model = tried.models.get(mode)
+        if rule == "model-not-loadable":
+            reason = tried.reason(mode) or _UNKNOWN
+            why, fix = f"{tried.subject} registers, but {reason.why}", reason.fix
+        elif model is not None and model.status != "READY":
+            why = f"{tried.subject} was left half-written: log_model died, and left it {model.status}."
+            fix = "let log_model end without an exception; don't catch what it raises"
+        else:
+            why = f"The registry doesn't take {tried.subject}."
+            fix = "the message above is MLflow's: log it so that it's taken"
+        yield tried.finding(rule, sides, why=why, fix=fix, failed=mode)
+
+
+def _refused(tried: _Tried) -> Iterator[Finding]:
+    # A model that asks a service for its answer can't be tried here.
+    refusing = [
+        mode for mode, proof in tried.proofs.items() if proof.predicted is False and not proof.network
+    ]
+    if not refusing:
+        return
+    mode = refusing[0]
+    if "enforce schema" in " ".join(tried.proofs[mode].chain):
+        why = (
+            f"{tried.name} loads, but its signature rejects the input example that it was logged with: "
+            "whoever calls it as the example shows gets an exception."
+        )
+        fix = "leave signature= out: it's made from the example then; or infer_signature(EXAMPLE, PREDICTION)"
+    elif reason := tried.reason(mode):
+        why, fix = f"{tried.name} loads, but when it predicts, {reason.why}", reason.fix
+    else:
+        why = f"{tried.name} loads, but predict() fails with the input example that it was logged with."
+        fix = "log an example that predict() takes:  input_example=X[:3]"
+    sides = {mode: _answer(proof) for mode, proof in tried.proofs.items()}
+    yield tried.finding("model-rejects-example", sides, why=why, fix=fix, failed=mode)
+
+
+def _required(tried: _Tried) -> Iterator[Finding]:
+    texts = {
+        mode: text for mode, proof in tried.proofs.items() if proof.loaded and (text := _requirements(proof))
+    }
+    if not texts:
+        return
+    proof = tried.proofs[next(iter(texts))]
+    if proof.unmet:
+        why = (
+            "It was trained and loads with what is installed here, and asks for something else: an "
+            "environment made from its requirements is another one."
+        )
+        fix = _requirements_fix(proof)
+    else:
+        why = (
+            "It loads because the package is installed here. In an environment made from its requirements "
+            "it isn't."
+        )
+        fix = f"extra_pip_requirements={list(proof.unlisted)} in log_model"
+    yield tried.finding("model-requirements-wrong", texts, why=why, fix=fix)
+
+
+def _requirements_fix(proof: ModelProof) -> str:
+    if any(version for _, version in proof.unmet):
+        return "leave pip_requirements= out, so that MLflow writes down what is installed"
+    return "install what it asks for where it is trained, so that it's tried; or take it out"
+
+
+def _predictions(tried: _Tried) -> Iterator[Finding]:
+    if len(tried.proofs) != 2 or not all(proof.predicted for proof in tried.proofs.values()):
+        return
+    fluent, mlflow_run = tried.proofs["fluent"], tried.proofs["mlflow-run"]
+    tolerance = tried.comparison.settings.prediction_tolerance
+    found = difference(fluent.prediction, mlflow_run.prediction, tolerance)
+    if found is None:
+        return
+    if fluent.example == mlflow_run.example:
+        why = "The two models answer the same input example differently."
+        fix = "seed what is random: the data, the split, the start weights"
+    else:
+        why = "The two models were logged with different input examples, and answer differently."
+        fix = "seed what makes the data, and take the example from a fixed place"
+    yield tried.finding("prediction-differs", {"fluent": found[0], "mlflow-run": found[1]}, why=why, fix=fix)
+
+
+def _requirements(proof: ModelProof) -> str:
+    wrong = [f"{each}, installed: {version or 'not at all'}" for each, version in proof.unmet]
+    return "; ".join([*wrong, *(f"needs {package}, doesn't ask for it" for package in proof.unlisted)])
+
+
+def _verdict(proof: ModelProof) -> str:
+    if proof.loaded:
+        return "loads"
+    return "doesn't load" if proof.registered else "not registered"
+
+
+def _answer(proof: ModelProof) -> str | None:
+    if proof.predicted is None:
+        return None
+    return "predicts" if proof.predicted else "doesn't predict"

@@ -1,0 +1,130 @@
+"""What a case is tested for. Checks are pure: records in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pytest_mlflow_check.checks.artifacts import check_artifacts
+from pytest_mlflow_check.checks.comparison import Comparison, compare_launches
+from pytest_mlflow_check.checks.empty_launch import empty_launches
+from pytest_mlflow_check.checks.launches import check_launches, failed_launches, launch_failed
+from pytest_mlflow_check.checks.metrics import check_metrics
+from pytest_mlflow_check.checks.models import check_models, logs_models
+from pytest_mlflow_check.checks.params import check_params
+from pytest_mlflow_check.checks.probe_results import beside_its_case, refused
+from pytest_mlflow_check.checks.static import obstacle
+from pytest_mlflow_check.core.findings import CheckResult, Finding
+from pytest_mlflow_check.rules import RULES
+from pytest_mlflow_check.rules.policy import Policy
+
+__all__ = ["Comparison", "Policy", "beside_its_case", "compare_launches", "judge"]
+
+_CHECKS: Mapping[str, Callable[[Comparison], list[Finding]]] = {
+    "launches": check_launches,
+    "params": check_params,
+    "metrics": check_metrics,
+    "artifacts": check_artifacts,
+    "models": check_models,
+    "contract": lambda _: [],
+}
+
+
+def judge(
+    check: str,
+    comparison: Comparison,
+    policy: Policy,
+    find: Callable[[Comparison], list[Finding]] | None = None,
+) -> CheckResult:
+    """Makes one check and applies the policy to what it finds.
+
+    Args:
+        check: one of `CHECKS`.
+        comparison: the launches.
+        policy: severities and allowances.
+        find: what finds, for the check `contract`: it lies in a file, and nothing is found without one.
+    """
+    if check != "launches" and (reason := _reason_to_skip(check, comparison)):
+        return CheckResult(check, skipped=reason)
+    if check == "launches" and (reason := refused(comparison)):
+        return CheckResult(check, skipped=reason)
+    found = (find or _CHECKS[check])(comparison)
+    findings = without_symptoms(found, comparison, policy)
+    if found and not findings:
+        # Nothing but symptoms is neither a failure of this check nor a pass.
+        causes = dict.fromkeys(one.rule for one in check_launches(comparison) if RULES[one.rule].in_front_of)
+        return CheckResult(check, skipped=f"{', '.join(causes)} (see launches)")
+    result = policy.apply(check, _one_sided(comparison, findings))
+    failed = failed_launches(comparison.launches)
+    if check == "launches" and failed and not _explains_failure(result, comparison):
+        # A failed launch stays a failed launch when the rule that explains it is off or allowed.
+        plain = policy.apply(check, _one_sided(comparison, [launch_failed(failed)]))
+        used = {*result.used_allowances, *plain.used_allowances}
+        return CheckResult(check, result.findings + plain.findings, None, tuple(sorted(used)))
+    return result
+
+
+def without_symptoms(findings: Sequence[Finding], comparison: Comparison, policy: Policy) -> list[Finding]:
+    """The findings whose cause isn't already told by a rule that stands in front of theirs.
+
+    Causes are looked for among the findings themselves and those of the launches, which come first. An
+    allowance accepts a cause with all it brings; a rule that is switched off hides nothing.
+    """
+    told = {
+        (finding.rule, finding.subject, finding.run)
+        for finding in [*findings, *check_launches(comparison)]
+        if policy.severities.get(finding.rule) != "off"
+    }
+    symptoms = {slug for cause, _, _ in told for slug in RULES[cause].in_front_of}
+    of_subject = {
+        (slug, subject, run) for cause, subject, run in told for slug in RULES[cause].in_front_of_subject
+    }
+    return [
+        finding
+        for finding in findings
+        if finding.rule not in symptoms and (finding.rule, finding.subject, finding.run) not in of_subject
+    ]
+
+
+def _one_sided(comparison: Comparison, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings; where one launch was made, the other one's side says so instead of seeming empty."""
+    if set(comparison.launches) == {"fluent"}:
+        return [replace(finding, mlflow_run="not launched") for finding in findings]
+    if set(comparison.launches) == {"mlflow-run"}:
+        return [replace(finding, fluent="not launched") for finding in findings]
+    return list(findings)
+
+
+_CAUSES = {
+    "launch-failed",
+    "param-rewritten",
+    "experiment-hardcoded",
+    "needs-run-id",
+    "inner-run-environment",
+    "file-outside-workspace",
+}
+"""The rules that say what a launch died of."""
+
+
+def _explains_failure(result: CheckResult, comparison: Comparison) -> bool:
+    blocking = {"tracking-uri-hardcoded"} if comparison.settings.tracking_uri == "block" else set()
+    return any(finding.rule in _CAUSES | blocking for finding in result.findings)
+
+
+def _reason_to_skip(check: str, comparison: Comparison) -> str | None:
+    if rule := obstacle(comparison):
+        return f"nothing was launched: {rule} (see launches)"
+    if failed := failed_launches(comparison.launches):
+        return f"{_named(failed)} failed (see launches)"
+    if empty := empty_launches(comparison):
+        return f"{_named(empty)} logged nothing (see launches)"
+    if check == "params" and not any(pair.both for pair in comparison.pairs):
+        return "only one launch was made, so there is nothing to compare"
+    if check == "models" and not logs_models(comparison):
+        return "no model was logged"
+    return None
+
+
+def _named(modes: Collection[str]) -> str:
+    names = " and ".join(mode.replace("-", " ") for mode in modes)
+    return f"the {names} launch" + ("es" if len(modes) > 1 else "")

@@ -1,0 +1,45 @@
+"""Attempts of the code to lead MLflow to another store than the launch's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_mlflow_check.checks.comparison import Comparison
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import Launch, Observation
+
+
+def redirects(comparison: Comparison) -> Iterator[Finding]:
+    """A finding for each place that names a store, and what it named."""
+    found: dict[tuple[str, str | None], dict[str, Observation]] = {}
+    for mode, launch in comparison.launches.items():
+        for call in launch.observations:
+            if call.what == "redirect":
+                found.setdefault((call.key, call.place), {}).setdefault(mode, call)
+    block = comparison.settings.tracking_uri == "block"
+    for (uri, place), sides in found.items():
+        how = next(iter(sides.values())).value
+        yield Finding(
+            rule="tracking-uri-hardcoded",
+            subject=uri,
+            fluent=_how(sides.get("fluent")),
+            mlflow_run=_how(sides.get("mlflow-run")),
+            place=place,
+            why=f"{place or 'The code'} leads MLflow to {uri} with {how}, wherever the run was started for. "
+            + (
+                "The launch was stopped there."
+                if block
+                else "It was led back to the launch's own store; nothing was sent there."
+            ),
+            fix="take it out of the code and give it from outside:  MLFLOW_TRACKING_URI=… python …",
+        )
+
+
+def stopped(comparison: Comparison, launch: Launch) -> bool:
+    """Whether a launch ended because an attempt was blocked."""
+    block = comparison.settings.tracking_uri == "block"
+    return block and any(call.what == "redirect" for call in launch.observations)
+
+
+def _how(call: Observation | None) -> str | None:
+    return call.value if call else None

@@ -1,0 +1,43 @@
+"""What was logged: everything one launch left in its store, as plain frozen data.
+
+Nothing here knows MLflow, a store or pytest. The checks compare these records, and people get at them
+through the fixtures: `launch.run.params["index"]`, `launch.run.metrics["loss"].values`.
+"""
+
+from __future__ import annotations
+
+from pytest_mlflow_check.core.records.launch import Caller, Frame, Launch, Mode, Observation, SavedFile, Stack
+from pytest_mlflow_check.core.records.store import (
+    Artifact,
+    Damage,
+    Dataset,
+    MetricSeries,
+    Model,
+    ModelProof,
+    ModelVersion,
+    RegisteredModel,
+    RunRecord,
+    StoreRecord,
+    given_tags,
+)
+
+__all__ = [
+    "Artifact",
+    "Caller",
+    "Damage",
+    "Dataset",
+    "Frame",
+    "Launch",
+    "MetricSeries",
+    "Mode",
+    "Model",
+    "ModelProof",
+    "ModelVersion",
+    "Observation",
+    "RegisteredModel",
+    "RunRecord",
+    "SavedFile",
+    "Stack",
+    "StoreRecord",
+    "given_tags",
+]

@@ -1,0 +1,218 @@
+"""What a launch did: how it ended, what it called, what it changed, and what it logged."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from heapq import merge
+from operator import itemgetter
+from pathlib import Path
+from typing import Literal
+
+from pytest_mlflow_check.core.records.store import ModelProof, RunRecord, StoreRecord
+
+Mode = Literal["fluent", "mlflow-run"]
+Caller = Literal["code", "autologging", "mlflow-run", "exit", "mlflow"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One logging call as it happened, seen from inside the user's process.
+
+    Attributes:
+        what: the kind of call: `log_param`, `log_metric`, `set_tag`, `log_artifact`, `log_artifacts`,
+            `log_input`, `log_model`, `register_model`, `create_run`, `start_run`, `enter_run` (a `with`),
+            `end_run`, `set_experiment`, `autolog`, `run_project`, `command_ended` (that of an entry point),
+            or `redirect`: an attempt to lead MLflow to another store than the launch's own.
+        key: what it was about: the key, artifact path, name of a model, run or experiment, or the URI, with
+            passwords masked.
+        value: the value as text (both ends of a long one), the local path of an artifact, the flavor of a
+            model, the name that the code asked for when it made a run (None where it was left out), the
+            final status of a run, the environment manager of an inner project (None where it was left
+            out), the exit code of a command (below 0 for a signal), or how a redirect was tried, such as
+            `mlflow.set_tracking_uri`.
+        length: characters of the whole value.
+        run_id: the run, where the call names or makes one.
+        step: as given; None where it was left out.
+        by: `code`; `autologging`; `mlflow-run` for what `mlflow run` logs by itself; `exit` for what
+            MLflow does when the interpreter ends; `mlflow` for other calls without a line of the user's.
+        place: the nearest line outside MLflow and installed packages, such as `train.py:12`, relative to the
+            project; None where there is none.
+        process: process id.
+        time: seconds since the epoch.
+    """
+
+    what: str
+    key: str = ""
+    value: str | None = None
+    length: int = 0
+    run_id: str | None = None
+    step: int | None = None
+    by: Caller = "code"
+    place: str | None = None
+    process: int = 0
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A line that a thread was at.
+
+    Attributes:
+        file: relative to the project, for one of the project's; the name alone for others.
+        line: 1-based.
+        function: the function it is in.
+        own: whether it is the project's.
+    """
+
+    file: str
+    line: int
+    function: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a thread stood when its process crashed, or shortly before the launch was ended.
+
+    Attributes:
+        process: process id.
+        reason: such as `Segmentation fault`; empty for one that didn't crash.
+        frames: innermost first.
+    """
+
+    process: int
+    reason: str
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """A serialised object that a launch wrote into its workspace and logged nowhere.
+
+    Attributes:
+        format, holds, of_script: as in `Artifact`.
+    """
+
+    format: str
+    holds: str | None = None
+    of_script: str = ""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One case started in one mode.
+
+    Attributes:
+        mode: `fluent` or `mlflow-run`.
+        command: the command line as a user would type it.
+        exit_code: as the operating system gave it, negative for a signal; None after a timeout.
+        duration: seconds.
+        started: seconds since the epoch.
+        stacks: where the threads of observed processes stood that crashed, or were ended at the timeout.
+        directory: the project's copy in which it ran.
+        workspace, origin: the whole copy that holds it, and the directory that was copied.
+        store_uri: the tracking URI of its own store.
+        stdout, stderr: the last 64 kB of the output.
+        stdout_path, stderr_path: the whole of it, or the first and the last megabyte.
+        record: what the store held when the launch had ended.
+        proofs: by `Model.uri`.
+        observations: the logging calls in the order in which they happened; empty where nothing was observed.
+        observed: whether the observer was switched on. Python started with `-S`, `-E` or `-I`, or another
+            language, goes unobserved all the same.
+        changed: files of the project that the launch changed or deleted, relative to the project.
+        changed_originals: the user's own files that changed while the launch was led to them by a link
+            (`workspace.link`), relative to `origin`.
+        notes: what the user should know of the copy, a line each.
+        stale: by directory logged whole, the files in it that the launch didn't write while it wrote others;
+            all relative to the project.
+        saved: serialised objects that the launch wrote and logged nowhere, by path relative to the project,
+            the newest first.
+        logged_to: the tracking URI that its store had while it ran, where the store was moved since: what it
+            logged may name it. Else empty.
+        cached: of one that is remembered from an earlier session, when it was made (seconds since the epoch),
+            else None. The copy of such a one is gone.
+    """
+
+    mode: Mode
+    command: str
+    exit_code: int | None
+    duration: float
+    directory: Path
+    store_uri: str
+    stdout: str = field(default="", repr=False)
+    stderr: str = field(default="", repr=False)
+    stdout_path: Path | None = None
+    stderr_path: Path | None = None
+    workspace: Path | None = None
+    origin: Path | None = None
+    record: StoreRecord = field(default_factory=StoreRecord, repr=False)
+    proofs: Mapping[str, ModelProof] = field(default_factory=dict, repr=False)
+    observations: tuple[Observation, ...] = field(default=(), repr=False)
+    observed: bool = False
+    changed: tuple[str, ...] = ()
+    changed_originals: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    saved: Mapping[str, SavedFile] = field(default_factory=dict)
+    started: float = 0.0
+    stacks: tuple[Stack, ...] = ()
+    logged_to: str = ""
+    cached: float | None = None
+
+    @cached_property
+    def _calls_by_run(self) -> Mapping[str | None, Sequence[tuple[int, Observation]]]:
+        calls: dict[str | None, list[tuple[int, Observation]]] = defaultdict(list)
+        for position, call in enumerate(self.observations):
+            calls[call.run_id].append((position, call))
+        return calls
+
+    def calls_about(self, run_id: str, *, or_none: bool = False) -> Iterator[Observation]:
+        """The observed calls that name a run, in their order; with `or_none` also those that name no run."""
+        named, nameless = self._calls_by_run.get(run_id, ()), self._calls_by_run.get(None, ())
+        yield from (call for _, call in (merge(named, nameless, key=itemgetter(0)) if or_none else named))
+
+    def as_original(self, text: str) -> str:
+        """A text with the places of the copy in it turned into those of the user's own files."""
+        return text.replace(str(self.workspace), str(self.origin)) if self.workspace else text
+
+    def comparable(self, text: str) -> str:
+        """A text as both launches should have it: without what is another one in each by its nature.
+
+        These are the places of the copy and of the store, and the ids of runs and models.
+        """
+        text = self.as_original(text)
+        for uri in filter(None, (self.store_uri, self.logged_to)):
+            text = text.replace(uri, "STORE").replace(uri.removeprefix("file://"), "STORE")
+            if uri.startswith("sqlite:///"):
+                # Its artifacts lie beside it.
+                text = text.replace(str(Path(uri.removeprefix("sqlite:///")).parent), "STORE")
+        # Looked for only where the text holds what may be an id: every param and tag comes by here.
+        text = re.sub(
+            r"\b[0-9a-f]{32}\b",
+            lambda found: "RUN" if any(run.run_id == found[0] for run in self.runs) else found[0],
+            text,
+        )
+        return re.sub(r"\bm-[0-9a-f]{32}\b", "MODEL", text)
+
+    @property
+    def runs(self) -> tuple[RunRecord, ...]:
+        """Every run the launch logged, oldest first."""
+        return self.record.runs
+
+    @property
+    def points(self) -> int:
+        """How many metric points all its runs have."""
+        return sum(len(series) for run in self.runs for series in run.metrics.values())
+
+    @property
+    def run(self) -> RunRecord:
+        """The one top-level run.
+
+        Raises:
+            UserError: where there is none, or more than one.
+        """
+        return self.record.only_run(f"{self.command!r}, which ended with exit code {self.exit_code},")

@@ -1,0 +1,1 @@
+"""From settings to cases to launches to results, without pytest."""

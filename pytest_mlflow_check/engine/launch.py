@@ -1,0 +1,328 @@
+"""Starting one case in one mode: a copy, a store, a process, and what it left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_mlflow_check.config.settings import EnvManager
+from pytest_mlflow_check.core.models import Case
+from pytest_mlflow_check.core.os_errors import refuse_full
+from pytest_mlflow_check.core.records import (
+    Launch,
+    Mode,
+    ModelProof,
+    Observation,
+    RunRecord,
+    SavedFile,
+    StoreRecord,
+)
+from pytest_mlflow_check.core.store import Store
+from pytest_mlflow_check.engine.cache.fingerprint import files_of
+from pytest_mlflow_check.engine.file_changes import (
+    Inventory,
+    changed_files,
+    saved_files,
+    stale_files,
+    take_inventory,
+    take_state,
+)
+from pytest_mlflow_check.mlproject.loader import complete_params, render_command
+from pytest_mlflow_check.runtime.forkserver.client import PATH as WARM_PATH
+from pytest_mlflow_check.runtime.model_validation.client import provable, prove_models
+from pytest_mlflow_check.runtime.observer.inject import STACKS_SIGNAL, observed
+from pytest_mlflow_check.runtime.observer.read_calls import read_observations
+from pytest_mlflow_check.runtime.observer.read_stacks import read_stacks
+from pytest_mlflow_check.runtime.process.runner import Call, Processes
+from pytest_mlflow_check.runtime.sandbox.environment import launch_environment, mlflow_command
+from pytest_mlflow_check.runtime.sandbox.interpreter import Interpreter
+from pytest_mlflow_check.runtime.sandbox.size_hints import notes_on
+from pytest_mlflow_check.runtime.sandbox.symlink_patterns import NO_LINKS, Links
+from pytest_mlflow_check.runtime.sandbox.workspace import enclosing_root, linked_files, make_workspace
+from pytest_mlflow_check.stores.handle import Opened
+from pytest_mlflow_check.stores.readers import read_store
+from pytest_mlflow_check.stores.readers.safe_files import files_below
+
+_TAIL = 64 * 1024
+"""Bytes of a launch's output that are kept in memory."""
+
+OBSERVATIONS = "observations.jsonl"
+"""The file with the observed calls of a launch."""
+
+STDOUT = "stdout.txt"
+"""The file with its output, there from its start on."""
+
+PROOF = "proof"
+"""The directory in which its models are proven."""
+
+STACKS = "stacks"
+"""The directory with where its threads stood, a file for each process."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a launch needs besides its case.
+
+    Attributes:
+        opened: opens the store to log to, in the given place.
+        timeout: seconds.
+        pass_env: patterns of environment variables to pass on.
+        observer: whether the calls of the code are observed, and kept from other stores.
+        block: whether an attempt to reach another store ends the launch, instead of being led back.
+        interpreter: what the code runs with, under `mlflow run` too.
+        fingerprinted: whether to note what the workspace held when the launch was started.
+        links: the files of the workspace that are links to the user's own.
+    """
+
+    opened: Callable[[Path], AbstractContextManager[Opened]] = lambda root: nullcontext(
+        Opened(Store("file", root))
+    )
+    timeout: float = 600.0
+    pass_env: tuple[str, ...] = ()
+    observer: bool = True
+    block: bool = False
+    interpreter: Interpreter = field(default_factory=Interpreter)
+    fingerprinted: bool = False
+    links: Links = NO_LINKS
+
+
+def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, processes: Processes) -> None:
+    """Starts a case in one mode, waits for its end, and proves the models it logged.
+
+    Everything is kept below `area`, a directory with nothing in it; `read_launch(area)` gives the
+    launch from there, in this process or another.
+
+    Raises:
+        UserError: where the parameters don't fit the entry point, or there is no room.
+        OSError: where the machine refuses something, such as room.
+    """
+    # The copy first: some stores are for one launch at a time, and others may wait for this one.
+    directory = make_workspace(case.project.directory, area / "workspace", conditions.links)
+    with conditions.opened(area / "store") as opened:
+        _launch(case, mode, conditions, opened, directory, area=area, processes=processes)
+
+
+def _launch(
+    case: Case,
+    mode: Mode,
+    conditions: Conditions,
+    opened: Opened,
+    directory: Path,
+    *,
+    area: Path,
+    processes: Processes,
+) -> None:
+    root, copy = enclosing_root(case.project.directory), area / "workspace"
+    store = opened.store
+    env = launch_environment(
+        store, root=root, copy=copy, base=processes.variables, pass_env=conditions.pass_env, extra=case.env
+    )
+    interpreter = conditions.interpreter
+    env = interpreter.activated(env) if mode == "fluent" else interpreter.offered(env, area / "environments")
+    start = _start(case, mode, directory, area / "downloads", interpreter.manager, env)
+    inventory = take_inventory(copy)
+    linked = linked_files(copy, root, conditions.links)
+    notes = notes_on({path: size for path, (size, _) in inventory.items()}, linked, conditions.links)
+    originals = take_state(root, linked)
+    files = files_of(copy, conditions.links) if conditions.fingerprinted else None
+    started = time.time()
+    calls, stacks = area / OBSERVATIONS, area / STACKS
+    stacks.mkdir()
+    ended = processes.run(
+        start.command,
+        call=start.call,
+        cwd=directory,
+        env=observed(
+            env,
+            file=calls,
+            directory=directory,
+            root=copy,
+            uri=store.uri,
+            block=conditions.block,
+            stacks=stacks,
+        )
+        if conditions.observer
+        else env,
+        stdout=area / STDOUT,
+        stderr=area / "stderr.txt",
+        timeout=conditions.timeout,
+        stacks=None if STACKS_SIGNAL is None else (stacks, STACKS_SIGNAL),
+    )
+    refuse_full(area)
+    now = take_state(root, linked)
+    changed = [path for path in linked if now.get(path) != originals.get(path)]
+    opened.take()
+    record = read_store(store)
+    footprint = _footprint(inventory, copy, root, directory, read_observations(calls), record.runs)
+    models, proofs = provable(record)
+    with _out_of_reach(copy, record) as away:
+        proofs += prove_models(
+            models,
+            directory=area / PROOF,
+            env=env,
+            withheld=[copy, root],
+            interpreter=interpreter.python,
+            processes=processes,
+            timeout=conditions.timeout,
+        )
+        proofs = [_with_module(proof, away, os.path.relpath(directory, copy)) for proof in proofs]
+    summary = {
+        "mode": mode,
+        "command": start.shown,
+        "files": files,
+        "started": started,
+        "exit_code": ended.exit_code,
+        "duration": ended.duration,
+        "directory": str(directory),
+        "workspace": str(copy),
+        "origin": str(root),
+        "store": store.kind,
+        "logged_to": opened.alias,
+        "observed": conditions.observer,
+        **footprint,
+        "changed_originals": changed,
+        "notes": notes,
+        "proofs": [vars(proof) for proof in proofs],
+    }
+    (area / "launch.json").write_text(json.dumps(summary), encoding="utf-8")
+
+
+def read_launch(area: Path) -> Launch:
+    """The launch that `make_launch` made below a directory."""
+    summary: dict[str, Any] = json.loads((area / "launch.json").read_text(encoding="utf-8"))
+    store = Store(summary["store"], area / "store")
+    stdout, stderr = area / STDOUT, area / "stderr.txt"
+    return Launch(
+        mode=summary["mode"],
+        command=summary["command"],
+        exit_code=summary["exit_code"],
+        duration=summary["duration"],
+        directory=Path(summary["directory"]),
+        workspace=Path(summary["workspace"]),
+        origin=Path(summary["origin"]),
+        store_uri=store.uri,
+        stdout=_tail(stdout),
+        stderr=_tail(stderr),
+        stdout_path=stdout,
+        stderr_path=stderr,
+        record=read_store(store),
+        observations=read_observations(area / OBSERVATIONS),
+        observed=summary["observed"],
+        started=summary["started"],
+        stacks=read_stacks(area / STACKS, Path(summary["directory"])),
+        changed=tuple(summary["changed"]),
+        changed_originals=tuple(summary["changed_originals"]),
+        notes=tuple(summary["notes"]),
+        stale={directory: tuple(files) for directory, files in summary["stale"].items()},
+        saved={path: SavedFile(**file) for path, file in summary["saved"].items()},
+        logged_to=summary["logged_to"],
+        cached=summary.get("cached"),
+        proofs={proof["uri"]: ModelProof.from_json(proof) for proof in summary["proofs"]},
+    )
+
+
+@contextmanager
+def _out_of_reach(copy: Path, record: StoreRecord) -> Iterator[Path]:
+    """Moves the workspace away for a while, so that a model that names a file in it doesn't load.
+
+    Where models lie in the workspace themselves (MLflow 2.22 with SQLite) it stays. Gives where it is.
+    """
+    models = [model for run in record.runs for model in run.models.values()]
+    nothing = not models and not record.registered_models
+    if nothing or any(model.path.is_relative_to(copy) for model in models):
+        yield copy
+        return
+    away = copy.with_name("workspace-away")
+    copy.rename(away)
+    try:
+        yield away
+    finally:
+        away.rename(copy)
+
+
+def _with_module(proof: ModelProof, workspace: Path, directory: str) -> ModelProof:
+    """The proof, with the file in which the project has the module that is missing."""
+    if not proof.module or proof.module == "__main__":
+        return proof
+    # The whole of a package is what `code_paths` takes.
+    name, project = proof.module.partition(".")[0], workspace / directory
+    beside = [project / name, project / f"{name}.py"]
+    elsewhere = (file for pattern in (name, f"{name}.py") for file in sorted(workspace.rglob(pattern)))
+    for file in (*beside, *elsewhere):
+        if file.is_file() if file.suffix else any(file.glob("*.py")):
+            return replace(proof, module_file=os.path.relpath(file, project))
+    return proof
+
+
+def _footprint(
+    inventory: Inventory,
+    copy: Path,
+    root: Path,
+    directory: Path,
+    calls: Sequence[Observation],
+    runs: Sequence[RunRecord],
+) -> dict[str, Any]:
+    """What the launch did to its files, with paths relative to the project."""
+
+    def from_project(path: str) -> str:
+        return os.path.relpath(copy / path, directory)
+
+    logged = [call.value for call in calls if call.what == "log_artifacts" and call.value]
+    stale = stale_files(inventory, copy, (os.path.join(directory, path) for path in logged))
+    kept = [artifact.file for run in runs for artifact in run.artifacts.values()]
+    for run in runs:
+        for model in run.models.values():
+            kept += files_below(model.path).values()
+    saved = saved_files(inventory, copy, kept)
+    return {
+        "changed": [from_project(path) for path in changed_files(inventory, copy, root)],
+        "stale": {from_project(path): [*map(from_project, files)] for path, files in stale.items()},
+        "saved": {from_project(path): vars(file) for path, file in saved.items()},
+    }
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What is started, the same as a user would type it, and a call that does the same where there is one."""
+
+    command: list[str]
+    shown: str
+    call: Call | None = None
+
+
+def _start(
+    case: Case, mode: Mode, directory: Path, downloads: Path, manager: EnvManager, env: Mapping[str, str]
+) -> _Start:
+    if mode == "fluent":
+        command = render_command(case, directory, template=case.fluent)
+        # As MLflow starts an entry point's command (mlflow.projects.backend.local, 3.17.2).
+        return _Start(["bash", "-c", command], command)
+    # Values that aren't given are left to MLflow, so that its own handling of defaults is seen.
+    complete_params(case)
+    name = case.entry_point.name
+    arguments = ["run", ".", f"--env-manager={manager}"]
+    if name != "main":
+        arguments += ["-e", name]
+    for param, value in case.params.items():
+        arguments += ["-P", f"{param}={value}"]
+    # Where the project doesn't see it, and where it goes away with the launch: what MLflow downloads.
+    full = [*mlflow_command(), *arguments, "--storage-dir", str(downloads)]
+    values = [name, dict(case.params), manager, str(downloads)]
+    argv = [full[0], *full[full.index("run") :]]
+    call = Call(WARM_PATH, "_mlflow_check_forkserver.mlflow_run", "run", values, argv)
+    # What the command says to both of these isn't MLflow's, but its own.
+    refused = {"MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"} <= env.keys()
+    return _Start(full, shlex.join(["mlflow", *arguments]), None if refused else call)
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as output:
+        output.seek(max(0, path.stat().st_size - _TAIL))
+        return output.read().decode("utf-8", errors="replace")

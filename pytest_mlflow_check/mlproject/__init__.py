@@ -1,0 +1,1 @@
+"""MLproject files, their parameters and their command lines."""

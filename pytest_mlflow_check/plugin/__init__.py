@@ -1,0 +1,1 @@
+"""pytest's side of a session: hooks, options, collection, fixtures, and what is printed."""

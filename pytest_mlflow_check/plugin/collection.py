@@ -1,0 +1,140 @@
+"""The nodes: a project's file, its cases, and an item for each check."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mlflow_check.core.errors import FAULT, UserError
+from pytest_mlflow_check.core.text import printable
+
+if TYPE_CHECKING:
+    from pytest_mlflow_check.core.findings import CheckResult
+    from pytest_mlflow_check.core.models import Case
+    from pytest_mlflow_check.plugin.project import GatedProject
+
+
+class CheckFailed(Exception):
+    """A check found something wrong with the user's project; not a fault of ours."""
+
+
+class ProjectFile(pytest.File):
+    """An MLproject file, or the script of a bare directory."""
+
+    gated: GatedProject
+
+    @classmethod
+    def from_gate(cls, parent: pytest.Collector, path: Path, gated: GatedProject) -> ProjectFile:
+        """The node for a project that is to be checked."""
+        root = parent.config.rootpath
+        # A project found through a link keeps its name. Outside the rootdir pytest has none for it.
+        usual = path == gated.path and path.is_relative_to(root)
+        nodeid = None if usual else os.path.relpath(gated.path, root)
+        node: ProjectFile = cls.from_parent(parent, path=path, nodeid=nodeid)
+        node.gated = gated
+        return node
+
+    def collect(self) -> Iterator[CaseNode]:
+        """A node for each case."""
+        for case in self.gated.cases:
+            yield CaseNode.of_case(self, case)
+
+
+class CaseNode(pytest.Collector):
+    """One case."""
+
+    case: Case
+
+    @classmethod
+    def of_case(cls, parent: ProjectFile, case: Case) -> CaseNode:
+        """The node for a case of the project."""
+        node: CaseNode = cls.from_parent(parent, name=case.id)
+        node.case = case
+        return node
+
+    def collect(self) -> Iterator[CheckItem]:
+        """An item for each check; of a static session only for the first, which reads files too."""
+        assert isinstance(self.parent, ProjectFile)
+        for check in self.parent.gated.checks(self.case):
+            yield CheckItem.of_check(self, self.parent.gated, self.case, check)
+
+
+class CheckItem(pytest.Item):
+    """One check of one case.
+
+    Attributes:
+        gated: the project, which knows launches and policy.
+        case: the case.
+        check: one of `CHECKS`.
+        result: what the check found out, once it ran.
+    """
+
+    gated: GatedProject
+    case: Case
+    check: str
+    result: CheckResult | None
+
+    @classmethod
+    def of_check(cls, parent: CaseNode, gated: GatedProject, case: Case, check: str) -> CheckItem:
+        """The item for a check of a case."""
+        item: CheckItem = cls.from_parent(parent, name=check)
+        item.gated, item.case, item.check, item.result = gated, case, check, None
+        item.add_marker("mlflow_check")
+        return item
+
+    @property
+    def key(self) -> tuple[Path, str, str]:
+        """What makes the item the same one, however it was collected."""
+        return self.gated.settings.project, self.case.id, self.check
+
+    def runtest(self) -> None:
+        """Makes the check.
+
+        Raises:
+            CheckFailed: with the findings as text.
+            UserError: where no launch could be made.
+        """
+        from pytest_mlflow_check.core.findings import CheckResult
+        from pytest_mlflow_check.reporting.text import render
+
+        strict = self.gated.settings.values.strict
+        try:
+            self.result = self.gated.judge(self.case, self.check)
+            if self.result.skipped and self._speaks_for_launches():
+                launches = self.gated.judge(self.case, "launches")
+                if launches.failed(strict=strict):
+                    self.result = launches
+        except UserError:
+            if self._speaks_for_launches():
+                raise
+            self.result = CheckResult(self.check, skipped="no launch could be made (see launches)")
+        if self.result.skipped:
+            pytest.skip(printable(self.result.skipped))
+        if self.result.failed(strict=strict):
+            note = f"{self.result.note}\n\n" if self.result.note else ""
+            raise CheckFailed(note + render(self.result.findings))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The findings, or a user's mistake, as they are; for a fault of ours, that and the traceback."""
+        secrets = self.gated.policy.secrets
+        if isinstance(excinfo.value, CheckFailed | UserError):
+            return secrets.masked(str(excinfo.value))
+        # Ours, without the way pytest came here.
+        excinfo.traceback = excinfo.traceback.cut(path=__file__)
+        traceback = printable(secrets.masked(str(super().repr_failure(excinfo, style))))
+        return f"{FAULT}\n\n{traceback}"
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """The entry point's place, and the case and check as title."""
+        line = self.case.entry_point.line
+        return self.path, None if line is None else line - 1, f"{self.case.id}::{self.check}"
+
+    def _speaks_for_launches(self) -> bool:
+        """Whether this item says what is wrong with the launches: `launches`, or else the case's first."""
+        items = [item for item in self.session.items if isinstance(item, CheckItem)]
+        of_case = [item for item in items if item.key[:2] == self.key[:2]]
+        return next((item for item in of_case if item.check == "launches"), of_case[0]) is self

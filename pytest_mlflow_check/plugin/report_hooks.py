@@ -1,0 +1,241 @@
+"""`--mlflow-report`: what the session found, put together and written once, when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from pytest_mlflow_check.core.errors import FAULT, shown_path
+from pytest_mlflow_check.core.findings import CheckResult, CodePart, Finding
+from pytest_mlflow_check.core.text import printable
+from pytest_mlflow_check.core.versions import versions
+from pytest_mlflow_check.plugin.collection import CheckItem
+from pytest_mlflow_check.plugin.project import by_nodeid
+from pytest_mlflow_check.plugin.xdist import is_worker
+
+if TYPE_CHECKING:
+    from pytest_mlflow_check.core.findings import Allowance
+    from pytest_mlflow_check.core.models import Case
+    from pytest_mlflow_check.plugin.project import GatedProject
+    from pytest_mlflow_check.reporting.builder import Checked, CheckedCase, CheckedProject
+    from pytest_mlflow_check.reporting.model import Document
+
+_Key = tuple[str, str, str]
+"""Path of the project, id of the case, name of the check."""
+
+_COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+"""How a session ends that didn't end early."""
+
+
+class Reporting:
+    """The hooks of a session that was asked for reports.
+
+    In a worker of pytest-xdist it only puts on each report what the controller needs, which does the rest.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        projects: Sequence[GatedProject],
+        files: Sequence[Path],
+        unused: Callable[[Path], Sequence[Allowance] | None],
+        unwritten: Callable[[], Sequence[str]],
+    ) -> None:
+        """Takes what is to be reported.
+
+        Args:
+            config: the session's.
+            projects: what is checked.
+            files: where the reports go.
+            unused: tells of a project, by its path, which allowances nothing needed.
+            unwritten: tells what of a contract isn't written that was asked for; without secrets.
+        """
+        self._config = config
+        self._projects = projects
+        self._files = files
+        self._unused = unused
+        self._unwritten = unwritten
+        self._started = time.time()
+        known = by_nodeid(projects, config.rootpath)
+        self._keys: dict[str, _Key] = {
+            nodeid: (str(project.path), case.id, check) for nodeid, (project, case, check) in known.items()
+        }
+        self._selected: dict[_Key, None] = {}
+        self._said: dict[_Key, _Said] = {}
+        self._written: list[Path] = []
+        self._faults: list[str] = []
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Notes which checks were asked for."""
+        items = (item for item in session.items if isinstance(item, CheckItem))
+        self._selected |= dict.fromkeys((str(item.gated.path), item.case.id, item.check) for item in items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """The same where the workers of pytest-xdist collected."""
+        self._selected |= dict.fromkeys(self._keys[nodeid] for nodeid in ids if nodeid in self._keys)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Puts what a check found on its report, as text that crosses process borders."""
+        report = yield
+        if isinstance(item, CheckItem) and report.when == "call":
+            said = {
+                "key": [str(item.gated.path), item.case.id, item.check],
+                "result": None if item.result is None else asdict(item.result),
+            }
+            # As ASCII: what a project logs may hold halves of surrogate pairs, which don't cross as they are.
+            report.mlflow_result = json.dumps(said)  # type: ignore[attr-defined]
+        return report
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keeps what became of each check; of one that never came to its call, why."""
+        said = json.loads(getattr(report, "mlflow_result", "{}"))
+        key = tuple(said["key"]) if said else self._keys.get(report.nodeid)
+        if key is not None and (said or report.failed):
+            self._selected.setdefault(key)
+            self._said[key] = _Said(said.get("result"), report.outcome, _text(report), report.duration)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Writes the reports, before what they are made of is moved or removed."""
+        if is_worker(self._config):
+            return
+        texts: dict[str, str] = {}
+        try:
+            report = self._report(complete=session.exitstatus in _COMPLETE)
+            from pytest_mlflow_check.reporting.formats import render
+
+            for file in self._files:
+                if file.suffix.lower() not in texts:
+                    texts[file.suffix.lower()] = render(report, file)
+        except Exception:
+            # What the checks found is worth more than the report of it.
+            told = printable(self._masked(traceback.format_exc()))
+            self._faults.append(f"{FAULT}: there is no report\n\n{told}")
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            return
+        for file in self._files:
+            self._write(texts[file.suffix.lower()], file, session)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Says where the reports are, or why they aren't."""
+        for file in self._written:
+            terminalreporter.write_line(f"report: {shown_path(file)}")
+        for fault in self._faults:
+            terminalreporter.write_line(fault, red=True)
+
+    def _write(self, text: str, file: Path, session: pytest.Session) -> None:
+        from pytest_mlflow_check.reporting.formats import write
+
+        try:
+            write(text, file)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            self._faults.append(
+                f"error: the report {shown_path(file)} can't be written: {why}: name another place  "
+                f"--mlflow-report=FILE{file.suffix}"
+            )
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        else:
+            self._written.append(file)
+
+    def _report(self, *, complete: bool) -> Document:
+        from pytest_mlflow_check.reporting.builder import build
+
+        now = time.time()
+        return build(
+            [self._project(project) for project in self._projects],
+            versions=versions(),
+            created=datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
+            seconds=now - self._started,
+            complete=complete,
+            unwritten=self._unwritten(),
+        )
+
+    def _project(self, project: GatedProject) -> CheckedProject:
+        from pytest_mlflow_check.reporting.builder import CheckedProject
+
+        return CheckedProject(
+            name=os.path.relpath(project.settings.project, self._config.invocation_params.dir),
+            settings=project.settings,
+            secrets=project.policy.secrets,
+            cases=[made for case in project.cases if (made := self._case(project, case)).checks],
+            unused=self._unused(project.path),
+        )
+
+    def _case(self, project: GatedProject, case: Case) -> CheckedCase:
+        from pytest_mlflow_check.reporting.builder import NOT_RUN, CheckedCase
+
+        path, strict = str(project.path), project.settings.values.strict
+        checks = {
+            check: said.checked(strict=strict)
+            if (said := self._said.get((path, case.id, check)))
+            else NOT_RUN
+            for check in dict.fromkeys(key[2] for key in self._selected if key[:2] == (path, case.id))
+        }
+        if not checks:
+            return CheckedCase(case)
+        try:
+            launches = project.launcher().made(case, project.settings.values)
+        except Exception as error:
+            # The checks stumbled over the same, and what they said of it is to be reported.
+            return CheckedCase(case, {}, checks, str(error) or type(error).__name__)
+        return CheckedCase(case, launches, checks)
+
+    def _masked(self, text: str) -> str:
+        for project in self._projects:
+            text = project.policy.secrets.masked(text)
+        return text
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a test report said of a check; `result` is plain data, and None where the check came to none."""
+
+    result: dict[str, Any] | None
+    outcome: Literal["passed", "failed", "skipped"]
+    text: str
+    seconds: float
+
+    def checked(self, *, strict: bool) -> Checked:
+        from pytest_mlflow_check.reporting.builder import Checked
+
+        result = None if self.result is None else _result(self.result)
+        if self.outcome == "failed" and not (result and result.failed(strict=strict)):
+            return Checked("error", result, self.text, self.seconds)
+        # The findings say more than their text does.
+        return Checked(self.outcome, result, "" if self.outcome == "failed" else self.text, self.seconds)
+
+
+def _result(fields: dict[str, Any]) -> CheckResult:
+    found = tuple(
+        Finding(**{**one, "code": tuple(CodePart(**part) for part in one["code"])})
+        for one in fields["findings"]
+    )
+    return CheckResult(
+        fields["check"], found, fields["skipped"], tuple(fields["used_allowances"]), fields["note"]
+    )
+
+
+def _text(report: pytest.TestReport) -> str:
+    """Why a check was skipped, or could not be made."""
+    if hasattr(report, "wasxfail"):
+        return f"expected to fail: {report.wasxfail}" if report.wasxfail else "expected to fail"
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    return report.longreprtext if report.failed else ""

@@ -1,0 +1,1 @@
+"""Running a launch: sandbox, supervisor, fork server, observer, model validation."""

@@ -1,0 +1,1 @@
+"""The process that has MLflow loaded and forks wherever MLflow is needed."""

@@ -1,0 +1,1 @@
+"""Registering, loading and predicting with logged models, in processes of their own."""

@@ -1,0 +1,1 @@
+"""What notes the logging calls of a launch, and what reads the notes."""

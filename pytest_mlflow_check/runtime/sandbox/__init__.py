@@ -1,0 +1,1 @@
+"""The copy, the environment and the interpreter that a launch runs with."""

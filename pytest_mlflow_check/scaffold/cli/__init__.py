@@ -1,0 +1,1 @@
+"""Readers of command lines that scripts define, one module for each library."""

@@ -1,0 +1,218 @@
+"""A script as its syntax tree tells it, without running a line of it: names, imports, constants."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+from pytest_mlflow_check.scaffold.model import UNKNOWN, Type
+
+_Node = TypeVar("_Node", bound=ast.AST)
+
+_OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_LARGEST = 10**30
+"""Of numbers."""
+
+_DEEPEST = 50
+"""Of expressions in each other."""
+
+_TYPES: dict[str, Type] = {
+    "int": "int",
+    "float": "float",
+    "str": "string",
+    "Path": "path",
+    "pathlib.Path": "path",
+    "pathlib.PosixPath": "path",
+    "open": "path",
+    "argparse.FileType": "path",
+}
+
+
+@dataclass(frozen=True)
+class Code:
+    """The tree of a script, and what its names stand for."""
+
+    tree: ast.Module
+    _found: dict[type, list[ast.AST]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(source: bytes) -> Code:
+        """Reads a script, in the encoding that it names.
+
+        Raises:
+            SyntaxError: it isn't Python, or is nested too deep for Python itself.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return Code(ast.parse(source))
+        except (ValueError, RecursionError, MemoryError) as error:
+            raise SyntaxError(str(error) or "nested too deep") from None
+
+    def all(self, kind: type[_Node]) -> list[_Node]:
+        """The nodes of a kind, in the order of the text."""
+        if kind not in self._found:
+            found = [node for node in ast.walk(self.tree) if isinstance(node, kind)]
+            self._found[kind] = sorted(found, key=lambda one: (one.lineno, one.col_offset))  # type: ignore[attr-defined]
+        return self._found[kind]  # type: ignore[return-value]
+
+    @cached_property
+    def imports(self) -> Mapping[str, str]:
+        """What each imported name stands for: `ap` for `argparse`, `option` for `click.option`."""
+        found = {}
+        for node in self.all(ast.Import):
+            for name in node.names:
+                top = name.name.partition(".")[0]
+                found[name.asname or top] = name.name if name.asname else top
+        for imported in self.all(ast.ImportFrom):
+            if imported.module and not imported.level:
+                for name in imported.names:
+                    found[name.asname or name.name] = f"{imported.module}.{name.name}"
+        return found
+
+    @cached_property
+    def modules(self) -> tuple[tuple[int, str], ...]:
+        """The modules that are imported, each with the number of dots in front: `(1, "options")`."""
+        found = [(0, name.name) for node in self.all(ast.Import) for name in node.names]
+        for node in self.all(ast.ImportFrom):
+            module = node.module or ""
+            found.append((node.level, module))
+            # `from package import module`
+            found += [(node.level, f"{module}.{name.name}".strip(".")) for name in node.names]
+        return tuple(dict.fromkeys(found))
+
+    def imports_any(self, *names: str) -> str | None:
+        """The first of these packages that is imported."""
+        imported = {module for level, module in self.modules if not level}
+        for name in names:
+            if any(f"{module}.".startswith(f"{name}.") for module in imported):
+                return name
+        return None
+
+    @cached_property
+    def constants(self) -> Mapping[str, object]:
+        """The values of names that the module sets once, to something that can be told."""
+        set_at_all = Counter(node.id for node in self.all(ast.Name) if isinstance(node.ctx, ast.Store))
+        found: dict[str, object] = {}
+        for node in self.tree.body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+            if value is not None and isinstance(targets[0], ast.Name) and len(targets) == 1:
+                name = targets[0].id
+                if set_at_all[name] == 1:
+                    found[name] = self._value(value, found)
+        return found
+
+    @cached_property
+    def enumerations(self) -> Mapping[str, Mapping[str, object]]:
+        """The members of the enumerations that the script defines, with their values."""
+        return {
+            node.name: {
+                target.id: self.value(one.value)
+                for one in node.body
+                if isinstance(one, ast.Assign)
+                for target in one.targets
+                if isinstance(target, ast.Name)
+            }
+            for node in self.all(ast.ClassDef)
+            if any(self.name(base).endswith("Enum") for base in node.bases)
+        }
+
+    def value(self, node: ast.AST | None) -> object:
+        """What an expression comes to; None for no expression, UNKNOWN where only running it would tell."""
+        return None if node is None else self._value(node, self.constants)
+
+    def name(self, node: ast.AST | None) -> str:
+        """The full name of what an expression names, such as `argparse.ArgumentParser`; empty for none."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.insert(0, node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return ""
+        return ".".join([self.imports.get(node.id, node.id), *parts])
+
+    def type_of(self, node: ast.AST | None) -> Type | None:
+        """What MLproject calls a type or converter of Python; None for one that only the code knows."""
+        if isinstance(node, ast.Call):
+            node = node.func
+        return _TYPES.get(self.name(node))
+
+    def _value(self, node: ast.AST, names: Mapping[str, object], depth: int = 0) -> object:
+        if depth > _DEEPEST:
+            return UNKNOWN
+        if isinstance(node, ast.Constant) and node.value is not Ellipsis:
+            return node.value if _can_be_given(node.value) else UNKNOWN
+        if isinstance(node, ast.Name):
+            return names.get(node.id, UNKNOWN)
+        if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+            return [self._value(one, names, depth + 1) for one in node.elts]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            value = self._value(node.operand, names, depth + 1)
+            return -value if isinstance(value, (int, float)) else UNKNOWN
+        if isinstance(node, ast.BinOp):
+            left, right = (self._value(one, names, depth + 1) for one in (node.left, node.right))
+            return _computed(node.op, left, right)
+        if isinstance(node, ast.Call) and self.type_of(node) == "path" and len(node.args) == 1:
+            return self._value(node.args[0], names, depth + 1)
+        return UNKNOWN
+
+
+def _can_be_given(value: object) -> bool:
+    """Whether a constant is something that a command line can hold."""
+    if isinstance(value, int):
+        return abs(value) < _LARGEST
+    if isinstance(value, str):
+        # Halves of surrogate pairs have no place in a file.
+        return "\0" not in value and not re.search("[\ud800-\udfff]", value)
+    return not isinstance(value, (bytes, complex))
+
+
+def keywords(call: ast.Call) -> dict[str, ast.expr]:
+    """The arguments that a call gives by name."""
+    return {one.arg: one.value for one in call.keywords if one.arg}
+
+
+def given_names(code: Code) -> Mapping[int, list[str]]:
+    """By the `id` of each expression that is assigned: the names that it is given."""
+    found: dict[int, list[str]] = {}
+    for node in code.all(ast.Assign):
+        found[id(node.value)] = [name for target in node.targets if (name := code.name(target))]
+    for annotated in code.all(ast.AnnAssign):
+        found[id(annotated.value)] = [code.name(annotated.target)]
+    return found
+
+
+def decorators(
+    code: Code, function: ast.FunctionDef | ast.AsyncFunctionDef
+) -> Iterator[tuple[str, ast.Call]]:
+    """What a function is decorated with, by full name, as a call even where it has no parentheses."""
+    for one in function.decorator_list:
+        call = one if isinstance(one, ast.Call) else ast.Call(func=one, args=[], keywords=[])
+        yield code.name(call.func), call
+
+
+def _computed(how: ast.operator, left: object, right: object) -> object:
+    if (
+        type(how) not in _OPERATORS
+        or not isinstance(left, (int, float))
+        or not isinstance(right, (int, float))
+    ):
+        return UNKNOWN
+    try:
+        value = _OPERATORS[type(how)](left, right)
+    except (ArithmeticError, ValueError):
+        return UNKNOWN
+    return value if abs(value) < _LARGEST else UNKNOWN

@@ -1,0 +1,1 @@
+"""Tracking stores: making, reading and closing them."""

@@ -1,0 +1,173 @@
+"""Artifacts: the same files, the same bytes where asked, and no model among them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_mlflow_check.checks.artifacts import check_artifacts
+from pytest_mlflow_check.checks.pyfunc_snippets import ModelFile, parts
+from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.records import Observation
+from support.builders import HOME, artifact, compare, compare_runs, launch, model, quick, run, slugs, written
+
+
+def test_equal_paths_are_fine_whatever_their_sizes() -> None:
+    here = run(artifacts=[artifact("a.txt", size=1), artifact("log/b.txt")])
+    there = run(artifacts=[artifact("log/b.txt"), artifact("a.txt", size=99)])
+    assert check_artifacts(compare_runs(here, there)) == []
+
+
+def test_an_artifact_of_one_launch_only_is_missing() -> None:
+    (finding,) = check_artifacts(compare_runs(run(artifacts=[artifact("log/a.txt", size=12)]), run()))
+    assert finding == Finding(
+        rule="artifact-missing",
+        subject="log/a.txt",
+        why="The same code with the same values logged it in one launch only.",
+        fix="give it a name that depends on the parameters alone, or exclude it with ignore.artifacts in "
+        "the settings",
+        fluent="12 bytes",
+        mlflow_run=None,
+    )
+
+
+@pytest.mark.parametrize(("size", "shown"), [(0, "0 bytes"), (1, "1 byte"), (2, "2 bytes")])
+def test_sizes_are_said_in_words(size: int, shown: str) -> None:
+    (finding,) = check_artifacts(compare_runs(run(), run(artifacts=[artifact("a", size=size)])))
+    assert (finding.fluent, finding.mlflow_run) == (None, shown)
+
+
+def test_content_is_compared_only_where_asked(tmp_path: Path) -> None:
+    here, there = (
+        run(
+            artifacts=[
+                written("log/a.txt", tmp_path / mode, mode.encode()),
+                written("log/same.txt", tmp_path / mode, b"same"),
+                # Comparing these two would fail: they aren't there to be read.
+                artifact("other.txt", size=len(mode)),
+            ]
+        )
+        for mode in ("one", "other")
+    )
+    assert check_artifacts(compare_runs(here, there)) == []
+    (finding,) = check_artifacts(compare_runs(here, there, artifact_contents=["log/*.txt"]))
+    assert finding == Finding(
+        rule="artifact-content-differs",
+        subject="log/a.txt",
+        why="It matches a pattern of artifact_contents, and its bytes differ (size, SHA-256).",
+        fix="make its content depend on the parameters alone, or take the pattern out of artifact_contents",
+        fluent="3 bytes, 7692c3ad…",
+        mlflow_run="5 bytes, d9298a10…",
+    )
+
+
+def test_content_of_equal_size_is_compared_byte_by_byte(tmp_path: Path) -> None:
+    here = run(artifacts=[written("a", tmp_path / "here", b"\x00\xff")])
+    there = run(artifacts=[written("a", tmp_path / "there", b"\xff\x00")])
+    found = check_artifacts(compare_runs(here, there, artifact_contents=["*"]))
+    assert slugs(found) == [("artifact-content-differs", "a")]
+
+
+def test_an_artifact_missing_on_one_side_has_no_content_to_compare() -> None:
+    found = check_artifacts(compare_runs(run(artifacts=[artifact("a")]), run(), artifact_contents=["*"]))
+    assert slugs(found) == [("artifact-missing", "a")]
+
+
+def test_a_serialised_object_in_a_run_without_a_model_should_be_one() -> None:
+    record = run(artifacts=[artifact("out/model_pickle", size=20, format="pickle"), artifact("log.txt")])
+    (finding,) = check_artifacts(compare_runs(record, record))
+    assert finding == Finding(
+        rule="model-as-artifact",
+        subject="out/model_pickle",
+        why="The run logs no model, but this file holds a serialised object. An artifact has no flavor, no "
+        "signature and no requirements, and can't be registered.",
+        fix="log the object with its own flavor, for a scikit-learn model  mlflow.sklearn.log_model(model, "
+        '"model_pickle"), or the file with the wrapper below',
+        fluent="pickle, 20 bytes",
+        mlflow_run="pickle, 20 bytes",
+        code=parts(
+            ModelFile(
+                "out/model_pickle", "pickle", taken="out/model_pickle", note="the path of the file on disk"
+            ),
+            "and log the file with it, inside the run",
+        ),
+    )
+    (finding,) = check_artifacts(compare(launch("fluent", record)))
+    assert (finding.fluent, finding.mlflow_run) == ("pickle, 20 bytes", None)
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "note"),
+    [
+        (Observation("log_artifact", "m/a.pkl", "out/a.pkl"), "out/a.pkl", ""),
+        (Observation("log_artifact", "m/a.pkl", "/copy/out/a.pkl"), "../out/a.pkl", ""),
+        (Observation("log_artifact", "m/a.pkl", "/tmp/x/a.pkl"), "/tmp/x/a.pkl", "  # <- as t.py:3 has it"),
+        (Observation("log_artifacts", "m", "out"), "out/a.pkl", ""),
+        (Observation("log_artifacts", "", "out"), "out/m/a.pkl", ""),
+        (Observation("log_artifacts", "", "."), "m/a.pkl", ""),
+        (
+            Observation("log_artifact", "m/other.pkl", "out/a.pkl"),
+            "m/a.pkl",
+            "  # <- the path of the file on disk",
+        ),
+    ],
+)
+def test_the_wrapper_takes_the_path_that_the_code_logs(call: Observation, path: str, note: str) -> None:
+    record = run(artifacts=[artifact("m/a.pkl", format="joblib")])
+    seen = launch("fluent", record, observations=[replace(call, place="t.py:3")], workspace=HOME.parent)
+    (finding,) = check_artifacts(compare(seen))
+    wrapper, log = finding.code
+    assert wrapper.title == "save this as joblib_wrapper.py in the project's directory"
+    assert f'    artifacts={{"model": "{path}"}},{note}\n' in log.text
+    where = ", where t.py:3 logs it now" if finding.place else ""
+    assert log.title == f"and log the file with it, inside the run{where}"
+
+
+def test_a_pickle_beside_a_logged_model_is_fine() -> None:
+    record = run(artifacts=[artifact("optimizer.pkl", format="pickle")], models=[model("m")])
+    assert check_artifacts(compare_runs(record, record)) == []
+
+
+def test_a_pickle_beside_a_model_that_one_launch_lacks_is_left_to_the_models() -> None:
+    pickle = artifact("optimizer.pkl", format="pickle")
+    here, there = run(artifacts=[pickle], models=[model("m")]), run(artifacts=[pickle])
+    assert check_artifacts(compare_runs(here, there)) == []
+    assert check_artifacts(compare_runs(there, here)) == []
+
+
+def test_a_pickle_in_a_run_beside_the_run_with_the_model_should_be_one() -> None:
+    runs = (run("r1", models=[model("m")]), run("r2", artifacts=[artifact("weights", format="torch")]))
+    (finding,) = check_artifacts(compare(launch("fluent", *runs), launch("mlflow-run", *runs)))
+    assert (finding.rule, finding.subject, finding.run) == ("model-as-artifact", "weights", "run 2")
+
+
+def test_ignored_artifacts_are_neither_compared_nor_taken_for_models() -> None:
+    here = run(artifacts=[artifact("tmp/a.pkl", format="pickle"), artifact("tmp/deep/b.txt")])
+    there = run(artifacts=[artifact("tmp/a.pkl", format="pickle"), artifact("Tmp/c.txt")])
+    comparison = compare_runs(here, there, ignore={"artifacts": ["tmp/*"]}, artifact_contents=["*"])
+    assert slugs(check_artifacts(comparison)) == [("artifact-missing", "Tmp/c.txt")]
+
+
+PATHS = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "d/a", "d/b"]), st.sampled_from([None, "pickle"])),
+    unique_by=lambda one: one[0],
+)
+
+
+@quick
+@given(PATHS, PATHS)
+def test_which_side_is_which_makes_no_difference(
+    one: list[tuple[str, str | None]], other: list[tuple[str, str | None]]
+) -> None:
+    here, there = (run(artifacts=[artifact(path, format=format) for path, format in x]) for x in (one, other))
+    forth, back = check_artifacts(compare_runs(here, there)), check_artifacts(compare_runs(there, here))
+    assert sorted(slugs(forth)) == sorted(slugs(back))
+    assert {(two.subject, two.fluent, two.mlflow_run) for two in forth} == {
+        (two.subject, two.mlflow_run, two.fluent) for two in back
+    }
+    missing = {subject for rule, subject in slugs(forth) if rule == "artifact-missing"}
+    assert missing == {path for path, _ in one} ^ {path for path, _ in other}

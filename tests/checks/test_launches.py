@@ -1,0 +1,536 @@
+"""Launches: how they ended, what their output says of it, and whether they logged runs at all.
+
+MLflow's messages and tracebacks are as 3.17.2 and 2.22.5 print them, paths and some frames left out.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_mlflow_check.checks.launches import check_launches
+from pytest_mlflow_check.checks.runner import Policy, judge
+from pytest_mlflow_check.core.findings import CHECKS, Finding
+from pytest_mlflow_check.core.records import Dataset, Launch, Mode
+from support.builders import HOME, artifact, case, compare, launch, model, parameter, run, series, slugs
+
+RUN_ID = "0123456789abcdef0123456789abcdef"
+LIBRARY = "/env/lib/python3.11/site-packages/mlflow"
+CHAINED = "\nDuring handling of the above exception, another exception occurred:\n\n"
+ADVICE = """
+
+The cause of this error is typically due to repeated calls
+to an individual run_id event logging.
+
+Incorrect Example:
+---------------------------------------
+with mlflow.start_run():
+    mlflow.log_param("depth", 3)
+    mlflow.log_param("depth", 5)
+---------------------------------------
+
+Which will throw an MlflowException for overwriting a
+logged parameter.
+"""
+
+
+def rewriting(key: str = "alpha", old: str = "1", new: str = "1.0") -> str:
+    """The message for one param."""
+    return (
+        f"Changing param values is not allowed. Param with key='{key}' was already logged with "
+        f"value='{old}' for run ID='{RUN_ID}'. Attempted logging new value '{new}'."
+    )
+
+
+def rewriting_many(*changes: tuple[str, str, str]) -> str:
+    """The message of a SQL store for `log_params`."""
+    params = [{"key": key, "old_value": old, "new_value": new} for key, old, new in changes]
+    return (
+        f"Changing param values is not allowed. Params were already logged='{params}' for run ID='{RUN_ID}'."
+    )
+
+
+def traceback(
+    message: str, *frames: tuple[str | Path, int], kind: str = "mlflow.exceptions.MlflowException"
+) -> str:
+    """A traceback as Python prints it, outermost frame first."""
+    lines = [f'  File "{file}", line {line}, in function\n    some(code)\n' for file, line in frames]
+    return "Traceback (most recent call last):\n" + "".join(lines) + f"{kind}: {message}\n"
+
+
+def log_param_dies(*frames: tuple[str | Path, int], **change: str) -> str:
+    """What `mlflow.log_param` leaves on standard error."""
+    message = rewriting(**change)
+    store = traceback(message, (f"{LIBRARY}/store/tracking/file_store.py", 1156))
+    client = (f"{LIBRARY}/tracking/_tracking_service/client.py", 420)
+    return store + CHAINED + traceback(message + ADVICE, *frames, client)
+
+
+def died(mode: Mode, stderr: str, **fields: Any) -> Launch:
+    return launch(mode, exit_code=1, stderr=stderr, **fields)
+
+
+def found(*launches: Launch, **more: Any) -> list[Finding]:
+    return check_launches(compare(*launches, **more))
+
+
+def only(*launches: Launch, **more: Any) -> Finding:
+    (finding,) = found(*launches, **more)
+    return finding
+
+
+LOGGED = run(params={"index": "1"}, metrics=[series("m", [1])])
+
+
+# How a launch ended
+
+
+def test_two_launches_that_ended_well_and_logged_are_fine() -> None:
+    assert found(launch("fluent", LOGGED), launch("mlflow-run", LOGGED)) == []
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "how"),
+    [
+        (1, "exit code 1"),
+        (3, "exit code 3"),
+        (255, "exit code 255"),
+        (-9, "killed by SIGKILL"),
+        (-11, "killed by SIGSEGV"),
+        (-64, "killed by SIGRTMAX"),
+        (-50, "killed by signal 50"),
+        (-200, "killed by signal 200"),
+    ],
+)
+def test_every_end_but_exit_code_0_is_a_failure(exit_code: int, how: str) -> None:
+    assert only(launch("fluent", LOGGED, exit_code=exit_code), launch("mlflow-run", LOGGED)) == Finding(
+        rule="launch-failed",
+        subject="fluent",
+        why="`python train.py` didn't end with exit code 0.",
+        fix="mend what the output above says; paths in it are relative to the project",
+        fluent=how,
+        mlflow_run=None,
+        detail="python train.py\nno output\nlogged until then: 1 run, 1 param, 1 metric",
+    )
+
+
+def test_a_launch_that_ran_out_of_time() -> None:
+    finding = only(launch("fluent", LOGGED), launch("mlflow-run", exit_code=None, duration=600.4))
+    assert (finding.subject, finding.fluent, finding.mlflow_run) == (
+        "mlflow run",
+        None,
+        "not ended after 600 s",
+    )
+    assert finding.why == "`mlflow run .` didn't end within its time and was ended."
+    assert finding.fix == "give it a smaller case, or more time:  --mlflow-timeout=SECONDS"
+
+
+def test_both_launches_failing_is_one_finding() -> None:
+    finding = only(
+        died("fluent", "no such file\n"), died("mlflow-run", "failed\n", command="mlflow run . -P a=1")
+    )
+    assert finding.subject == "fluent and mlflow run"
+    assert (finding.fluent, finding.mlflow_run) == ("exit code 1", "exit code 1")
+    assert finding.detail == (
+        "python train.py\nthe end of its output:\n  no such file\nlogged until then: nothing\n\n"
+        "mlflow run . -P a=1\nthe end of its output:\n  failed\nlogged until then: nothing"
+    )
+
+
+def test_the_end_of_standard_error_is_shown_with_paths_of_the_project() -> None:
+    lines = [f"line {i}" for i in range(30)]
+    stderr = "\n".join([*lines, f'  File "{HOME}/src/net.py", line 3', f"{HOME}-other/x", "", ""])
+    finding = only(died("fluent", stderr, stdout="chatter", stderr_path=Path("area/stderr.txt")))
+    assert finding.detail.splitlines() == [
+        "python train.py",
+        "the end of area/stderr.txt:",
+        *(f"  line {i}" for i in range(12, 30)),
+        '    File "src/net.py", line 3',
+        f"  {HOME}-other/x",
+        "logged until then: nothing",
+    ]
+
+
+NOTHING = "logged until then: nothing"
+
+
+@pytest.mark.parametrize("stderr", ["", " \n\n"])
+def test_standard_output_is_shown_where_standard_error_is_empty(stderr: str) -> None:
+    places = {"stdout_path": Path("area/stdout.txt"), "stderr_path": Path("area/stderr.txt")}
+    finding = only(died("fluent", stderr, stdout="usage: train.py\n", **places))
+    assert finding.detail == "python train.py\nthe end of area/stdout.txt:\n  usage: train.py\n" + NOTHING
+    finding = only(died("fluent", stderr, **places))
+    assert finding.detail == "python train.py\nno output; its files are in area\n" + NOTHING
+
+
+def test_a_failed_launch_isnt_reported_for_what_it_lacks_as_well() -> None:
+    comparison = compare(launch("fluent", exit_code=3), launch("mlflow-run", LOGGED, run("r2")))
+    results = [judge(check, comparison, Policy()) for check in CHECKS]
+    assert slugs(finding for result in results for finding in result.findings) == [
+        ("launch-failed", "fluent")
+    ]
+    assert [result.skipped for result in results] == [None, *["the fluent launch failed (see launches)"] * 5]
+
+
+def test_reasons_to_skip_name_both_launches() -> None:
+    comparison = compare(launch("fluent", exit_code=3), launch("mlflow-run", exit_code=1))
+    expected = "the fluent and mlflow run launches failed (see launches)"
+    assert judge("metrics", comparison, Policy()).skipped == expected
+
+
+# A default that is null
+
+
+def test_a_null_default_without_a_value_is_all_there_is_to_say() -> None:
+    null = parameter("model_dir", line=6, type="path", null_default=True)
+    comparison = compare(case=case(null), unset=[null])
+    (finding,) = check_launches(comparison)
+    assert finding == Finding(
+        rule="mlproject-null-default",
+        subject="model_dir",
+        why="MLflow takes `default: null` for no default at all; without a value `mlflow run` ends with "
+        '"No value given for missing parameters", so nothing was launched.',
+        fix='in MLproject:6 write  model_dir: {type: path, default: ""}  and take the empty text for '
+        '"not given" in the code',
+        fluent=None,
+        mlflow_run="null",
+        place="MLproject:6",
+    )
+    for check in CHECKS[1:]:
+        reason = judge(check, comparison, Policy()).skipped
+        assert reason == "nothing was launched: mlproject-null-default (see launches)"
+
+
+def test_a_null_default_with_a_value_is_said_beside_everything_else() -> None:
+    of = case(parameter("a", null_default=True), parameter("b", default=""), params={"a": "1"})
+    finding = only(launch("fluent", LOGGED), launch("mlflow-run", LOGGED), case=of)
+    assert (finding.rule, finding.subject) == ("mlproject-null-default", "a")
+    assert finding.why.endswith('"No value given for missing parameters".')
+    failed = found(launch("fluent", exit_code=3), launch("mlflow-run", LOGGED), case=of)
+    assert slugs(failed) == [("mlproject-null-default", "a"), ("launch-failed", "fluent")]
+
+
+# Params logged twice
+
+
+def test_a_param_that_mlflow_run_logged_and_the_code_logs_again() -> None:
+    stderr = log_param_dies((HOME / "train.py", 40), (HOME / "src" / "net.py", 7))
+    fine = launch("fluent", LOGGED)
+    finding = only(fine, died("mlflow-run", stderr), case=case(parameter("alpha", line=6)))
+    assert finding == Finding(
+        rule="param-rewritten",
+        subject="alpha",
+        why='`mlflow run` logged alpha = "1" by itself, from MLproject:6; then src/net.py:7 logged alpha = '
+        '"1.0". A param can\'t be changed once it is logged, so the launch died there.',
+        fix="log alpha only where it isn't logged yet, and the value in use as cfg_alpha",
+        fluent=None,
+        mlflow_run='logged "1", then "1.0"',
+        place="src/net.py:7",
+    )
+
+
+def test_a_param_given_with_p_and_not_declared() -> None:
+    stderr = log_param_dies((HOME / "train.py", 4))
+    finding = only(died("mlflow-run", stderr), case=case(params={"alpha": "1"}))
+    assert finding.why.startswith(
+        '`mlflow run` logged alpha = "1" by itself, from its -P option; then train.py:4'
+    )
+
+
+@pytest.mark.parametrize("with_case", [True, False])
+def test_a_param_that_only_the_code_logs_isnt_blamed_on_mlflow_run(with_case: bool) -> None:
+    stderr = log_param_dies((HOME / "train.py", 4), key="seed")
+    finding = only(died("mlflow-run", stderr), case=case(parameter("alpha")) if with_case else None)
+    assert finding.why.startswith('seed = "1" was logged already; then train.py:4 logged seed = "1.0".')
+    assert finding.place == "train.py:4"
+
+
+def test_the_place_in_the_mlproject_stands_in_where_no_line_of_the_code_is_known() -> None:
+    finding = only(died("mlflow-run", rewriting()), case=case(parameter("alpha", line=6)))
+    assert finding.place == "MLproject:6"
+    assert 'from MLproject:6; then the code logged alpha = "1.0".' in finding.why
+    finding = only(died("fluent", rewriting()), case=case(parameter("alpha", line=6)))
+    assert finding.place is None
+
+
+def test_a_batch_of_a_sql_store_names_every_param() -> None:
+    message = rewriting_many(("a", "1", "1.0"), ("b", "it's \"x\" ] \n}', y", "2"), ("c", "", "''"))
+    stderr = traceback(
+        message, (HOME / "train.py", 4), (f"{LIBRARY}/store/tracking/sqlalchemy_store.py", 2117)
+    )
+    findings = found(died("mlflow-run", stderr), case=case(parameter("a", line=6)))
+    assert [(finding.subject, finding.mlflow_run, finding.place) for finding in findings] == [
+        ("a", 'logged "1", then "1.0"', "train.py:4"),
+        ("b", 'logged "it\'s "x" ] \n}\', y", then "2"', "train.py:4"),
+        ("c", 'logged "", then "\'\'"', "train.py:4"),
+    ]
+    assert ["by itself" in finding.why for finding in findings] == [True, False, False]
+
+
+def test_a_batch_of_a_file_store_wraps_the_message_once_more() -> None:
+    store = traceback(rewriting(), (f"{LIBRARY}/store/tracking/file_store.py", 1156))
+    stderr = store + CHAINED + traceback(rewriting(), (HOME / "train.py", 9), (f"{LIBRARY}/fluent.py", 1433))
+    assert only(died("fluent", stderr)).place == "train.py:9"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "''",
+        "it's",
+        "a\nb",
+        "a'.\nb",
+        "[1, 'two']",
+        "' for run ID='",
+        "{'key': 'a'}",
+        "'.",
+        "x'. y",
+        "Traceback",
+        "naïve — 数",
+    ],
+)
+def test_values_are_read_as_they_are(value: str) -> None:
+    for old, new in ((value, "1"), ("1", value)):
+        finding = only(died("fluent", log_param_dies((HOME / "t.py", 1), old=old, new=new)))
+        assert finding.fluent == f'logged "{old}", then "{new}"'
+        finding = only(died("fluent", traceback(rewriting_many(("alpha", old, new)), (HOME / "t.py", 1))))
+        assert finding.fluent == f'logged "{old}", then "{new}"'
+
+
+def test_long_values_are_cut_in_the_middle() -> None:
+    finding = only(died("fluent", log_param_dies((HOME / "t.py", 1), old="x" * 6000, new="y" * 60)))
+    old = f'"{"x" * 29}…{"x" * 29}"'
+    assert finding.fluent == f'logged {old}, then "{"y" * 60}"'
+    assert f"alpha = {old} was logged already" in finding.why
+
+
+def test_a_message_through_a_server_or_a_log_line_is_read_too() -> None:
+    assert only(died("fluent", f"RestException: INVALID_PARAMETER_VALUE: {rewriting()}\n")).subject == "alpha"
+    logged = f'ERROR trial 3 failed: MlflowException("{rewriting()}\\n\\nThe cause of …")'
+    assert only(died("fluent", logged)).fluent == 'logged "1", then "1.0"'
+
+
+def test_two_messages_of_one_exception_name_both_params() -> None:
+    stderr = (
+        log_param_dies((HOME / "t.py", 1)) + CHAINED + log_param_dies((HOME / "t.py", 5), key="beta", old="2")
+    )
+    findings = found(died("fluent", stderr))
+    assert [(finding.subject, finding.fluent, finding.place) for finding in findings] == [
+        ("alpha", 'logged "1", then "1.0"', "t.py:1"),
+        ("beta", 'logged "2", then "1.0"', "t.py:5"),
+    ]
+
+
+def test_a_chain_that_goes_on_after_the_message() -> None:
+    cause = "\nThe above exception was the direct cause of the following exception:\n\n"
+    stderr = (
+        log_param_dies((HOME / "t.py", 3))
+        + cause
+        + traceback("training", (HOME / "t.py", 9), kind="RuntimeError")
+    )
+    finding = only(died("fluent", stderr))
+    assert (finding.rule, finding.place) == ("param-rewritten", "t.py:3")
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "Exception ignored in: <function Bar.__del__ at 0x7f0000000000>",
+        "Exception ignored in atexit callback: <function close at 0x7f0000000000>",
+        "Exception in thread Thread-1:",
+        "Error in atexit._run_exitfuncs:",
+    ],
+)
+def test_what_goes_wrong_at_exit_comes_after_the_cause(above: str) -> None:
+    stderr = (
+        log_param_dies((HOME / "t.py", 3))
+        + f"{above}\n"
+        + traceback("bad", (HOME / "u.py", 1), kind="OSError")
+    )
+    assert only(died("fluent", stderr)).place == "t.py:3"
+
+
+def test_a_rewriting_that_was_caught_isnt_what_the_launch_died_of() -> None:
+    caught = "WARNING:root:not logged\n" + log_param_dies((HOME / "t.py", 3))
+    stderr = caught + traceback("division by zero", (HOME / "t.py", 9), kind="ZeroDivisionError")
+    finding = only(died("fluent", stderr))
+    assert finding.rule == "launch-failed"
+    assert "ZeroDivisionError: division by zero" in finding.detail
+
+
+def test_only_lines_of_the_project_are_places() -> None:
+    frames: list[tuple[str | Path, int]] = [
+        ("<frozen runpy>", 198),
+        (HOME / "train.py", 4),
+        ("<string>", 2),
+        ("/elsewhere/train.py", 5),
+        (f"{HOME}-other/train.py", 6),
+        ("<sqlalchemy generated _go() wrapper>", 2),
+    ]
+    assert only(died("fluent", log_param_dies(*frames))).place == "train.py:4"
+    assert only(died("fluent", log_param_dies(*frames[2:]))).place is None
+    relative: list[tuple[str | Path, int]] = [("src/train.py", 8)]
+    assert only(died("fluent", log_param_dies(*relative))).place == "src/train.py:8"
+
+
+def test_the_place_is_that_of_the_message_and_not_of_an_earlier_traceback() -> None:
+    earlier = traceback("caught", (HOME / "early.py", 1), kind="ValueError")
+    assert only(died("fluent", earlier + log_param_dies((HOME / "t.py", 3)))).place == "t.py:3"
+    nowhere = log_param_dies(("/elsewhere/x.py", 1))
+    assert only(died("fluent", earlier + nowhere)).place is None
+    # Printed without a traceback of its own.
+    assert only(died("fluent", log_param_dies((HOME / "t.py", 3)) + "Aborted!\n")).place == "t.py:3"
+
+
+def test_output_cut_at_the_front_still_tells() -> None:
+    whole = log_param_dies((HOME / "train.py", 4))
+    start = whole.rindex('  File "' + str(HOME))
+    assert only(died("fluent", whole[start:])).place == "train.py:4"
+    assert only(died("fluent", whole[whole.rindex("Changing param") :])).place is None
+    assert only(died("fluent", whole[whole.rindex("param values is") :])).rule == "launch-failed"
+
+
+def test_both_launches_dying_alike_is_said_once() -> None:
+    stderr = log_param_dies((HOME / "t.py", 3), key="seed")
+    other = stderr.replace(str(HOME), "/other/copy")
+    finding = only(died("fluent", stderr), died("mlflow-run", other, directory=Path("/other/copy")))
+    assert (finding.subject, finding.place) == ("seed", "t.py:3")
+    assert (finding.fluent, finding.mlflow_run) == ('logged "1", then "1.0"',) * 2
+
+
+def test_launches_dying_of_different_things_are_told_apart() -> None:
+    stderr = log_param_dies((HOME / "t.py", 3))
+    sides = (died("fluent", "out of memory"), died("mlflow-run", stderr))
+    findings = found(*sides, case=case(parameter("alpha")))
+    assert slugs(findings) == [("param-rewritten", "alpha"), ("launch-failed", "fluent")]
+    assert "mlflow run ." not in findings[1].detail
+    findings = found(died("fluent", stderr), sides[1], case=case(parameter("alpha")))
+    assert [(one.fluent is None, one.mlflow_run is None) for one in findings] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+def test_a_launch_that_ended_well_isnt_searched() -> None:
+    fine = launch("fluent", LOGGED, stderr=log_param_dies((HOME / "t.py", 3)))
+    assert found(fine, launch("mlflow-run", LOGGED)) == []
+
+
+HOSTILE = [
+    rewriting_many(("a", "1", "2"))[:-60],
+    "Changing param values is not allowed. ",
+    "Changing param values is not allowed. Param with key='",
+    "Changing param values is not allowed. Param with key='a' was already logged with value='",
+    rewriting()[:-2],
+    *(
+        f"Changing param values is not allowed. Params were already logged='{params}' for run ID='x'."
+        for params in (
+            "",
+            "[",
+            "[]",
+            "[1, 2]",
+            "['a']",
+            "5",
+            "[{}]",
+            "[{'key': 1, 'old_value': 2, 'new_value': 3}]",
+            "[{'key': ['a'], 'old_value': 'b', 'new_value': 'c'}]",
+            "[{'key': 'a'}]",
+            "[{[]: 'a'}]",
+            "__import__('os').system('false')",
+            "[" * 5000,
+            "[" + "-" * 5000 + "1]",
+            "[\0]",
+            "[\n  indented",
+            "'\\x'",
+            "[{'key': None, 'old_value': None, 'new_value': None}]",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
+def test_text_that_only_looks_like_a_message_explains_nothing(text: str) -> None:
+    assert only(died("fluent", text)).rule == "launch-failed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Changing param values is not allowed. Param with key='" * 1200,
+        "Param with key='' was already logged with value='' for run ID='a'. Attempted logging new value '"
+        * 600,
+        rewriting()[:-2] * 350,
+        (rewriting() + r"\n\nThe cause") * 350,
+        "Traceback (most recent call last):\n" * 1800,
+        '  File "' * 8000,
+        "Changing param values is not allowed. Params were already logged='[" * 900,
+    ],
+)
+def test_64_kilobytes_of_such_text_are_read_at_once(text: str) -> None:
+    start = time.monotonic()
+    found(died("fluent", text))
+    assert time.monotonic() - start < 5
+
+
+# Launches that ended well and logged nothing
+
+
+OWN = case(parameter("index", default="1"), params={"extra": "2"})
+BY_MLFLOW = run(params={"index": "1", "extra": "2"}, tags={"mlflow.source.name": "."})
+DATASET = Dataset("data", "d1", "local")
+
+
+def test_no_run_at_all() -> None:
+    assert only(launch("fluent"), launch("mlflow-run", BY_MLFLOW), case=OWN) == Finding(
+        rule="no-run-logged",
+        subject="fluent and mlflow run",
+        why="`python train.py` ended with exit code 0, and its code logged nothing to MLflow.",
+        fix="log inside a run:  with mlflow.start_run(): …",
+        fluent="no run",
+        mlflow_run="1 run, only mlflow run's own params",
+    )
+
+
+def test_an_empty_launch_leaves_nothing_to_compare() -> None:
+    comparison = compare(launch("fluent"), launch("mlflow-run", BY_MLFLOW), case=OWN)
+    reason = "the fluent and mlflow run launches logged nothing (see launches)"
+    assert {judge(check, comparison, Policy()).skipped for check in CHECKS[1:]} == {reason}
+
+
+def test_an_empty_fluent_launch_beside_one_that_logged() -> None:
+    both = (launch("fluent", run(tags={"mlflow.user": "me"}), run("r2")), launch("mlflow-run", LOGGED))
+    finding = only(*both, case=OWN)
+    assert (finding.subject, finding.fluent, finding.mlflow_run) == ("fluent", "2 runs, empty", "1 run")
+    reason = "the fluent launch logged nothing (see launches)"
+    assert judge("params", compare(*both, case=OWN), Policy()).skipped == reason
+
+
+def test_what_mlflow_run_logs_by_itself_counts_beside_a_fluent_launch_that_logged_it() -> None:
+    """Code that skips what is logged already has nothing left to log."""
+    fluent = launch("fluent", run(params={"index": "1", "extra": "2"}))
+    assert found(fluent, launch("mlflow-run", BY_MLFLOW), case=OWN) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"metrics": [series("m", [1])]},
+        {"artifacts": [artifact("a")]},
+        {"models": [model("m")]},
+        {"datasets": (DATASET,)},
+        {"tags": {"mlflow.user": "me", "mine": "1"}},
+        {"params": {"index": "1", "seed": "1"}},
+    ],
+)
+def test_anything_the_code_logged_counts(more: dict[str, Any]) -> None:
+    assert found(launch("fluent", run(**more)), case=OWN) == []
+    assert found(launch("mlflow-run", run(**more)), case=OWN) == []
+
+
+def test_without_a_case_every_param_is_the_codes_own() -> None:
+    assert found(launch("mlflow-run", BY_MLFLOW)) == []

@@ -1,0 +1,302 @@
+"""The environment of somebody who trains for real: none of it leads a launch away, or shows in a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from pytest_mlflow_check.core.masking import Secrets
+from pytest_mlflow_check.core.store import Store
+from pytest_mlflow_check.reporting.text import render
+from pytest_mlflow_check.rules.policy import Policy
+from pytest_mlflow_check.runtime.sandbox.environment import launch_environment, warm_environment
+from support.builders import finding
+from support.projects import LOGGING, MakeProject
+
+SECRET = "s3cr3t/'value'=="
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AZURE_STORAGE_CONNECTION_STRING",
+            "AZURE_CLIENT_SECRET",
+        ),
+        *(
+            "HF_TOKEN",
+            "WANDB_API_KEY",
+            "OPENAI_API_KEY",
+            "MLFLOW_TRACKING_PASSWORD",
+            "DATABRICKS_TOKEN",
+            "my_password",
+        ),
+        *("GITHUB_PAT", "SENTRY_DSN", "APIKEY", "AZURE_STORAGE_ACCESS_KEY", "GOOGLE_CREDENTIALS"),
+    ],
+)
+def test_secrets_by_name(name: str) -> None:
+    assert Secrets.among({name: SECRET}).masked(f"<{SECRET}>") == "<***>"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PWD": "/home/someone"},
+        {"TOKENIZERS_PARALLELISM": "false"},
+        {"SEED": "12345678"},
+        {"KEYBOARD": "qwertyui"},
+        {"HF_TOKENIZER_PATH": "bert-base-uncased", "PRIMARY_KEY": "customer_id", "SORT_KEY": "created_at"},
+    ],
+)
+def test_what_is_none(variables: dict[str, str]) -> None:
+    assert Secrets.among(variables).values == ()
+
+
+def test_the_path_of_a_file_is_none(tmp_path: Path) -> None:
+    (tmp_path / "key.json").write_text("{}")
+    assert Secrets.among({"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "key.json")}).values == ()
+
+
+def test_the_password_in_a_url() -> None:
+    secrets = Secrets.among({"DB": "postgresql://me:pass%2Fword1@host/db", "OTHER": "http://host:8080/a@b"})
+    assert secrets.masked("pass%2Fword1 pass/word1 me host 8080/a") == "*** *** me host 8080/a"
+
+
+def test_a_secret_however_it_is_written() -> None:
+    secrets = Secrets.among(
+        {"TOKEN": SECRET, "PRIVATE_KEY": "-----BEGIN-----\nabcdefghijkl\nmnopqrst\n-----END-----"}
+    )
+    for text in (SECRET, repr(SECRET), json.dumps(SECRET), repr({"a": SECRET}), "abcdefghijkl", "mnopqrst"):
+        assert secrets.masked(text) != text
+        assert "***" in secrets.masked(text)
+        assert not any(value in secrets.masked(text) for value in secrets.values)
+
+
+def test_it_is_masked_before_it_is_cut_short() -> None:
+    policy = Policy(secrets=Secrets.among({"HF_TOKEN": "t" * 100}))
+    shown = [finding("param-differs", fluent="x" * 10 + "t" * 100, detail="t" * 100, why=f"a {'t' * 100} b")]
+    text = render(policy.apply("params", shown).findings)
+    assert "tttt" not in text
+    assert text.count("***") == 3
+
+
+def test_nobody_sees_them_by_accident() -> None:
+    assert SECRET not in repr(Secrets.among({"TOKEN": SECRET}))
+
+
+PRODUCTION = {
+    "MLFLOW_RUN_ID": "0" * 32,
+    "MLFLOW_EXPERIMENT_ID": "7",
+    "MLFLOW_EXPERIMENT_NAME": "production",
+    "MLFLOW_TRACKING_TOKEN": "token-of-production",
+    "MLFLOW_TRACKING_USERNAME": "me",
+    "MLFLOW_TRACKING_PASSWORD": "password-of-production",
+    "DATABRICKS_TOKEN": "databricks-of-production",
+    "AWS_SECRET_ACCESS_KEY": "aws-of-production",
+    "HF_TOKEN": "hf-of-production",
+}
+
+
+class Production(ThreadingHTTPServer):
+    """A server on this machine in the place of the real one; it keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def handle(self) -> None:
+                # A connection is too much, whatever is said on it.
+                server.asked.append(repr(self.client_address))
+                super().handle()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Says nothing."""
+
+            def do_GET(self) -> None:
+                self.send_error(418)
+
+            do_POST = do_GET
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Production]:
+    """The environment of somebody who trains for real, with files in a home directory that MLflow finds."""
+    with Production() as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        home = tmp_path / "home"
+        (home / ".mlflow").mkdir(parents=True)
+        (home / ".mlflow" / "credentials").write_text("[mlflow]\nmlflow_tracking_username = me\n")
+        (home / ".databrickscfg").write_text(f"[DEFAULT]\nhost = {server.uri}\ntoken = t\n")
+        (home / ".netrc").write_text("machine 127.0.0.1 login me password netrc-of-production\n")
+        to = dict.fromkeys(
+            [
+                *("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_S3_ENDPOINT_URL", "DATABRICKS_HOST"),
+                *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "MLFLOW_GATEWAY_URI"),
+            ],
+            server.uri,
+        )
+        for name, value in {**PRODUCTION, **to, "HOME": str(home)}.items():
+            monkeypatch.setenv(name, value)
+        yield server
+        server.shutdown()
+
+
+def test_the_server_would_notice(production: Production) -> None:
+    import urllib.request
+
+    with pytest.raises(OSError, match="418"):
+        urllib.request.urlopen(production.uri)
+    assert len(production.asked) == 1
+
+
+def test_no_variable_leads_there(production: Production, tmp_path: Path) -> None:
+    for kind in ("file", "sqlite"):
+        env = launch_environment(Store(kind, tmp_path / "s"), root=tmp_path / "a", copy=tmp_path / "b")
+        assert [name for name, value in env.items() if production.uri in value] == []
+    env = warm_environment([tmp_path])
+    assert [name for name, value in env.items() if production.uri in value or name == "MLFLOW_RUN_ID"] == []
+
+
+EVERYTHING = (
+    LOGGING
+    + """
+import json, sys
+(run / "params").mkdir()
+(run / "params" / "environment").write_text(os.environ["AWS_SECRET_ACCESS_KEY"] + os.urandom(4).hex())
+(run / "params" / os.environ["HF_TOKEN"]).write_text("1")
+for name in sorted(os.environ):
+    if "MLFLOW" in name or "TOKEN" in name or "AWS" in name:
+        print(repr({name: os.environ[name]}), file=sys.stderr)
+raise RuntimeError(json.dumps(os.environ["HF_TOKEN"]))
+"""
+)
+
+
+def test_a_launch_that_tells_its_whole_environment(
+    pytester: pytest.Pytester, make_project: MakeProject, production: Production
+) -> None:
+    make_project(files={"train.py": EVERYTHING})
+    options = ["--mlflow-project=proj", "--mlflow-entry-point=train.py", "--mlflow-launch=fluent"]
+    result = pytester.runpytest(*options, "-vv", "-rA", "--junitxml=junit.xml", "-p", "no:cacheprovider")
+    shown = result.stdout.str() + result.stderr.str() + (pytester.path / "junit.xml").read_text()
+    assert "AWS_SECRET_ACCESS_KEY" in shown
+    assert [name for name, value in PRODUCTION.items() if "of-production" in value and value in shown] == []
+    assert production.uri not in shown
+    assert production.asked == []
+
+
+QUIET = (
+    LOGGING
+    + """
+(run / "metrics" / "loss").write_text("1 0.5 0\\n2 0.25 1\\n")
+print({told})
+"""
+)
+
+
+@pytest.mark.parametrize(("told", "kept"), [("'nothing'", 1), ("os.environ['HF_TOKEN']", 0)])
+def test_a_launch_that_holds_a_secret_is_not_kept(
+    pytester: pytest.Pytester, make_project: MakeProject, production: Production, told: str, kept: int
+) -> None:
+    make_project(files={"train.py": QUIET.replace("{told}", told)})
+    options = [
+        "--mlflow-project=proj",
+        "--mlflow-entry-point=train.py",
+        "--mlflow-launch=fluent",
+        "--mlflow-cache",
+    ]
+    result = pytester.runpytest(*options)
+    assert result.ret == 0, result.stdout.str()
+    launches = [*(pytester.path / ".pytest_cache").rglob("launch.json")]
+    assert len(launches) == kept
+    held = [
+        file
+        for file in (pytester.path / ".pytest_cache").rglob("*")
+        if file.is_file() and b"of-production" in file.read_bytes()
+    ]
+    assert held == []
+
+
+def test_the_fixture_leads_away_and_back(pytester: pytest.Pytester, production: Production) -> None:
+    pytester.makepyfile(
+        """
+        import os
+
+        before = dict(os.environ)
+
+        def test_inside(mlflow_store):
+            import mlflow
+
+            with mlflow.start_run() as run:
+                mlflow.log_metric("m", 1, step=1)
+            assert mlflow_store.run.run_id == run.info.run_id
+            withheld = [os.environ[name] for name in os.environ if "MLFLOW" in name or "DATABRICKS" in name]
+            assert not any("of-production" in value for value in withheld)
+
+        def test_afterwards():
+            import mlflow
+
+            for name in ("PYTEST_CURRENT_TEST",):
+                before.pop(name, None)
+            assert {name: os.environ.get(name) for name in before} == before
+            assert mlflow.get_tracking_uri() == os.environ["MLFLOW_TRACKING_URI"]
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"],
+        cwd=pytester.path,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert production.asked == []
+
+
+LOGGING_WITH_MLFLOW = """
+import mlflow
+
+class Model(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+with mlflow.start_run():
+    mlflow.log_param("a", 1)
+    if hasattr(mlflow, "trace"):
+        mlflow.trace(lambda: 1)()
+    mlflow.pyfunc.log_model("model", python_model=Model())
+"""
+
+
+@pytest.mark.launch
+@pytest.mark.parametrize("store", ["file", pytest.param("sqlite", marks=pytest.mark.heavy)])
+def test_neither_launch_nor_proof_goes_there(
+    pytester: pytest.Pytester, make_project: MakeProject, production: Production, store: str
+) -> None:
+    make_project(
+        files={
+            "MLproject": "entry_points: {main: {command: python train.py}}",
+            "train.py": LOGGING_WITH_MLFLOW,
+        }
+    )
+    result = pytester.runpytest_subprocess("--mlflow-project=proj", f"--mlflow-store={store}", "-v")
+    assert result.ret in (0, 1)
+    result.stdout.fnmatch_lines(["*main::launches PASSED*", "*main::models*"])
+    assert production.asked == []

@@ -1,0 +1,152 @@
+"""The session that launches nothing, and the pre-commit hook that starts one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+import yaml
+
+from support import ROOT
+from support.projects import MakeProject
+
+STATIC = ("--mlflow-static", "--mlflow-project=proj")
+WRITES = 'open("launched", "w").close()\n'
+MISTAKE = {
+    "MLproject": """\
+entry_points:
+  main:
+    parameters:
+      index: int
+      model_dir: {type: string, default: null}
+    command: "python train.py {index} {model_dir}"
+  other:
+    command: "python train.py"
+""",
+    "train.py": WRITES,
+    "mlflow-check.toml": """\
+probes = true
+cache = true
+params = { index = 3, alpha = 0.5 }
+
+[[case]]
+
+[[case]]
+entry_point = "other"
+""",
+}
+RIGHT = {"MLproject": 'entry_points: {main: {command: "python train.py"}}\n', "train.py": WRITES}
+TELL = """
+import sys
+
+def pytest_unconfigure():
+    ours = ("launch", "launcher", "warm", "prover", "engine")
+    names = ("mlflow", "pandas", "filelock", *(f"pytest_mlflow_check.{name}" for name in ours))
+    print("\\nloaded:", *(name for name in names if name in sys.modules))
+"""
+
+
+def test_what_it_says(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    make_project("proj", MISTAKE)
+    result = pytester.runpytest(*STATIC)
+    result.assert_outcomes(passed=1, failed=1)
+    text = result.stdout.str()
+    assert "\nmlflow-check: static: nothing is launched\nrootdir: " in text
+    text = re.sub(r" in [\d.]+s\b", "", text[text.index("= FAILURES =") :])
+    assert re.sub(r"^[=_]+ | [=_]+$", "", text, flags=re.MULTILINE) == (
+        "FAILURES\n"
+        "main::launches\n"
+        "MLproject: the default null of model_dir                [mlproject-null-default]\n\n"
+        "    param        fluent    mlflow run    place\n"
+        "    model_dir    —         null          MLproject:5\n\n"
+        "    MLflow takes `default: null` for no default at all; without a value `mlflow\n"
+        '    run` ends with "No value given for missing parameters", so nothing was\n'
+        "    launched.\n"
+        '    fix: in MLproject:5 write  model_dir: {type: string, default: ""}  and take\n'
+        '         the empty text for "not given" in the code\n'
+        "    more: pytest --mlflow-explain=mlproject-null-default\n"
+        "mlflow-check\n"
+        "case         launches\n"
+        "proj::main   FAILED\n"
+        "proj::other  passed\n"
+        "short test summary info\n"
+        "FAILED proj/MLproject::main::launches - MLproject: the default null of model_...\n"
+        "1 failed, 1 passed"
+    )
+
+
+def test_nothing_is_launched_and_nothing_for_it_loaded(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project("proj", RIGHT)
+    pytester.makeconftest(TELL)
+    result = pytester.runpytest_subprocess(*STATIC)
+    result.assert_outcomes(passed=1)
+    assert result.outlines[-1] == "loaded:"
+    assert list(pytester.path.rglob("launched")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ini", "passed"),
+    [
+        ("--mlflow-static", "mlflow_project = proj", 1),
+        ("", "mlflow_project = proj\nmlflow_static = true", 1),
+        ("--mlflow-static test_own.py", "mlflow_project = proj", 2),
+        ("--mlflow-static proj/MLproject::main::launches", "mlflow_project = proj", 1),
+    ],
+)
+def test_other_tests_run_only_where_they_are_named(
+    pytester: pytest.Pytester, make_project: MakeProject, arguments: str, ini: str, passed: int
+) -> None:
+    make_project("proj", RIGHT)
+    pytester.makepyfile(test_own="def test_it(): pass", test_other="def test_it(): assert False")
+    pytester.makeini(f"[pytest]\ntestpaths = .\n{ini}\n")
+    pytester.runpytest(*arguments.split()).assert_outcomes(passed=passed)
+
+
+def test_a_mistake_that_keeps_a_case_from_being_one(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project("proj", {**RIGHT, "MLproject": "entry_points: {main: {commnd: x}}\n"})
+    result = pytester.runpytest(*STATIC)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines[0].startswith("ERROR: proj/MLproject:1: ")
+
+
+HOOKS = ROOT / ".pre-commit-hooks.yaml"
+INI = """\
+[pytest]
+asyncio_mode = auto
+filterwarnings = error
+strict_config = true
+addopts = --strict-config --no-such-option
+mlflow_param = index=3
+"""
+
+
+@pytest.mark.parametrize(("files", "ret"), [(RIGHT, 0), (MISTAKE, 1)])
+def test_the_hook_works_whatever_the_tests_are_configured_with(
+    pytester: pytest.Pytester, make_project: MakeProject, files: dict[str, str], ret: int
+) -> None:
+    (hook,) = yaml.safe_load(HOOKS.read_text(encoding="utf-8"))
+    project = make_project(".", files)
+    pytester.makeconftest("raise SystemExit('loaded')")
+    (project / "pytest.ini").write_text(INI)
+    before = {*pytester.path.rglob("*")}
+    result = pytester.run(*shlex.split(hook["entry"]), *hook["args"])
+    assert result.ret == ret
+    assert "loaded" not in result.stdout.str() + result.stderr.str()
+    assert {path for path in pytester.path.rglob("*") if path.name not in ("stdout", "stderr")} == before
+
+
+def test_the_hook_is_started_by_the_files_that_it_reads() -> None:
+    (hook,) = yaml.safe_load(HOOKS.read_text(encoding="utf-8"))
+    # Its other keys, as pre-commit declares them (clientlib.MANIFEST_HOOK_DICT, 4.3).
+    assert hook.keys() == {
+        *("id", "name", "description", "entry", "args", "language", "files", "pass_filenames")
+    }
+    names = ["MLproject", "a/b/MLproject", "mlproject", "a/mlflow-check.toml", "pyproject.toml"]
+    assert [bool(re.search(hook["files"], name)) for name in names] == [True] * len(names)
+    others = ["MLproject.md", "xMLproject", "train.py", "mlflow-check.tomlx"]
+    assert [bool(re.search(hook["files"], name)) for name in others] == [False] * len(others)

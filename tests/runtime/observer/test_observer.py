@@ -1,0 +1,440 @@
+"""The observer without MLflow: finding lines, writing them down, judging URIs, and staying out of the way."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pytest_mlflow_check.core.records import Observation
+from pytest_mlflow_check.runtime.observer import inject
+from pytest_mlflow_check.runtime.observer.inject import VARIABLE, observed
+from pytest_mlflow_check.runtime.observer.read_calls import read_observations
+
+PATH = Path(inject.__file__).with_name("payload")
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a module of the part that runs in the user's process."""
+    monkeypatch.syspath_prepend(str(PATH))
+    # A recorder looks after the ways to end a process.
+    for name in ("_exit", "execv", "execve"):
+        monkeypatch.setattr(os, name, getattr(os, name))
+    return lambda name: importlib.import_module(f"_mlflow_check_observer.{name}")
+
+
+@pytest.fixture
+def recorder(inside: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A recorder for a project that lies in a workspace."""
+    (tmp_path / "ws" / "proj").mkdir(parents=True)
+    (tmp_path / "ws" / "lib").mkdir()
+    root = tmp_path / "ws"
+    project = str(root / "proj")
+    return inside("recorder").Recorder(str(tmp_path / "calls.jsonl"), project, str(root), project)
+
+
+def calls(tmp_path: Path) -> tuple[Observation, ...]:
+    return read_observations(tmp_path / "calls.jsonl")
+
+
+def frame_in(file: str, **names: Any) -> Any:
+    """The frame of line 3 of a file that doesn't need to exist, called by that of `within`."""
+    code = compile("\n\nfound = call()\n", file, "exec")
+    names.setdefault("call", lambda: sys._getframe(1))
+    exec(code, names)
+    return names["found"]
+
+
+def start(
+    code: str, tmp_path: Path, *options: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs code in a Python that is observed, in an empty project."""
+    (tmp_path / "ws" / "proj").mkdir(parents=True, exist_ok=True)
+    base = {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": "file:///own", **(env or {})}
+    whole = observed(
+        base,
+        file=tmp_path / "calls.jsonl",
+        directory=tmp_path / "ws" / "proj",
+        root=tmp_path / "ws",
+        uri="file:///own",
+        block=False,
+    )
+    command = [sys.executable, *options, "-c", code]
+    return subprocess.run(command, cwd=tmp_path / "ws" / "proj", env=whole, capture_output=True, text=True)
+
+
+def test_environment_has_path_first_and_one_variable(tmp_path: Path) -> None:
+    env = observed(
+        {"PYTHONPATH": "/user", "A": "b"},
+        file=tmp_path / "f",
+        directory=tmp_path / "d",
+        root=tmp_path,
+        uri="file:///own",
+        block=True,
+    )
+    assert env.pop("PYTHONPATH") == f"{PATH}{os.pathsep}/user"
+    assert json.loads(env.pop(VARIABLE)) == {
+        "file": str(tmp_path / "f"),
+        "directory": str(tmp_path / "d"),
+        "root": str(tmp_path),
+        "uri": "file:///own",
+        "block": True,
+    }
+    assert env == {"A": "b"}
+
+
+def test_no_empty_entry_on_python_path(tmp_path: Path) -> None:
+    for base in ({}, {"PYTHONPATH": ""}):
+        env = observed(base, file=tmp_path, directory=tmp_path, root=tmp_path, uri="u", block=False)
+        assert env["PYTHONPATH"] == str(PATH)
+
+
+def test_inside_is_standard_library_only() -> None:
+    known = {*sys.stdlib_module_names, "_mlflow_check_observer", "sitecustomize"}
+    for file in PATH.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert {alias.name.partition(".")[0] for alias in node.names} <= known, file
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                assert (node.module or "").partition(".")[0] in known, file
+
+
+# Finding lines.
+
+
+def test_place_is_relative_to_project(recorder: Any, tmp_path: Path) -> None:
+    for file, place in [("proj/train.py", "train.py:3"), ("lib/net.py", "../lib/net.py:3")]:
+        spot = recorder.where(frame_in(str(tmp_path / "ws" / file)))
+        assert (spot.place, spot.by) == (place, "code")
+
+
+def test_relative_names_start_where_python_did(recorder: Any) -> None:
+    assert recorder.where(frame_in("train.py")).place == "train.py:3"
+
+
+def test_linked_workspace(inside: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "ws")
+    root = str(tmp_path / "link")
+    recorder = inside("recorder").Recorder(str(tmp_path / "f"), root, root, root)
+    for name in ("ws", "link"):
+        assert recorder.where(frame_in(str(tmp_path / name / "a.py"))).place == "a.py:3"
+
+
+def test_two_lines_of_one_file_and_two_files_with_one_code(recorder: Any, tmp_path: Path) -> None:
+    file = str(tmp_path / "ws" / "proj" / "a.py")
+    places = []
+    code = compile("note()\nnote()\nfor _ in range(2):\n    note()\n", file, "exec")
+    exec(code, {"note": lambda: places.append(recorder.where(sys._getframe(1)).place)})
+    assert places == ["a.py:1", "a.py:2", "a.py:4", "a.py:4"]
+
+
+def test_libraries_are_passed_over(recorder: Any, tmp_path: Path) -> None:
+    own = str(tmp_path / "ws" / "proj" / "train.py")
+    for library in (
+        str(tmp_path / "ws" / "venv" / "lib" / "site-packages" / "x.py"),
+        "<frozen importlib._bootstrap>",
+        os.__file__,
+        "/usr/local/bin/mlflow",
+    ):
+        frame = frame_in(own, call=lambda library=library: frame_in(library))
+        assert recorder.where(frame).place == "train.py:3"
+
+
+def test_workspace_goes_before_code_elsewhere(recorder: Any, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "other.py"
+    elsewhere.touch()
+    assert recorder.where(frame_in(str(elsewhere))).place == f"{elsewhere}:3"
+    own = str(tmp_path / "ws" / "proj" / "train.py")
+    assert recorder.where(frame_in(own, call=lambda: frame_in(str(elsewhere)))).place == "train.py:3"
+
+
+def test_typed_in_code_has_no_place(recorder: Any) -> None:
+    spot = recorder.where(frame_in("<string>"))
+    assert spot.by == "code"
+
+
+@pytest.mark.parametrize(
+    ("path", "by"),
+    [
+        ("utils/autologging_utils/safety.py", "autologging"),
+        ("projects/utils.py", "mlflow-run"),
+        ("cli.py", "mlflow-run"),
+        ("cli/__init__.py", "mlflow-run"),
+        ("models/evaluation/base.py", "code"),
+    ],
+)
+def test_who_made_the_call(recorder: Any, tmp_path: Path, path: str, by: str) -> None:
+    recorder.mlflow_found("/x/mlflow")
+    own = str(tmp_path / "ws" / "proj" / "train.py")
+    spot = recorder.where(frame_in(own, call=lambda: frame_in(f"/x/mlflow/{path}")))
+    assert (spot.place, spot.by) == ("train.py:3", by)
+    # The user's own callback within it is the user's call.
+    spot = recorder.where(frame_in(f"/x/mlflow/{path}", call=lambda: frame_in(own)))
+    assert (spot.place, spot.by) == ("train.py:3", "code")
+
+
+def test_nobody_of_the_users(recorder: Any) -> None:
+    recorder.mlflow_found("/x/mlflow")
+    found = []
+    for file in ("/x/mlflow/system_metrics/monitor.py", os.__file__):
+        thread = threading.Thread(target=lambda file=file: found.append(recorder.where(_bare(file))))
+        thread.start()
+        thread.join()
+    assert [(spot.place, spot.by) for spot in found] == [(None, "mlflow"), (None, "code")]
+
+
+def _bare(file: str) -> Any:
+    """A frame whose callers are this test's, which lies outside the workspace, taken away."""
+
+    class Frame:
+        f_code = compile("", file, "exec")
+        f_lasti = 0
+        f_lineno = 1
+        f_back = None
+
+    return Frame
+
+
+# Writing them down.
+
+
+def test_strange_content_survives(recorder: Any, tmp_path: Path) -> None:
+    spot = recorder.where(frame_in(str(tmp_path / "ws" / "proj" / 'Ä "q".py')))
+    recorder.note("log_param", 'a"\n\\ü\ud800', "\x00\u2028'\"", "r", None, spot)
+    recorder.note("log_param", 5, None, None, None, spot)
+    recorder.note("log_metric", "k", float("nan"), "r", 2.0, spot)
+    recorder.note("log_metric", "k", True, "r", -1, spot)
+    one, two, three, four = calls(tmp_path)
+    assert (one.key, one.value, one.length) == ('a"\n\\ü\ud800', "\x00\u2028'\"", 4)
+    assert one.place == 'Ä "q".py:3'
+    assert one.process == os.getpid()
+    assert (two.key, two.value, two.length, two.run_id) == ("5", None, 0, None)
+    assert (three.value, three.step, four.value, four.step) == ("nan", 2, "True", -1)
+
+
+def test_long_values_keep_both_ends(recorder: Any, tmp_path: Path) -> None:
+    recorder.note("log_param", "k", "a" * 4000 + "b" * 4000, None, None, recorder.where(None))
+    (one,) = calls(tmp_path)
+    assert one.value == "a" * 500 + "…" + "b" * 500
+    assert one.length == 8000
+
+
+def test_unwritable_file_is_no_trouble(inside: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    for file in (tmp_path / "missing" / "f", tmp_path):
+        recorder = inside("recorder").Recorder(str(file), str(tmp_path), str(tmp_path), str(tmp_path))
+        recorder.note("log_param", "k", "v", None, None, recorder.where(None))
+
+
+def test_metrics_in_a_burst_wait_for_one_another_and_none_is_lost(recorder: Any, tmp_path: Path) -> None:
+    spot = recorder.where(None)
+
+    def written() -> list[int | None]:
+        return [call.step for call in calls(tmp_path)]
+
+    recorder.metric("k", 0.5, "r", 0, spot)
+    assert written() == [0]
+    for step in range(1, 4):
+        recorder.metric("k", 0.5, "r", step, spot)
+    recorder.metric("k", 1, "r", None, spot)
+    assert written() == [0]
+    # What isn't a metric goes out at once, with what waits.
+    recorder.metric("other", 0.5, "r", 7, spot)
+    recorder.metric("k", 0.5, "r", 8, spot)
+    recorder.note("log_param", "p", "v", None, None, spot)
+    assert written() == [0, 1, 2, 3, None, 7, 8, None]
+    recorder.metric("k", 0.5, "r", 9, spot)
+    child = os.fork()
+    if child == 0:
+        recorder.metric("k", 0.5, "r", 10, spot)
+        recorder.metric("k", 0.5, "r", 11, spot)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert written() == [0, 1, 2, 3, None, 7, 8, None, 9, 10, 11]
+    for step in range(12, 200):
+        recorder.metric("k", 0.5, "r", step, spot)
+    assert len(written()) > 150
+    recorder.flush()
+    assert written()[-1] == 199
+    assert len(written()) == 199
+
+
+def test_closed_descriptor_is_opened_again(recorder: Any, tmp_path: Path) -> None:
+    spot = recorder.where(None)
+    recorder.note("log_param", "one", None, None, None, spot)
+    os.close(recorder._descriptor)
+    with (tmp_path / "users.txt").open("w") as users:
+        recorder.note("log_param", "two", None, None, None, spot)
+        users.write("mine")
+    assert (tmp_path / "users.txt").read_text() == "mine"
+    assert [call.key for call in calls(tmp_path)] == ["one", "two"]
+
+
+def test_forks_and_threads_write_whole_lines(recorder: Any, tmp_path: Path) -> None:
+    spot = recorder.where(None)
+
+    def write(name: str) -> None:
+        for number in range(200):
+            recorder.note("log_param", f"{name}{number}", "x" * 900, None, None, spot)
+
+    recorder.note("log_param", "before", None, None, None, spot)
+    children = []
+    for name in "ab":
+        child = os.fork()
+        if child == 0:
+            write(name)
+            os._exit(0)
+        children.append(child)
+    threads = [threading.Thread(target=write, args=(name,)) for name in "cd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for child in children:
+        os.waitpid(child, 0)
+    found = calls(tmp_path)
+    assert {call.key for call in found} == {"before", *(f"{n}{i}" for n in "abcd" for i in range(200))}
+    assert len(found) == 801
+    assert len({call.process for call in found}) == 3
+
+
+# Wrapping.
+
+
+def test_wrapped_function_looks_and_acts_like_the_original(
+    recorder: Any, inside: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    import inspect
+
+    def log_metric(key: str, value: float, step: int | None = None) -> str:
+        """Doc."""
+        if value < 0:
+            raise ValueError(key)
+        return f"{key}{value}{step}"
+
+    wrapped = inside("wrappers").metric_call(log_metric, recorder, lambda: None)
+    assert inspect.signature(wrapped) == inspect.signature(log_metric)
+    assert (wrapped.__name__, wrapped.__doc__) == ("log_metric", "Doc.")
+    assert wrapped("a", 1) == "a1None"
+    assert wrapped(key="a", value=1, step=2) == "a12"
+    with pytest.raises(ValueError, match="b"):
+        wrapped("b", -1)
+    with pytest.raises(TypeError):
+        wrapped()
+    assert wrapped("c", 1) == "c1None"
+    recorder.flush()
+    assert [(call.key, call.value, call.step) for call in calls(tmp_path)] == [
+        ("a", "1", None),
+        ("a", "1", 2),
+        ("b", "-1", None),
+        ("c", "1", None),
+    ]
+
+
+def test_values_that_cannot_be_shown_are_passed_on(
+    recorder: Any, inside: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    got = []
+    describe = inside("call_arguments")
+    wrapped = inside("wrappers").logging_call(
+        lambda key, value: got.append(value), recorder, describe.log_param, lambda: None
+    )
+    odd = Odd()
+    wrapped("k", odd)
+    assert got == [odd]
+    assert calls(tmp_path) == ()
+
+
+# Starting.
+
+
+def test_starts_silently_and_leaves_no_trace_on_the_path(tmp_path: Path) -> None:
+    code = f"import sys; print({str(PATH)!r} in sys.path, 'json' in sys.modules)"
+    done = start(code, tmp_path)
+    assert (done.stdout, done.stderr) == ("False False\n", "")
+
+
+@pytest.mark.parametrize("option", ["-S", "-E", "-I"])
+def test_unobserved_python_works(tmp_path: Path, option: str) -> None:
+    done = start("import sys; print('_mlflow_check_observer' in sys.modules)", tmp_path, option)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_broken_settings_are_no_trouble(tmp_path: Path) -> None:
+    code = "import os; os.environ['MLFLOW_TRACKING_URI'] = 'http://x'; print('fine')"
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PATH)}
+    for settings in ({}, {VARIABLE: ""}, {VARIABLE: "{"}, {VARIABLE: "[]"}):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env | settings, capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.stdout == "fine\n", settings
+        assert done.stderr == ""
+
+
+def test_hands_over_to_another_sitecustomize(tmp_path: Path) -> None:
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "sitecustomize.py").write_text("MARK = 7\n")
+    code = "import sys, sitecustomize; print(sitecustomize.MARK, '_mlflow_check_observer' in sys.modules)"
+    done = start(code, tmp_path, env={"PYTHONPATH": str(tmp_path / "user")})
+    assert (done.stdout, done.stderr) == ("7 True\n", "")
+
+
+def test_another_sitecustomize_that_fails_is_reported_as_always(tmp_path: Path) -> None:
+    (tmp_path / "user").mkdir()
+    for text in ("raise ValueError('theirs')", "import not_there"):
+        (tmp_path / "user" / "sitecustomize.py").write_text(text)
+        done = start("print('ran')", tmp_path, env={"PYTHONPATH": str(tmp_path / "user")})
+        assert done.stdout == "ran\n"
+        assert "Error in sitecustomize" in done.stderr
+        assert ("theirs" if "theirs" in text else "not_there") in done.stderr
+
+
+def test_children_are_observed_too(tmp_path: Path) -> None:
+    child = "import sys; print('_mlflow_check_observer' in sys.modules)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    assert start(code, tmp_path).stdout == "True\n"
+
+
+# Reading.
+
+
+def test_missing_file_holds_nothing(tmp_path: Path) -> None:
+    assert read_observations(tmp_path / "missing") == ()
+
+
+def test_foreign_and_half_lines_are_passed_over(tmp_path: Path) -> None:
+    lines = [
+        b'{"what":"log_param","key":"b","time":2e0,"by":"autologging"}',
+        b"",
+        b"not json",
+        b"\xff\xfe",
+        b"[]",
+        b"5",
+        b'{"key":"no what"}',
+        b'{"what":"x","by":"nobody"}',
+        b'{"what":"x","key":5}',
+        b'{"what":"x","step":[]}',
+        b'{"what":5}',
+        b'{"what":"log_param","key":"a","time":1700e-3,"step":0,"later":"field"}',
+        b'{"what":"log_par',
+    ]
+    (tmp_path / "calls.jsonl").write_bytes(b"\n".join(lines))
+    assert calls(tmp_path) == (
+        Observation("log_param", "a", step=0, time=1.7),
+        Observation("log_param", "b", by="autologging", time=2.0),
+    )
