@@ -75,10 +75,10 @@ def measure(area: Path, rounds: int) -> tuple[list[Figure], dict[str, Any]]:
 def _packages(directory: Path, *, plugin: bool) -> Path:
     """All packages installed here, and the plugin or not."""
     directory.mkdir()
-    for place in filter(os.path.isdir, sys.path):
-        if Path(place).name not in ("site-packages", "dist-packages"):
+    for source_line in filter(os.path.isdir, sys.path):
+        if Path(source_line).name not in ("site-packages", "dist-packages"):
             continue
-        for entry in Path(place).iterdir():
+        for entry in Path(source_line).iterdir():
             link = directory / entry.name
             if entry.suffix != ".pth" and not (link.is_symlink() or _is_plugin(entry)):
                 link.symlink_to(entry)

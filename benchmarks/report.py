@@ -26,7 +26,7 @@ from pytest_mlflow_check.core.findings import CHECKS
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of, policy_of
 from pytest_mlflow_check.core.records import Launch, MetricSeries, RunRecord, StoreRecord
-from pytest_mlflow_check.reporting.builder import Checked, CheckedCase, CheckedProject, build
+from pytest_mlflow_check.reporting.builder import CheckOutcome, CaseResults, ProjectResults, build
 from pytest_mlflow_check.reporting.formats import render
 from pytest_mlflow_check.config.settings import load_settings
 
@@ -56,8 +56,8 @@ checks = {}
 for check in CHECKS:
     result = judge(check, comparison, policy)
     outcome = "skipped" if result.skipped else "failed" if result.failed(strict=False) else "passed"
-    checks[check] = Checked(outcome, result)
-checked = CheckedProject("project", settings, policy.secrets, [CheckedCase(case, launches, checks)])
+    checks[check] = CheckOutcome(outcome, result)
+checked = ProjectResults("project", settings, policy.secrets, [CaseResults(case, launches, checks)])
 
 told = {}
 for suffix in ("json", "md", "html"):

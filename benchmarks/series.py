@@ -90,7 +90,7 @@ from pytest_mlflow_check.checks.runner import compare_launches
 from pytest_mlflow_check.checks.metrics import check_metrics
 from pytest_mlflow_check.stores.readers import read_store
 from pytest_mlflow_check.core.records import Launch
-from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.store import Store
 
 kind, *roots = sys.argv[1:]
@@ -101,7 +101,7 @@ launches = {
     mode: Launch(mode, "", 0, 1.0, store.root, store.uri, record=read_store(store))
     for mode, store in stores.items()
 }
-findings = check_metrics(compare_launches(launches, settings=ProjectSettings()))
+findings = check_metrics(compare_launches(launches, settings=ProjectConfig()))
 assert not findings, findings
 series = [launch.record.runs[0].metrics["loss"] for launch in launches.values()]
 sides = [(one.steps, one.values, one.timestamps) for one in series]

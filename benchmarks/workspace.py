@@ -23,19 +23,19 @@ _COPY = (
 )
 
 
-def _many(place: Path) -> None:
+def _many(source_line: Path) -> None:
     for number in range(500):
-        directory = place / str(number % 10) / str(number)
+        directory = source_line / str(number % 10) / str(number)
         directory.mkdir(parents=True)
         for file in range(100):
             (directory / str(file)).write_bytes(b"x" * 1000)
 
 
-def _large(place: Path) -> None:
-    place.mkdir()
+def _large(source_line: Path) -> None:
+    source_line.mkdir()
     block = os.urandom(1 << 20)
     for number in range(8):
-        with (place / str(number)).open("wb") as file:
+        with (source_line / str(number)).open("wb") as file:
             for _ in range(256):
                 file.write(block)
 

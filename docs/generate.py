@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.plugin.options import add_options
 from pytest_mlflow_check.rules import RULES, Rule
 
 ROOT = Path(__file__).parent.parent
-SCHEMA = ROOT / "pytest_mlflow_check" / "report" / "report.schema.json"
+SCHEMA = ROOT / "pytest_mlflow_check" / "reporting" / "report.schema.json"
 
 _CODE = (
     ("python", r"(with|try|for|if|def|class|import|from|mlflow\.|open\()"),
@@ -66,7 +66,7 @@ def options() -> str:
 def settings() -> str:
     """Every key of the settings file."""
     rows = ["| key | value | default |", "| --- | --- | --- |"]
-    for key, value, default in _keys(ProjectSettings.model_json_schema()):
+    for key, value, default in _keys(ProjectConfig.model_json_schema()):
         heading = re.search(r"\w+", key)
         assert heading
         rows.append(f"| [`{key}`](#{heading[0]}) | {value} | {default} |")
@@ -140,11 +140,11 @@ def _rule(rule: Rule) -> str:
     ]
     parts += _paragraphs(rule.example)
     parts += ["Instead:", *_paragraphs(rule.fix)]
-    if rule.in_front_of:
-        parts.append(f"Symptoms, not reported beside it: {_links(rule.in_front_of)}.")
-    if rule.in_front_of_subject:
+    if rule.supersedes:
+        parts.append(f"Symptoms, not reported beside it: {_links(rule.supersedes)}.")
+    if rule.supersedes_same_subject:
         same = rule.check.removesuffix("s")
-        parts.append(f"Not reported beside it of the same {same}: {_links(rule.in_front_of_subject)}.")
+        parts.append(f"Not reported beside it of the same {same}: {_links(rule.supersedes_same_subject)}.")
     return "\n\n".join(parts)
 
 

@@ -44,7 +44,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def gate_loaded() -> None:
+def package_loaded() -> None:
     """What a test with `pytester` imports goes away with it, and NumPy can't be loaded twice."""
     import pytest_mlflow_check.engine.api
     import pytest_mlflow_check.plugin.session  # noqa: F401
@@ -62,7 +62,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pytester(
-    gate_loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    package_loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.Pytester:
     """Without what else is installed here: Hypothesis takes a second at the end of each inner session."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:anyio -p no:platformdirs")

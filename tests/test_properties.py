@@ -25,12 +25,12 @@ from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.checks.runner import judge
-from pytest_mlflow_check.config.settings import FILE_NAME, ProjectSettings, load_settings, validate_settings
+from pytest_mlflow_check.config.settings import FILE_NAME, ProjectConfig, load_settings, validate_settings
 from pytest_mlflow_check.contract.build import contract_of
 from pytest_mlflow_check.contract.compare import judge_contract
 from pytest_mlflow_check.contract.load import read_contract
 from pytest_mlflow_check.contract.merge import merged
-from pytest_mlflow_check.contract.normalize import View
+from pytest_mlflow_check.contract.normalize import Normalizer
 from pytest_mlflow_check.contract.save import updated
 from pytest_mlflow_check.contract.schema import CaseContract
 from pytest_mlflow_check.core.errors import UserError
@@ -56,7 +56,7 @@ from support.builders import artifact, case, compare, launch, model, run, series
 from support.projects import MLPROJECT, SETTINGS
 
 T = TypeVar("T")
-VIEW = View()
+VIEW = Normalizer()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -401,12 +401,12 @@ def test_settings_come_back_from_their_file(
     written = document(given_settings, tables=tables, prefix=prefix)
     (directory / name).write_text(written, encoding="utf-8", newline="")
     settings = load_settings(directory)
-    expected = ProjectSettings.model_validate(given_settings)
+    expected = ProjectConfig.model_validate(given_settings)
     assert settings.values == expected == validate_settings(given_settings, "here")
     assert settings.file == directory / name
     assert settings.origins.keys() >= given_settings.keys()
     # What they came to is settings again, with the same outcome.
-    assert ProjectSettings.model_validate(expected.model_dump(mode="json")) == expected
+    assert ProjectConfig.model_validate(expected.model_dump(mode="json")) == expected
 
 
 def tables_in(settings: Any) -> Iterator[dict[str, Any]]:
@@ -445,7 +445,7 @@ def test_an_unknown_key_and_a_wrong_type_are_a_users_mistake(
 
 
 KNOWN = {
-    *ProjectSettings.model_fields,
+    *ProjectConfig.model_fields,
     *("params", "metrics", "artifacts", "models", "tags", "datasets", "rel", "abs"),
     *("id", "entry_point", "fluent", "env", "rule", "match", "reason"),
 }
@@ -583,9 +583,9 @@ def changes(draw: st.DrawFn) -> tuple[str, StoreRecord, StoreRecord]:
     if kind == "a registered model":
         new = RegisteredModel("new model", (ModelVersion("1"),))
         return kind, record, replace(record, registered_models=(*record.registered_models, new))
-    place = draw(st.integers(0, len(record.runs) - 1))
+    source_line = draw(st.integers(0, len(record.runs) - 1))
     runs = list(record.runs)
-    runs[place] = changed(draw, runs[place], kind)
+    runs[source_line] = changed(draw, runs[source_line], kind)
     return kind, record, replace(record, runs=tuple(runs))
 
 
@@ -641,7 +641,7 @@ def samples(draw: st.DrawFn) -> dict[Mode, list[StoreRecord]]:
     return {mode: [first if mode == modes[0] else other, one] for mode in modes}
 
 
-def made(stored: Mapping[Mode, list[StoreRecord]], view: View = VIEW) -> CaseContract:
+def made(stored: Mapping[Mode, list[StoreRecord]], view: Normalizer = VIEW) -> CaseContract:
     return contract_of(
         {mode: [replace(launch(mode), record=one) for one in each] for mode, each in stored.items()}, view
     )

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_mlflow_check.checks.comparison import Comparison, kept, matches_any
+from pytest_mlflow_check.checks.comparison import Comparison, matches_any, not_matching
 from pytest_mlflow_check.checks.pyfunc_snippets import ModelFile, fix, parts
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.source_lines import call_of_artifact, place_of_artifact
+from pytest_mlflow_check.checks.source_lines import call_of_artifact, source_line_of_artifact
 from pytest_mlflow_check.checks.unlogged_models import is_data, known_by_path, saved_only
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Artifact, Launch, RunRecord
@@ -35,28 +35,28 @@ def _stale(comparison: Comparison) -> Iterator[Finding]:
         for directory, files in launch.stale.items():
             for file in files:
                 found.setdefault(file, {})[mode] = f"logged with {directory}"
-    for file in kept(found, comparison.settings.ignore.artifacts):
+    for file in not_matching(found, comparison.settings.ignore.artifacts):
         sides = found[file]
         yield Finding(
             rule="artifact-stale",
             subject=file,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
-            place=_place_of_directory(comparison, file),
+            source_line=_source_line_of_directory(comparison, file),
             why="It was there before the launch, which wrote other files beside it and logged the whole "
             "directory: the run holds what it didn't make.",
             fix="write to an empty directory, such as tempfile.TemporaryDirectory(), and log that",
         )
 
 
-def _place_of_directory(comparison: Comparison, file: str) -> str | None:
+def _source_line_of_directory(comparison: Comparison, file: str) -> str | None:
     """The line that logged the directory in which a file of the project lies."""
     for launch in comparison.launches.values():
         for call in launch.observations:
-            if call.what == "log_artifacts" and call.value and call.place:
+            if call.what == "log_artifacts" and call.value and call.source_line:
                 directory = os.path.relpath(os.path.join(launch.directory, call.value), launch.directory)
                 if directory == "." or file.startswith(f"{directory}/"):
-                    return call.place
+                    return call.source_line
     return None
 
 
@@ -67,7 +67,7 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     found: dict[str, dict[str, str]] = {}
     first: dict[str, Artifact] = {}
     for mode, run in pair.sides:
-        for path in kept(run.artifacts, comparison.settings.ignore.artifacts):
+        for path in not_matching(run.artifacts, comparison.settings.ignore.artifacts):
             artifact = run.artifacts[path]
             if artifact.format is not None and not is_data(path, artifact.holds):
                 found.setdefault(path, {})[mode] = _described(artifact)
@@ -79,7 +79,7 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             subject=path,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
-            place=place_of_artifact(comparison, pair, path),
+            source_line=source_line_of_artifact(comparison, pair, path),
             run=pair.label,
             why="The run logs no model, but this file holds a serialised object. An artifact has no flavor, "
             "no signature and no requirements, and can't be registered.",
@@ -102,10 +102,10 @@ def _model(comparison: Comparison, pair: RunPair, artifact: Artifact) -> tuple[M
             (inside for launch in comparison.launches.values() if (inside := _inside(local, launch))), local
         )
         if os.path.isabs(local):
-            note = f"as {call.place} has it"
+            note = f"as {call.source_line} has it"
     where = "and log the file with it, inside the run"
     if call:
-        where += f", where {call.place} logs it now"
+        where += f", where {call.source_line} logs it now"
     format = artifact.format or "pickle"
     return ModelFile(local, format, artifact.holds, artifact.of_script, taken=path, note=note), where
 
@@ -123,7 +123,7 @@ def _compare(
     comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
 ) -> Iterator[Finding]:
     settings = comparison.settings
-    for path in kept({*fluent.artifacts, *mlflow_run.artifacts}, settings.ignore.artifacts):
+    for path in not_matching({*fluent.artifacts, *mlflow_run.artifacts}, settings.ignore.artifacts):
         one, other = fluent.artifacts.get(path), mlflow_run.artifacts.get(path)
         if one is None or other is None:
             yield Finding(
@@ -131,7 +131,7 @@ def _compare(
                 subject=path,
                 fluent=_size(one) if one else None,
                 mlflow_run=_size(other) if other else None,
-                place=place_of_artifact(comparison, pair, path),
+                source_line=source_line_of_artifact(comparison, pair, path),
                 run=pair.label,
                 why="The same code with the same values logged it in one launch only.",
                 fix="give it a name that depends on the parameters alone, or exclude it with "
@@ -143,7 +143,7 @@ def _compare(
                 subject=path,
                 fluent=f"{_size(one)}, {one.digest()[:8]}…",
                 mlflow_run=f"{_size(other)}, {other.digest()[:8]}…",
-                place=place_of_artifact(comparison, pair, path),
+                source_line=source_line_of_artifact(comparison, pair, path),
                 run=pair.label,
                 why="It matches a pattern of artifact_contents, and its bytes differ (size, SHA-256).",
                 fix="make its content depend on the parameters alone, or take the pattern out of "

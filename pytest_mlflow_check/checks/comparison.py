@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from pytest_mlflow_check.checks.run_matching import RunPair, pair_runs
-from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.models import Case, Parameter
 from pytest_mlflow_check.core.records import Launch, Mode
 
@@ -28,7 +28,7 @@ class Comparison:
 
     launches: Mapping[Mode, Launch]
     pairs: tuple[RunPair, ...]
-    settings: ProjectSettings = field(default_factory=ProjectSettings)
+    settings: ProjectConfig = field(default_factory=ProjectConfig)
     case: Case | None = None
     unset: tuple[Parameter, ...] = ()
     docker_missing: bool = False
@@ -42,15 +42,15 @@ class Comparison:
         """Whether `mlflow run` logs a param of that name by itself: one declared, or given with `-P`."""
         return self.case is not None and (self.declared(name) is not None or name in self.case.params)
 
-    def place(self, line: int | None) -> str | None:
+    def source_line(self, line: int | None) -> str | None:
         """A line of the MLproject file, as `MLproject:6`."""
-        return self.case.project.place(line) if self.case else None
+        return self.case.project.source_line(line) if self.case else None
 
 
 def compare_launches(
     launches: Mapping[Mode, Launch],
     *,
-    settings: ProjectSettings,
+    settings: ProjectConfig,
     case: Case | None = None,
     unset: tuple[Parameter, ...] = (),
     docker_missing: bool = False,
@@ -65,7 +65,7 @@ def spoken(mode: Mode) -> str:
     return mode.replace("-", " ")
 
 
-def kept(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+def not_matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     """The names that match none of the patterns, sorted."""
     return sorted(name for name in set(names) if not matches_any(name, patterns))
 

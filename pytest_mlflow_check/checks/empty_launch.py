@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.output_tail import output_of
 from pytest_mlflow_check.checks.runs import runs_text
-from pytest_mlflow_check.checks.source_lines import place_of_start
+from pytest_mlflow_check.checks.source_lines import source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord, given_tags
 
@@ -42,7 +42,7 @@ def nothing_logged(comparison: Comparison, empty: Sequence[Mode]) -> Iterator[Fi
             subject=" and ".join(spoken(mode) for mode in modes),
             fluent=said.get("fluent"),
             mlflow_run=said.get("mlflow-run"),
-            place=place_of_start(comparison, first.runs[0]) if first.runs else None,
+            source_line=source_line_of_start(comparison, first.runs[0]) if first.runs else None,
             why=f"`{first.command}` ended with exit code 0, and {_what_it_did(first)}."
             if rule == "no-run-logged"
             else f"`{first.command}` ended with exit code 0 and its run is {first.runs[0].status}, but "

@@ -44,7 +44,7 @@ def last_moments(launch: Launch) -> list[str]:
     return lines
 
 
-def last_place(launch: Launch) -> str | None:
+def last_source_line(launch: Launch) -> str | None:
     """The project's line at which its main thread stood, or another thread where that stood at none."""
     own = [stack for stack in _stacks(launch) if _is_own(stack)]
     main = [stack for stack in own if stack.frames[-1].function == "<module>"]
@@ -120,8 +120,8 @@ def _logs(call: Observation) -> bool:
 def _call(call: Observation, launch: Launch) -> str:
     text = call.what + (f"({call.key!r}" if call.key else "(")
     text += f", step={call.step})" if call.step is not None else ")"
-    if call.place:
-        text += f" at {call.place}"
+    if call.source_line:
+        text += f" at {call.source_line}"
     before = launch.started + launch.duration - call.time
     return f"{text}, {max(before, 0.0):.0f} s before" if launch.exit_code is None and launch.started else text
 

@@ -82,13 +82,15 @@ def autologging_failures(comparison: Comparison) -> Iterator[Finding]:
             reason, fix = _reason(_RUN_ID.sub("…", launch.as_original(match["message"].strip())))
             found.setdefault((match["flavor"] or "autologging", reason, fix), {})[mode] = "failed"
     for (flavor, reason, fix), sides in found.items():
-        places = [call.place for mode in sides for call in calls(comparison, ["autolog"], mode=mode)]
+        source_lines = [
+            call.source_line for mode in sides for call in calls(comparison, ["autolog"], mode=mode)
+        ]
         yield Finding(
             rule="autologging-failed",
             subject=flavor,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
-            place=next((place for place in reversed(places) if place), None),
+            source_line=next((source_line for source_line in reversed(source_lines) if source_line), None),
             why="Autologging catches its own errors and only warns; what it was about to log is missing. "
             f"{reason}",
             fix=fix,
@@ -108,8 +110,8 @@ def async_failures(comparison: Comparison) -> Iterator[Finding]:
                 said = _RUN_ID.sub("…", launch.as_original(message))
                 found.setdefault(("run data", f" MLflow says: {_cut(said)}"), {})[mode] = "refused"
     for (subject, said), sides in found.items():
-        places = [
-            call.place
+        source_lines = [
+            call.source_line
             for mode in sides
             for call in calls(comparison, ["log_param"], mode=mode)
             if call.key == subject
@@ -119,10 +121,10 @@ def async_failures(comparison: Comparison) -> Iterator[Finding]:
             subject=subject,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
-            place=next((place for place in places if place), None),
+            source_line=next((source_line for source_line in source_lines if source_line), None),
             why="It was logged with synchronous=False, by a thread. MLflow refused, the thread wrote that "
             f"into the output, and the launch went on without it and more of the same call.{said}",
-            fix="mend what MLflow says"
+            fix="fix what MLflow says"
             if said
             else "call the parameter of the MLproject, or what the code logs, something else",
         )
@@ -130,12 +132,12 @@ def async_failures(comparison: Comparison) -> Iterator[Finding]:
 
 def _experiment_hardcoded(_: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding]:
     died = death(launch.stderr)
-    if not _MISMATCH.search(died.said):
+    if not _MISMATCH.search(died.without_code):
         return
     chosen = [
         call
         for call in launch.observations
-        if call.what == "set_experiment" and call.by == "code" and call.place
+        if call.what == "set_experiment" and call.by == "code" and call.source_line
     ]
     call = chosen[-1] if chosen else Observation("set_experiment")
     yield _finding(
@@ -143,7 +145,7 @@ def _experiment_hardcoded(_: Comparison, mode: Mode, launch: Launch) -> Iterator
         "died",
         rule="experiment-hardcoded",
         subject=call.key or "set_experiment",
-        place=call.place or last_project_line(died.text, launch.directory),
+        source_line=call.source_line or last_project_line(died.text, launch.directory),
         why="`mlflow run` had already made the run, in the experiment it was started for. The code chose "
         f"{f'the experiment {shown(call.key)}' if call.key else 'another experiment'}, and a run can't be in "
         "two, so start_run() refused.",
@@ -160,14 +162,14 @@ def _needs_run_id(_: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding
         "MLFLOW_RUN_ID" in line for line in (first if died.frames else last, last)
     ):
         return
-    place = last_project_line(died.text, launch.directory)
+    source_line = last_project_line(died.text, launch.directory)
     yield _finding(
         mode,
         "died",
         rule="needs-run-id",
         subject="MLFLOW_RUN_ID",
-        place=place,
-        why=f"{place or 'The code'} needs MLFLOW_RUN_ID, which only `mlflow run` sets.",
+        source_line=source_line,
+        why=f"{source_line or 'The code'} needs MLFLOW_RUN_ID, which only `mlflow run` sets.",
         fix="use  with mlflow.start_run() as run: …  and run.info.run_id: it joins the run that "
         "MLFLOW_RUN_ID names, and makes one where there is none",
     )
@@ -190,14 +192,14 @@ def _inner_run_environment(_: Comparison, mode: Mode, launch: Launch) -> Iterato
         trouble = f"that one has no {lacking['module']}"
     elif "'install'" in died.message:
         trouble = "that one can't install the Python for it"
-    place = last_project_line(died.text, launch.directory)
+    source_line = last_project_line(died.text, launch.directory)
     yield _finding(
         mode,
         "died",
         rule="inner-run-environment",
         subject=manager,
-        place=place,
-        why=f"{place or 'The code'} runs a project with MLflow, which makes an environment for it with "
+        source_line=source_line,
+        why=f"{source_line or 'The code'} runs a project with MLflow, which makes an environment for it with "
         f"{manager}, and {trouble}. The environment manager that the outer `mlflow run` was given doesn't "
         "hold for an inner one.",
         fix='mlflow.run(…, env_manager="local"), which runs it in the environment that is there'
@@ -209,11 +211,11 @@ def _file_outside_workspace(_: Comparison, mode: Mode, launch: Launch) -> Iterat
     if launch.workspace is None:
         return
     died = death(launch.stderr)
-    for found in _MISSING_FILE.finditer(died.said):
+    for found in _MISSING_FILE.finditer(died.without_code):
         path = _unquoted(found["quoted"] or found["script"] or found["plain"])
         if path is None or not _outside(path, launch, launch.workspace):
             continue
-        place = last_project_line(died.text, launch.directory)
+        source_line = last_project_line(died.text, launch.directory)
         whole = Path(os.path.normpath(launch.directory / path))
         beside = os.path.isabs(path) and _beside_the_copy(whole, launch.workspace)
         shown_as = os.path.relpath(whole, launch.directory) if beside else path
@@ -222,7 +224,7 @@ def _file_outside_workspace(_: Comparison, mode: Mode, launch: Launch) -> Iterat
             "not found",
             rule="file-outside-workspace",
             subject=shown_as,
-            place=place,
+            source_line=source_line,
             why=f"{shown_as} leads out of what is copied for a launch: the repository around the project, or "
             "the project alone where it lies in none. `mlflow run` of a Git URI doesn't bring it along "
             "either.",
@@ -242,14 +244,14 @@ _EXPLANATIONS: tuple[_Explanation, ...] = (
 
 
 def _finding(
-    mode: Mode, side: str, *, rule: str, subject: str, place: str | None, why: str, fix: str
+    mode: Mode, side: str, *, rule: str, subject: str, source_line: str | None, why: str, fix: str
 ) -> Finding:
     return Finding(
         rule=rule,
         subject=subject,
         fluent=side if mode == "fluent" else None,
         mlflow_run=side if mode == "mlflow-run" else None,
-        place=place,
+        source_line=source_line,
         why=why,
         fix=fix,
     )
@@ -294,7 +296,7 @@ def _reason(message: str) -> tuple[str, str]:
             "leave these names to autologging: call the parameter of the MLproject, or what the code logs, "
             "something else",
         )
-    return f"MLflow says: {_cut(message)}", "mend what MLflow says, or log it yourself"
+    return f"MLflow says: {_cut(message)}", "fix what MLflow says, or log it yourself"
 
 
 def _cut(message: str) -> str:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from pytest_mlflow_check.checks.comparison import Comparison
-from pytest_mlflow_check.checks.tracebacks import Death, death, last_project_line, said
+from pytest_mlflow_check.checks.tracebacks import Death, death, last_project_line, without_code
 from pytest_mlflow_check.core.records import Launch
 
 
@@ -25,7 +25,7 @@ class Known:
 
     why: str
     fix: str
-    place: str | None = None
+    source_line: str | None = None
 
 
 _MESSAGES: tuple[tuple[str, str, str], ...] = (
@@ -127,7 +127,7 @@ def known_message(launch: Launch) -> Known | None:
         # What it was saying when it was ended isn't what it died of.
         return None
     died = death(launch.stderr)
-    known = _keyword(died) or _gone(died) or _said(launch.stderr, died)
+    known = _keyword(died) or _gone(died) or _known_cause(launch.stderr, died)
     if known is None:
         return None
     return Known(*known, last_project_line(died.text, launch.directory))
@@ -158,9 +158,9 @@ def missing_package(launch: Launch, comparison: Comparison) -> Known | None:
     )
 
 
-def _said(text: str, died: Death) -> tuple[str, str] | None:
+def _known_cause(text: str, died: Death) -> tuple[str, str] | None:
     for position, (pattern, why, fix) in enumerate(_MESSAGES):
-        if found := re.search(pattern, said(text) if position == _ENVIRONMENT else died.said):
+        if found := re.search(pattern, without_code(text) if position == _ENVIRONMENT else died.without_code):
             words = {name: value or "…" for name, value in found.groupdict().items()}
             return why.format(**words), fix.format(**words)
     return None

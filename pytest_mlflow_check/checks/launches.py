@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.empty_launch import empty_launches, nothing_logged
-from pytest_mlflow_check.checks.exit_status import how_it_ended, last_moments, last_place
+from pytest_mlflow_check.checks.exit_status import how_it_ended, last_moments, last_source_line
 from pytest_mlflow_check.checks.failure_causes import async_failures, autologging_failures, explanations
 from pytest_mlflow_check.checks.known_errors import Known, known_message, missing_package
 from pytest_mlflow_check.checks.metadata import compare_metadata
@@ -57,8 +57,8 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
         else f"`{first.command}` didn't end with exit code 0.",
         fix="give it a smaller case, or more time:  --mlflow-timeout=SECONDS"
         if late
-        else "mend what the output above says; paths in it are relative to the project",
-        place=last_place(first)
+        else "fix what the output above says; paths in it are relative to the project",
+        source_line=last_source_line(first)
         or (None if late else last_project_line(death(first.stderr).text, first.directory)),
         detail="\n\n".join(
             "\n".join([output_of(launch), *last_moments(launch)]) for launch in failed.values()
@@ -85,14 +85,18 @@ def _explain_failures(comparison: Comparison, failed: Mapping[Mode, Launch]) -> 
             unexplained.setdefault(known, {})[mode] = launch
     for known, launches in unexplained.items():
         finding = launch_failed(launches)
-        yield finding if known is None else replace(finding, why=known.why, fix=known.fix, place=known.place)
+        yield (
+            finding
+            if known is None
+            else replace(finding, why=known.why, fix=known.fix, source_line=known.source_line)
+        )
 
 
 def _merged(findings: Iterable[Finding]) -> Iterable[Finding]:
     """The findings, with what is said alike of both launches said once."""
     merged: dict[tuple[str, str | None, str], Finding] = {}
     for finding in findings:
-        key = (finding.subject, finding.place, finding.why)
+        key = (finding.subject, finding.source_line, finding.why)
         other = merged.get(key, finding)
         merged[key] = replace(
             other,
@@ -110,7 +114,7 @@ def _changed_originals(comparison: Comparison) -> Iterable[Finding]:
         how="changed meanwhile",
         why="The file was changed through workspace.link: in the launch's copy it is a link, and this is "
         "your own file, which isn't as it was. Launches at the same time both see it.",
-        fix="put the file back, and take it out of workspace.link, so that launches get copies of it",
+        fix="put the file back, and remove it from workspace.link, so that launches get copies of it",
     )
 
 

@@ -1,4 +1,4 @@
-"""Why a model doesn't load: what its proof says, told apart and put into words."""
+"""Why a model doesn't load: what its validation says, told apart and put into words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_mlflow_check.core.records import Launch, Model, ModelProof
+from pytest_mlflow_check.core.records import Launch, Model, ModelValidation
 
 _FILE_ERRORS = ("FileNotFoundError", "NotADirectoryError", "No such file", "does not exist", "Could not open")
 
@@ -25,24 +25,24 @@ class Reason:
 class _Failure:
     """A model that failed a step; `model` is None for a version made from something else."""
 
-    proof: ModelProof
+    validation: ModelValidation
     model: Model | None
     launch: Launch
 
     @property
     def text(self) -> str:
-        return " ".join(self.proof.chain)
+        return " ".join(self.validation.chain)
 
 
-def reason_for(proof: ModelProof, model: Model | None, launch: Launch) -> Reason | None:
-    """The first reason that fits what a proof says; None where none does.
+def reason_for(validation: ModelValidation, model: Model | None, launch: Launch) -> Reason | None:
+    """The first reason that fits what a validation says; None where none does.
 
     Args:
-        proof: of a model that registered and didn't load, or didn't predict.
+        validations: of a model that registered and didn't load, or didn't predict.
         model: the logged model; None for a version that the project registered from something else.
         launch: which logged it.
     """
-    failure = _Failure(proof, model, launch)
+    failure = _Failure(validation, model, launch)
     for judge in _JUDGES:
         if reason := judge(failure):
             return reason
@@ -51,10 +51,10 @@ def reason_for(proof: ModelProof, model: Model | None, launch: Launch) -> Reason
 
 def _source_in_artifacts(failure: _Failure) -> Reason | None:
     if failure.model is not None or not any(
-        "MLmodel" in each or "No such artifact" in each for each in failure.proof.chain
+        "MLmodel" in each or "No such artifact" in each for each in failure.validation.chain
     ):
         return None
-    name, _, number = failure.proof.uri.removeprefix("models:/").rpartition("/")
+    name, _, number = failure.validation.uri.removeprefix("models:/").rpartition("/")
     versions = (
         version
         for registered in failure.launch.record.registered_models
@@ -74,9 +74,9 @@ def _source_in_artifacts(failure: _Failure) -> Reason | None:
 
 
 def _main(failure: _Failure) -> Reason | None:
-    if failure.proof.module != "__main__":
+    if failure.validation.module != "__main__":
         return None
-    what = failure.proof.lacks or "a class"
+    what = failure.validation.lacks or "a class"
     script = _script(failure.launch)
     return Reason(
         f"{what} was pickled from __main__: a pickle keeps only the name, and elsewhere {script} isn't "
@@ -86,17 +86,17 @@ def _main(failure: _Failure) -> Reason | None:
 
 
 def _no_loader(failure: _Failure) -> Reason | None:
-    if failure.model is None or failure.proof.module is None:
+    if failure.model is None or failure.validation.module is None:
         return None
     if (
-        failure.model.loader and failure.proof.module == failure.model.loader.partition(".")[0]
-    ) or failure.proof.module == failure.model.loader:
+        failure.model.loader and failure.validation.module == failure.model.loader.partition(".")[0]
+    ) or failure.validation.module == failure.model.loader:
         kind = f"its flavor python_function names the loader module {failure.model.loader}"
-    elif failure.proof.module in {f"mlflow.{flavor}" for flavor in failure.model.flavors}:
-        kind = f"its only flavor {failure.proof.module.removeprefix('mlflow.')} is a custom one"
+    elif failure.validation.module in {f"mlflow.{flavor}" for flavor in failure.model.flavors}:
+        kind = f"its only flavor {failure.validation.module.removeprefix('mlflow.')} is a custom one"
     else:
         return None
-    file = failure.proof.module_file or f"{failure.proof.module.removeprefix('mlflow.')}.py"
+    file = failure.validation.module_file or f"{failure.validation.module.removeprefix('mlflow.')}.py"
     return Reason(
         f"{kind}, which isn't in the model.",
         f"put it into the model:  mlflow.pyfunc.log_model(…, loader_module=…, code_paths=[{file!r}])",
@@ -104,37 +104,38 @@ def _no_loader(failure: _Failure) -> Reason | None:
 
 
 def _own_module(failure: _Failure) -> Reason | None:
-    if failure.proof.module_file is None:
+    if failure.validation.module_file is None:
         return None
-    file = failure.proof.module_file
+    file = failure.validation.module_file
     fix = f"add it to code_paths in log_model:  code_paths=[{file!r}]"
     # Only pyfunc takes models from code.
     if failure.model is not None and failure.model.loader == "mlflow.pyfunc.model":
         code = _python_file(file)
         fix += f"; or models-from-code:  python_model={code!r}, with mlflow.models.set_model(…) in it"
     return Reason(
-        f"it needs the module {failure.proof.module}, which is {file} of the project and isn't in the model.",
+        f"it needs the module {failure.validation.module}, which is {file} of the project "
+        "and isn't in the model.",
         fix,
     )
 
 
 def _lacking(failure: _Failure) -> Reason | None:
-    if failure.proof.lacks is None:
+    if failure.validation.lacks is None:
         return None
     return Reason(
-        f"it needs {failure.proof.lacks} of the module {failure.proof.module}, and the module that is found "
-        "there hasn't got it.",
+        f"it needs {failure.validation.lacks} of the module {failure.validation.module}, "
+        "and the module that is found there hasn't got it.",
         "log it with the same version of the module that it was made with",
     )
 
 
 def _package(failure: _Failure) -> Reason | None:
-    if failure.proof.module is None:
+    if failure.validation.module is None:
         return None
     return Reason(
-        f"it needs the module {failure.proof.module}, which isn't installed here and isn't in the model: a "
-        "requirement is missing.",
-        f"install the package that has {failure.proof.module}, and name it in log_model:  "
+        f"it needs the module {failure.validation.module}, which isn't installed here "
+        "and isn't in the model: a requirement is missing.",
+        f"install the package that has {failure.validation.module}, and name it in log_model:  "
         "extra_pip_requirements=[…]",
     )
 
@@ -152,7 +153,7 @@ def _untrusted(failure: _Failure) -> Reason | None:
 
 
 def _network(failure: _Failure) -> Reason | None:
-    if not failure.proof.network:
+    if not failure.validation.network:
         return None
     return Reason(
         "it asks for another machine while it is loaded. What it fetches there can be gone or changed the "
@@ -171,9 +172,9 @@ def _files(failure: _Failure) -> Reason | None:
     inside = f"{failure.launch.workspace}/" if failure.launch.workspace else None
     if inside and inside in text:
         path = re.split(r"['\"\s:,;)\]]", text.partition(inside)[2])[0]
-        place = os.path.relpath(Path(inside, path), failure.launch.directory)
+        file = os.path.relpath(Path(inside, path), failure.launch.directory)
         return Reason(
-            f"it holds the absolute path of {place}, which is a file of the project's directory and not of "
+            f"it holds the absolute path of {file}, which is a file of the project's directory and not of "
             "the model.",
             fix,
         )
@@ -192,7 +193,7 @@ def _files(failure: _Failure) -> Reason | None:
 
 def _crash(failure: _Failure) -> Reason | None:
     # As `_mlflow_check_validator.main` says it; no exception was there to be told.
-    error = failure.proof.error or ""
+    error = failure.validation.error or ""
     if error.startswith("the process "):
         return Reason(
             "the whole process ends with it: whoever serves it goes down too.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.source_lines import place_of, place_of_start
+from pytest_mlflow_check.checks.source_lines import source_line_of, source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Mode, RunRecord, given_tags
 
@@ -34,7 +34,7 @@ def _names(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
         subject=pair.label or "run",
         fluent=fluent or "a name that MLflow invented",
         mlflow_run=mlflow_run or "a name that MLflow invented",
-        place=_start(comparison, pair),
+        source_line=_start(comparison, pair),
         why="The same code with the same values gave the run another name.",
         fix="make the name from the parameters alone, and give it whatever the launch mode:  "
         'mlflow.start_run(run_name="…")',
@@ -50,7 +50,7 @@ def _descriptions(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
         subject=pair.label or "run",
         fluent=one,
         mlflow_run=other,
-        place=place_of(comparison, pair, ["set_tag"], _DESCRIPTION) or _start(comparison, pair),
+        source_line=source_line_of(comparison, pair, ["set_tag"], _DESCRIPTION) or _start(comparison, pair),
         why="The description (the tag mlflow.note.content) isn't the same in both launches.",
         fix='give it whatever the launch mode:  mlflow.start_run(description="…")',
     )
@@ -60,7 +60,7 @@ def _tags(
     comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
 ) -> Iterator[Finding]:
     keys = {*given_tags(fluent.tags), *given_tags(mlflow_run.tags)}
-    for key in kept(keys, comparison.settings.ignore.tags):
+    for key in not_matching(keys, comparison.settings.ignore.tags):
         one, other = (_text(comparison, mode, run, key) for mode, run in pair.sides)
         if one == other:
             continue
@@ -70,7 +70,7 @@ def _tags(
             subject=key,
             fluent=one,
             mlflow_run=other,
-            place=place_of(comparison, pair, ["set_tag"], key) or _start(comparison, pair),
+            source_line=source_line_of(comparison, pair, ["set_tag"], key) or _start(comparison, pair),
             run=pair.label,
             why="The same code with the same values set this tag in one launch only."
             if missing
@@ -86,7 +86,7 @@ def _datasets(
 ) -> Iterator[Finding]:
     ours, theirs = _digests(fluent), _digests(mlflow_run)
     ignored = comparison.settings.ignore.datasets
-    wanted = set(kept([name for name, _ in {*ours, *theirs}], ignored))
+    wanted = set(not_matching([name for name, _ in {*ours, *theirs}], ignored))
     for name, context in sorted({*ours, *theirs}):
         one, other = ours.get((name, context)), theirs.get((name, context))
         if name not in wanted or one == other:
@@ -97,7 +97,7 @@ def _datasets(
             subject=f"{name} ({context})" if context else name,
             fluent=one,
             mlflow_run=other,
-            place=place_of(comparison, pair, ["log_input"], name),
+            source_line=source_line_of(comparison, pair, ["log_input"], name),
             run=pair.label,
             why="The same code with the same values logged this dataset as an input in one launch only."
             if missing
@@ -123,5 +123,5 @@ def _text(comparison: Comparison, mode: Mode, run: RunRecord, key: str) -> str |
 
 
 def _start(comparison: Comparison, pair: RunPair) -> str | None:
-    places = (place_of_start(comparison, run) for _, run in pair.sides)
-    return next((place for place in places if place), None)
+    source_lines = (source_line_of_start(comparison, run) for _, run in pair.sides)
+    return next((source_line for source_line in source_lines if source_line), None)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.metric_antipatterns import all_at_end, not_finite, step_repeated
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.source_lines import STARTING, calls, place_of
+from pytest_mlflow_check.checks.source_lines import STARTING, calls, source_line_of
 from pytest_mlflow_check.config.settings import Tolerance
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import MetricSeries
@@ -28,7 +28,7 @@ def check_metrics(comparison: Comparison) -> list[Finding]:
 def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     sides: dict[str, Mapping[str, MetricSeries]] = {mode: run.metrics for mode, run in pair.sides}
     names = {name for metrics in sides.values() for name in metrics}
-    for name in kept(names, comparison.settings.ignore.metrics):
+    for name in not_matching(names, comparison.settings.ignore.metrics):
         series = {mode: metrics[name] for mode, metrics in sides.items() if name in metrics}
         judgement = _judge(name, series, alone=len(sides) == 1, comparison=comparison) or _habit(
             name, series, _starts(comparison, pair)
@@ -40,7 +40,7 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
                 subject=name,
                 fluent=fluent,
                 mlflow_run=mlflow_run,
-                place=place_of(comparison, pair, ["log_metric"], name),
+                source_line=source_line_of(comparison, pair, ["log_metric"], name),
                 run=pair.label,
                 why=why,
                 fix=fix,
@@ -81,14 +81,14 @@ def _judge(
 
 def _habit(name: str, series: Mapping[str, MetricSeries], starts: Mapping[str, int]) -> _Judgement | None:
     """What is wrong with a series however alike the launches logged it."""
-    if said := _said(series, step_repeated):
+    if said := _by_mode(series, step_repeated):
         return (
             "metric-step-repeated",
             *said,
             "Two different values stand at one step; nobody can tell which counts.",
             f'give each point a step of its own:  mlflow.log_metric("{name}", …, step=…)',
         )
-    if said := _said(series, not_finite):
+    if said := _by_mode(series, not_finite):
         return (
             "metric-not-finite",
             *said,
@@ -121,7 +121,7 @@ def _starts(comparison: Comparison, pair: RunPair) -> dict[str, int]:
     return starts
 
 
-def _said(
+def _by_mode(
     series: Mapping[str, MetricSeries], habit: Callable[[MetricSeries], str | None]
 ) -> tuple[str | None, str | None] | None:
     said = {mode: habit(one) for mode, one in series.items()}

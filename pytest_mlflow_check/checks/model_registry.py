@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.source_lines import calls
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, ModelVersion, RegisteredModel, given_tags
@@ -22,7 +22,7 @@ def compare_registered(comparison: Comparison) -> Iterator[Finding]:
         {model.name: _comparable(model, launch) for model in launch.record.registered_models}
         for launch in (comparison.launches["fluent"], comparison.launches["mlflow-run"])
     )
-    for name in kept({*ours, *theirs}, comparison.settings.ignore.models):
+    for name in not_matching({*ours, *theirs}, comparison.settings.ignore.models):
         one, other = ours.get(name), theirs.get(name)
         if one is None or other is None:
             yield Finding(
@@ -30,7 +30,7 @@ def compare_registered(comparison: Comparison) -> Iterator[Finding]:
                 subject=name,
                 fluent=_versions(one) if one else None,
                 mlflow_run=_versions(other) if other else None,
-                place=place_of_registering(comparison, name),
+                source_line=source_line_of_registering(comparison, name),
                 why="The same code with the same values registered it in one launch only.",
                 fix="register it whatever the launch mode:  log_model(…, registered_model_name=…)",
             )
@@ -41,16 +41,16 @@ def compare_registered(comparison: Comparison) -> Iterator[Finding]:
                 subject=name,
                 fluent=here,
                 mlflow_run=there,
-                place=place_of_registering(comparison, name),
+                source_line=source_line_of_registering(comparison, name),
                 why=f"The {what} of the registered model differ.",
                 fix="make versions, aliases and tags depend on the parameters alone",
             )
 
 
-def place_of_registering(comparison: Comparison, name: str) -> str | None:
+def source_line_of_registering(comparison: Comparison, name: str) -> str | None:
     """The line that registered a version under a name."""
     seen = calls(comparison, ["register_model"])
-    return next((call.place for call in seen if call.key == name and call.place), None)
+    return next((call.source_line for call in seen if call.key == name and call.source_line), None)
 
 
 def _comparable(model: RegisteredModel, launch: Launch) -> RegisteredModel:

@@ -1,40 +1,40 @@
-"""What the proofs of models say: which don't register, load or predict, and which predict something else."""
+"""Findings from model validation: models that don't register, load or predict, or that predict otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pytest_mlflow_check.checks.comparison import Comparison, kept, matches_any
+from pytest_mlflow_check.checks.comparison import Comparison, matches_any, not_matching
 from pytest_mlflow_check.checks.load_failures import Reason, reason_for
-from pytest_mlflow_check.checks.model_registry import place_of_registering
+from pytest_mlflow_check.checks.model_registry import source_line_of_registering
 from pytest_mlflow_check.checks.predictions import difference
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.source_lines import place_of
+from pytest_mlflow_check.checks.source_lines import source_line_of
 from pytest_mlflow_check.core.findings import Finding
-from pytest_mlflow_check.core.records import Mode, Model, ModelProof
+from pytest_mlflow_check.core.records import Mode, Model, ModelValidation
 
 _UNKNOWN = Reason(
     "`models:/NAME/1` doesn't load as it would on another machine, without the project and the network.",
-    "mend what the message says; modules go into code_paths=[…], files into artifacts={…}",
+    "fix what the message says; modules go into code_paths=[…], files into artifacts={…}",
 )
 
 
 @dataclass(frozen=True)
 class _Tried:
-    """A model of a run, or a version that the project registered, with what its proofs say of it.
+    """A model of a run, or a version that the project registered, with what its validations say of it.
 
     Attributes:
         comparison: whose launches tried it.
         name: of the model, or of the registered model.
-        proofs, models: by launch mode; there is no model for a version made from something else.
+        validations, models: by launch mode; there is no model for a version made from something else.
         pair: the run that logged it; None for such a version.
         version: the number of such a version.
     """
 
     comparison: Comparison
     name: str
-    proofs: Mapping[Mode, ModelProof]
+    validations: Mapping[Mode, ModelValidation]
     models: Mapping[Mode, Model] = field(default_factory=dict)
     pair: RunPair | None = None
     version: str = ""
@@ -44,57 +44,58 @@ class _Tried:
         return f"{self.name}, version {self.version}" if self.version else self.name
 
     def reason(self, mode: Mode) -> Reason | None:
-        return reason_for(self.proofs[mode], self.models.get(mode), self.comparison.launches[mode])
+        return reason_for(self.validations[mode], self.models.get(mode), self.comparison.launches[mode])
 
     def finding(
         self, rule: str, sides: Mapping[Mode, str | None], *, why: str, fix: str, failed: Mode | None = None
     ) -> Finding:
         """A finding about it; its detail is what the launch `failed` has for an error."""
         launch, error = (
-            (self.comparison.launches[failed], self.proofs[failed].error) if failed else (None, None)
+            (self.comparison.launches[failed], self.validations[failed].error) if failed else (None, None)
         )
         return Finding(
             rule=rule,
             subject=self.subject,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
-            place=self._place(),
+            source_line=self._source_line(),
             run=self.pair.label if self.pair else "",
             why=why,
             fix=fix,
             detail=launch.as_original(error) if launch and error else "",
         )
 
-    def _place(self) -> str | None:
+    def _source_line(self) -> str | None:
         if self.pair is None:
-            return place_of_registering(self.comparison, self.name)
-        return place_of(self.comparison, self.pair, ["log_model"], self.name)
+            return source_line_of_registering(self.comparison, self.name)
+        return source_line_of(self.comparison, self.pair, ["log_model"], self.name)
 
 
 def unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
-    """Findings for the models of a run that failed a step of their proof, or predict differently."""
+    """Findings for the models of a run that failed a step of their validation, or predict differently."""
     names = {name for _, run in pair.sides for name in run.models}
-    for name in kept(names, comparison.settings.ignore.models):
+    for name in not_matching(names, comparison.settings.ignore.models):
         models = {mode: run.models[name] for mode, run in pair.sides if name in run.models}
-        proofs = {
-            mode: proof
+        validations = {
+            mode: validation
             for mode, model in models.items()
-            if mode in comparison.launches and (proof := comparison.launches[mode].proofs.get(model.uri))
+            if mode in comparison.launches
+            and (validation := comparison.launches[mode].validations.get(model.uri))
         }
-        tried = _Tried(comparison, name, proofs, models, pair)
+        tried = _Tried(comparison, name, validations, models, pair)
         for judge in (_broken, _refused, _required, _predictions):
             yield from judge(tried)
 
 
 def unproven_versions(comparison: Comparison) -> Iterator[Finding]:
     """Findings for versions that the project registered itself, from something else than a logged model."""
-    proofs: dict[tuple[str, str], dict[Mode, ModelProof]] = {}
+    validations: dict[tuple[str, str], dict[Mode, ModelValidation]] = {}
     for mode, launch in comparison.launches.items():
         for registered in launch.record.registered_models:
             for version in registered.versions:
-                if proof := launch.proofs.get(f"models:/{registered.name}/{version.version}"):
-                    proofs.setdefault((registered.name, version.version), {})[mode] = proof
-    for (name, number), sides in proofs.items():
+                if validation := launch.validations.get(f"models:/{registered.name}/{version.version}"):
+                    validations.setdefault((registered.name, version.version), {})[mode] = validation
+    for (name, number), sides in validations.items():
         if not matches_any(name, comparison.settings.ignore.models):
             yield from _broken(_Tried(comparison, name, sides, version=number))
 
@@ -102,10 +103,10 @@ def unproven_versions(comparison: Comparison) -> Iterator[Finding]:
 def _broken(tried: _Tried) -> Iterator[Finding]:
     """The first failure of each kind; the same one of the other launch isn't told twice."""
     first: dict[str, Mode] = {}
-    for mode, proof in tried.proofs.items():
-        if not proof.loaded:
-            first.setdefault("model-not-loadable" if proof.registered else "model-not-registrable", mode)
-    sides = {mode: _verdict(proof) for mode, proof in tried.proofs.items()}
+    for mode, validation in tried.validations.items():
+        if not validation.loaded:
+            first.setdefault("model-not-loadable" if validation.registered else "model-not-registrable", mode)
+    sides = {mode: _verdict(validation) for mode, validation in tried.validations.items()}
     for rule, mode in first.items():
         model = tried.models.get(mode)
         if rule == "model-not-loadable":
@@ -123,12 +124,14 @@ def _broken(tried: _Tried) -> Iterator[Finding]:
 def _refused(tried: _Tried) -> Iterator[Finding]:
     # A model that asks a service for its answer can't be tried here.
     refusing = [
-        mode for mode, proof in tried.proofs.items() if proof.predicted is False and not proof.network
+        mode
+        for mode, validation in tried.validations.items()
+        if validation.predicted is False and not validation.network
     ]
     if not refusing:
         return
     mode = refusing[0]
-    if "enforce schema" in " ".join(tried.proofs[mode].chain):
+    if "enforce schema" in " ".join(tried.validations[mode].chain):
         why = (
             f"{tried.name} loads, but its signature rejects the input example that it was logged with: "
             "whoever calls it as the example shows gets an exception."
@@ -139,42 +142,46 @@ def _refused(tried: _Tried) -> Iterator[Finding]:
     else:
         why = f"{tried.name} loads, but predict() fails with the input example that it was logged with."
         fix = "log an example that predict() takes:  input_example=X[:3]"
-    sides = {mode: _answer(proof) for mode, proof in tried.proofs.items()}
+    sides = {mode: _answer(validation) for mode, validation in tried.validations.items()}
     yield tried.finding("model-rejects-example", sides, why=why, fix=fix, failed=mode)
 
 
 def _required(tried: _Tried) -> Iterator[Finding]:
     texts = {
-        mode: text for mode, proof in tried.proofs.items() if proof.loaded and (text := _requirements(proof))
+        mode: text
+        for mode, validation in tried.validations.items()
+        if validation.loaded and (text := _requirements(validation))
     }
     if not texts:
         return
-    proof = tried.proofs[next(iter(texts))]
-    if proof.unmet:
+    validation = tried.validations[next(iter(texts))]
+    if validation.unmet:
         why = (
             "It was trained and loads with what is installed here, and asks for something else: an "
             "environment made from its requirements is another one."
         )
-        fix = _requirements_fix(proof)
+        fix = _requirements_fix(validation)
     else:
         why = (
             "It loads because the package is installed here. In an environment made from its requirements "
             "it isn't."
         )
-        fix = f"extra_pip_requirements={list(proof.unlisted)} in log_model"
+        fix = f"extra_pip_requirements={list(validation.unlisted)} in log_model"
     yield tried.finding("model-requirements-wrong", texts, why=why, fix=fix)
 
 
-def _requirements_fix(proof: ModelProof) -> str:
-    if any(version for _, version in proof.unmet):
+def _requirements_fix(validation: ModelValidation) -> str:
+    if any(version for _, version in validation.unmet):
         return "leave pip_requirements= out, so that MLflow writes down what is installed"
-    return "install what it asks for where it is trained, so that it's tried; or take it out"
+    return "install what it asks for where it is trained, so that it's tried; or remove it"
 
 
 def _predictions(tried: _Tried) -> Iterator[Finding]:
-    if len(tried.proofs) != 2 or not all(proof.predicted for proof in tried.proofs.values()):
+    if len(tried.validations) != 2 or not all(
+        validation.predicted for validation in tried.validations.values()
+    ):
         return
-    fluent, mlflow_run = tried.proofs["fluent"], tried.proofs["mlflow-run"]
+    fluent, mlflow_run = tried.validations["fluent"], tried.validations["mlflow-run"]
     tolerance = tried.comparison.settings.prediction_tolerance
     found = difference(fluent.prediction, mlflow_run.prediction, tolerance)
     if found is None:
@@ -188,18 +195,18 @@ def _predictions(tried: _Tried) -> Iterator[Finding]:
     yield tried.finding("prediction-differs", {"fluent": found[0], "mlflow-run": found[1]}, why=why, fix=fix)
 
 
-def _requirements(proof: ModelProof) -> str:
-    wrong = [f"{each}, installed: {version or 'not at all'}" for each, version in proof.unmet]
-    return "; ".join([*wrong, *(f"needs {package}, doesn't ask for it" for package in proof.unlisted)])
+def _requirements(validation: ModelValidation) -> str:
+    wrong = [f"{each}, installed: {version or 'not at all'}" for each, version in validation.unmet]
+    return "; ".join([*wrong, *(f"needs {package}, doesn't ask for it" for package in validation.unlisted)])
 
 
-def _verdict(proof: ModelProof) -> str:
-    if proof.loaded:
+def _verdict(validation: ModelValidation) -> str:
+    if validation.loaded:
         return "loads"
-    return "doesn't load" if proof.registered else "not registered"
+    return "doesn't load" if validation.registered else "not registered"
 
 
-def _answer(proof: ModelProof) -> str | None:
-    if proof.predicted is None:
+def _answer(validation: ModelValidation) -> str | None:
+    if validation.predicted is None:
         return None
-    return "predicts" if proof.predicted else "doesn't predict"
+    return "predicts" if validation.predicted else "doesn't predict"

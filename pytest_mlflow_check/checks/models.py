@@ -6,17 +6,17 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.model_registry import compare_registered
 from pytest_mlflow_check.checks.model_validation import unproven, unproven_versions
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.source_lines import place_of
+from pytest_mlflow_check.checks.source_lines import source_line_of
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Model, RunRecord
 
 
 def check_models(comparison: Comparison) -> list[Finding]:
-    """Findings for every model that is missing, differs, or fails its proof."""
+    """Findings for every model that is missing, differs, or fails its validation."""
     findings: list[Finding] = []
     for pair in comparison.pairs:
         if pair.both:
@@ -29,7 +29,7 @@ def check_models(comparison: Comparison) -> list[Finding]:
 def _unsigned(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     sides = {mode: run.models for mode, run in pair.sides}
     names = {name for models in sides.values() for name in models}
-    for name in kept(names, comparison.settings.ignore.models):
+    for name in not_matching(names, comparison.settings.ignore.models):
         without = {mode for mode, models in sides.items() if name in models and not models[name].signature}
         if without:
             yield Finding(
@@ -37,7 +37,7 @@ def _unsigned(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
                 subject=name,
                 fluent="no signature" if "fluent" in without else None,
                 mlflow_run="no signature" if "mlflow-run" in without else None,
-                place=place_of(comparison, pair, ["log_model"], name),
+                source_line=source_line_of(comparison, pair, ["log_model"], name),
                 run=pair.label,
                 why="Nothing checks what this model is given; Unity Catalog refuses to register it.",
                 fix="signature=infer_signature(X, model.predict(X)), or input_example=X[:3]",
@@ -51,13 +51,13 @@ def logs_models(comparison: Comparison) -> bool:
         model.name for launch in comparison.launches.values() for model in launch.record.registered_models
     ]
     logged = [name for pair in comparison.pairs for _, run in pair.sides for name in run.models]
-    return bool(kept([*logged, *registered], ignored))
+    return bool(not_matching([*logged, *registered], ignored))
 
 
 def _compare(
     comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
 ) -> Iterator[Finding]:
-    for name in kept({*fluent.models, *mlflow_run.models}, comparison.settings.ignore.models):
+    for name in not_matching({*fluent.models, *mlflow_run.models}, comparison.settings.ignore.models):
         one, other = fluent.models.get(name), mlflow_run.models.get(name)
         if one is None or other is None:
             yield Finding(
@@ -65,7 +65,7 @@ def _compare(
                 subject=name,
                 fluent=_flavors(one) if one else None,
                 mlflow_run=_flavors(other) if other else None,
-                place=place_of(comparison, pair, ["log_model"], name),
+                source_line=source_line_of(comparison, pair, ["log_model"], name),
                 run=pair.label,
                 why="The same code with the same values logged it in one launch only.",
                 fix="log it whatever the launch mode, under a fixed name",
@@ -84,7 +84,7 @@ def _differs(
         subject=name,
         fluent=fluent,
         mlflow_run=mlflow_run,
-        place=place_of(comparison, pair, ["log_model"], name),
+        source_line=source_line_of(comparison, pair, ["log_model"], name),
         run=pair.label,
         why=f"The {what} of the two models differ.",
         fix="log it with the same flavor and signature in both modes",

@@ -14,7 +14,7 @@ def output_of(launch: Launch) -> str:
     text, path = (
         (launch.stderr, launch.stderr_path) if launch.stderr.strip() else (launch.stdout, launch.stdout_path)
     )
-    # The user's own files, not those of the copy, are where the fault is mended.
+    # The user's own files, not those of the copy, are where the fault is fixed.
     lines = without_observer(final(text)).rstrip().replace(f"{launch.directory}/", "").split("\n")
     lines = lines if any(lines) else []
     if lines:

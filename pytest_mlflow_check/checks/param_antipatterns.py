@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.source_lines import calls, place_of
+from pytest_mlflow_check.checks.source_lines import calls, source_line_of
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Mode, RunRecord
 
@@ -20,7 +20,7 @@ _FEWEST = 3
 
 def duplicated_params(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     """Params that `mlflow run` logs with dashes and the code with underscores, as in `max-depth`."""
-    for name in kept(
+    for name in not_matching(
         {name for _, run in pair.sides for name in run.params}, comparison.settings.ignore.params
     ):
         twin = name.replace("-", "_")
@@ -32,13 +32,13 @@ def duplicated_params(comparison: Comparison, pair: RunPair) -> Iterator[Finding
         if pair.fluent is not None and name in pair.fluent.params:
             continue
         declared = comparison.declared(name)
-        line = comparison.place(declared.line) if declared else None
+        line = comparison.source_line(declared.line) if declared else None
         yield Finding(
             rule="param-duplicated",
             subject=name,
             fluent=_names(pair.fluent, name, twin),
             mlflow_run=_names(pair.mlflow_run, name, twin),
-            place=line or place_of(comparison, pair, ["log_param"], twin),
+            source_line=line or source_line_of(comparison, pair, ["log_param"], twin),
             run=pair.label,
             why=f"`mlflow run` logs {name}, as {line or 'the command line'} spells it; the code logs {twin}.",
             fix=f"write {twin} in the MLproject too, or log {name} in the code",
@@ -49,7 +49,7 @@ def long_params(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     """Params whose value is as long as MLflow keeps, so that more of it was cut away."""
     long: dict[str, dict[Mode, str]] = {}
     for mode, run in pair.sides:
-        for name in kept(run.params, comparison.settings.ignore.params):
+        for name in not_matching(run.params, comparison.settings.ignore.params):
             if len(run.params[name]) >= _LONGEST:
                 long.setdefault(name, {})[mode] = f"{len(run.params[name])} characters kept"
     for name, sides in long.items():
@@ -58,7 +58,7 @@ def long_params(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             subject=name,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
-            place=place_of(comparison, pair, ["log_param"], name),
+            source_line=source_line_of(comparison, pair, ["log_param"], name),
             run=pair.label,
             why="MLflow cuts a value off after 6,000 characters; what came behind is lost.",
             fix=f'log it as a file:  mlflow.log_dict(…, "{name}.json")',
@@ -69,18 +69,18 @@ def changing_params(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     """Params that one line logs again and again, each time with another number in the name, as it trains."""
     found: dict[str, tuple[str, dict[Mode, int]]] = {}
     for mode, run in pair.sides:
-        for stem, place, count in _counted(comparison, mode, run):
-            found.setdefault(stem, (place, {}))[1][mode] = count
-    for stem, (place, counts) in found.items():
+        for stem, source_line, count in _counted(comparison, mode, run):
+            found.setdefault(stem, (source_line, {}))[1][mode] = count
+    for stem, (source_line, counts) in found.items():
         yield Finding(
             rule="param-changes-per-step",
             subject=stem,
             fluent=_params(counts.get("fluent")),
             mlflow_run=_params(counts.get("mlflow-run")),
-            place=place,
+            source_line=source_line,
             run=pair.label,
-            why=f"{place} logs a param with a new name each time it comes by, while metrics are logged. "
-            "Params are constants of a run.",
+            why=f"{source_line} logs a param with a new name each time it comes by, while metrics are "
+            "logged. Params are constants of a run.",
             fix=f'mlflow.log_metric("{stem.replace("*", "").strip("_-. ")}", …, step=…)',
         )
 
@@ -95,15 +95,15 @@ def _counted(comparison: Comparison, mode: Mode, run: RunRecord) -> Iterator[tup
             since = dict.fromkeys(names, True)
             continue
         stem = re.sub(r"\d+", "*", call.key)
-        if stem == call.key or call.place is None:
+        if stem == call.key or call.source_line is None:
             continue
-        line = (stem, call.place)
+        line = (stem, call.source_line)
         if call.key not in names.setdefault(line, []):
             names[line].append(call.key)
             rounds[line] = rounds.get(line, 0) + (since.pop(line, False))
-    for (stem, place), keys in names.items():
-        if len(keys) >= _FEWEST and rounds[stem, place] >= _FEWEST - 1:
-            yield stem, place, len(keys)
+    for (stem, source_line), keys in names.items():
+        if len(keys) >= _FEWEST and rounds[stem, source_line] >= _FEWEST - 1:
+            yield stem, source_line, len(keys)
 
 
 def _names(run: RunRecord | None, *names: str) -> str | None:

@@ -34,9 +34,9 @@ def rewritten_params(comparison: Comparison, mode: Mode, launch: Launch) -> Iter
         line = last_project_line(launch.stderr[:position], launch.directory)
         declared = comparison.declared(key)
         by_mlflow = mode == "mlflow-run" and comparison.given_by_mlflow(key)
-        place = comparison.place(declared.line) if by_mlflow and declared else None
+        source_line = comparison.source_line(declared.line) if by_mlflow and declared else None
         first = (
-            f"`mlflow run` logged {key} = {shown(old)} by itself, from {place or 'its -P option'}"
+            f"`mlflow run` logged {key} = {shown(old)} by itself, from {source_line or 'its -P option'}"
             if by_mlflow
             else f"{key} = {shown(old)} was logged already"
         )
@@ -46,7 +46,7 @@ def rewritten_params(comparison: Comparison, mode: Mode, launch: Launch) -> Iter
             subject=key,
             fluent=text if mode == "fluent" else None,
             mlflow_run=text if mode == "mlflow-run" else None,
-            place=line or place,
+            source_line=line or source_line,
             why=f"{first}; then {line or 'the code'} logged {key} = {shown(new)}. "
             "A param can't be changed once it is logged, so the launch died there.",
             fix=f"log {key} only where it isn't logged yet, and the value in use as cfg_{key}",

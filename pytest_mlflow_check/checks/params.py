@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.param_antipatterns import changing_params, duplicated_params, long_params
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.source_lines import place_of, place_of_start
+from pytest_mlflow_check.checks.source_lines import source_line_of, source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Mode, RunRecord
 
@@ -28,24 +28,24 @@ def check_params(comparison: Comparison) -> list[Finding]:
 def _compare(
     comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
 ) -> Iterator[Finding]:
-    names = kept({*fluent.params, *mlflow_run.params}, comparison.settings.ignore.params)
+    names = not_matching({*fluent.params, *mlflow_run.params}, comparison.settings.ignore.params)
     for name in names:
         one = _value(comparison, "fluent", fluent, name)
         other = _value(comparison, "mlflow-run", mlflow_run, name)
         if one == other:
             continue
         declared = comparison.declared(name)
-        line = comparison.place(declared.line) if declared else None
-        logged = place_of(comparison, pair, ["log_param"], name)
+        line = comparison.source_line(declared.line) if declared else None
+        logged = source_line_of(comparison, pair, ["log_param"], name)
         # What isn't logged is missing after the line that starts the run.
-        place = logged or (place_of_start(comparison, fluent) if one is None else None)
-        rule, why, fix = _reason(comparison, name, one, other, place)
+        source_line = logged or (source_line_of_start(comparison, fluent) if one is None else None)
+        rule, why, fix = _reason(comparison, name, one, other, source_line)
         yield Finding(
             rule=rule,
             subject=name,
             fluent=one,
             mlflow_run=other,
-            place=line or place if rule == "param-quoted" else place or line,
+            source_line=line or source_line if rule == "param-quoted" else source_line or line,
             run=pair.label,
             why=why,
             fix=fix,
@@ -57,7 +57,7 @@ def _reason(
     name: str,
     fluent: str | None,
     mlflow_run: str | None,
-    place: str | None,
+    source_line: str | None,
 ) -> tuple[str, str, str]:
     """The rule, why, and what to change."""
     log = f'mlflow.log_param("{name}", …)'
@@ -71,7 +71,7 @@ def _reason(
         )
         if not by_mlflow:
             return "param-missing-in-fluent", why, f"log it in both modes:  {log}"
-        where = f" in {place}" if place else ""
+        where = f" in {source_line}" if source_line else ""
         return "param-missing-in-fluent", why, f"log it after start_run(){where}:  {log}"
     if mlflow_run is None:
         why = "The code logged it when started by the plain command and not under `mlflow run`."
@@ -96,7 +96,7 @@ def _value(comparison: Comparison, mode: Mode, run: RunRecord, name: str) -> str
 
 
 def _entry_point(comparison: Comparison) -> str:
-    line = comparison.place(comparison.case.entry_point.line) if comparison.case else None
+    line = comparison.source_line(comparison.case.entry_point.line) if comparison.case else None
     return line or "the entry point"
 
 

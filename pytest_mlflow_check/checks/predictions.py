@@ -13,7 +13,7 @@ def difference(one: Any, other: Any, tolerance: Tolerance, place: str = "") -> t
     """The first place where two predictions differ, as text for either side; None where they don't.
 
     Args:
-        one, other: as `ModelProof.prediction` holds them.
+        one, other: as `ModelValidation.prediction` holds them.
         tolerance: how far two numbers may lie apart.
         place: where in the prediction the two stand.
     """

@@ -144,7 +144,7 @@ _WRAPPERS = {
         native=("mlflow.catboost.log_model", "a CatBoost model"),
     ),
 }
-"""By the names that `reading.formats` has."""
+"""By the names that `readers.file_formats` has."""
 
 _INSTALLED = LIBRARIES | {"", "cloudpickle", "functools", "operator"}
 

@@ -49,10 +49,10 @@ def judge(
     if check == "launches" and (reason := refused(comparison)):
         return CheckResult(check, skipped=reason)
     found = (find or _CHECKS[check])(comparison)
-    findings = without_symptoms(found, comparison, policy)
+    findings = without_superseded(found, comparison, policy)
     if found and not findings:
         # Nothing but symptoms is neither a failure of this check nor a pass.
-        causes = dict.fromkeys(one.rule for one in check_launches(comparison) if RULES[one.rule].in_front_of)
+        causes = dict.fromkeys(one.rule for one in check_launches(comparison) if RULES[one.rule].supersedes)
         return CheckResult(check, skipped=f"{', '.join(causes)} (see launches)")
     result = policy.apply(check, _one_sided(comparison, findings))
     failed = failed_launches(comparison.launches)
@@ -64,7 +64,7 @@ def judge(
     return result
 
 
-def without_symptoms(findings: Sequence[Finding], comparison: Comparison, policy: Policy) -> list[Finding]:
+def without_superseded(findings: Sequence[Finding], comparison: Comparison, policy: Policy) -> list[Finding]:
     """The findings whose cause isn't already told by a rule that stands in front of theirs.
 
     Causes are looked for among the findings themselves and those of the launches, which come first. An
@@ -75,14 +75,14 @@ def without_symptoms(findings: Sequence[Finding], comparison: Comparison, policy
         for finding in [*findings, *check_launches(comparison)]
         if policy.severities.get(finding.rule) != "off"
     }
-    symptoms = {slug for cause, _, _ in told for slug in RULES[cause].in_front_of}
+    superseded = {slug for cause, _, _ in told for slug in RULES[cause].supersedes}
     of_subject = {
-        (slug, subject, run) for cause, subject, run in told for slug in RULES[cause].in_front_of_subject
+        (slug, subject, run) for cause, subject, run in told for slug in RULES[cause].supersedes_same_subject
     }
     return [
         finding
         for finding in findings
-        if finding.rule not in symptoms and (finding.rule, finding.subject, finding.run) not in of_subject
+        if finding.rule not in superseded and (finding.rule, finding.subject, finding.run) not in of_subject
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from pytest_mlflow_check.checks.comparison import Comparison
-from pytest_mlflow_check.checks.source_lines import calls, place_of_start
+from pytest_mlflow_check.checks.source_lines import calls, source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord
 
@@ -21,7 +21,7 @@ def left_running(comparison: Comparison) -> Iterator[Finding]:
             subject=label,
             fluent=_status(sides.get("fluent")),
             mlflow_run=_status(sides.get("mlflow-run")),
-            place=place_of_start(comparison, run),
+            source_line=source_line_of_start(comparison, run),
             why="The launch ended with exit code 0, and nothing ended this run: a run made with "
             "MlflowClient.create_run isn't ended by itself.",
             fix="end it in a finally:  client.set_terminated(run_id); or use  with mlflow.start_run(): …",
@@ -32,16 +32,16 @@ def closed_at_exit(comparison: Comparison) -> Iterator[Finding]:
     """Runs that only the end of the interpreter closed, in launches that ended well."""
     for label, sides in _sides(comparison, _closed_by_exit).items():
         run = next(iter(sides.values()))
-        place = place_of_start(comparison, run)
+        source_line = source_line_of_start(comparison, run)
         yield Finding(
             rule="run-closed-at-exit",
             subject=label,
             fluent=_status(sides.get("fluent"), "closed at exit"),
             mlflow_run=_status(sides.get("mlflow-run"), "closed at exit"),
-            place=place,
+            source_line=source_line,
             why="It was started without `with` and never ended, so MLflow closed it as FINISHED when Python "
             "ended. It would say FINISHED after a crash too.",
-            fix=f"with mlflow.start_run(): …{f'  in {place}' if place else ''}",
+            fix=f"with mlflow.start_run(): …{f'  in {source_line}' if source_line else ''}",
         )
 
 
@@ -54,16 +54,17 @@ def failed_but_finished(comparison: Comparison, failed: Mapping[Mode, Launch]) -
     )
     for label, sides in found.items():
         run = next(iter(sides.values()))
-        place = place_of_start(comparison, run)
+        source_line = source_line_of_start(comparison, run)
         yield Finding(
             rule="failed-but-finished",
             subject=label,
             fluent=_status(sides.get("fluent")),
             mlflow_run=_status(sides.get("mlflow-run")),
-            place=place,
+            source_line=source_line,
             why="The launch failed, and its run says FINISHED: without `with`, MLflow closes the run at exit "
             "and knows nothing of the exception. The broken run looks like a good one.",
-            fix=f"with mlflow.start_run(): …{f'  in {place}' if place else ''}, which ends it as FAILED",
+            fix="with mlflow.start_run(): …"
+            f"{f'  in {source_line}' if source_line else ''}, which ends it as FAILED",
         )
 
 
@@ -73,13 +74,13 @@ def runs_missing(comparison: Comparison) -> Iterator[Finding]:
         ((mode, run),) = pair.sides
         top_level = "/" not in pair.label
         # A run that a client makes doesn't join the one of `mlflow run`: the usual reason.
-        made = [call.place for call in calls(comparison, ["create_run"], mode=mode) if call.place]
+        made = [call.source_line for call in calls(comparison, ["create_run"], mode=mode) if call.source_line]
         yield Finding(
             rule="run-missing",
             subject=pair.label,
             fluent=_holds(run, comparison) if mode == "fluent" else None,
             mlflow_run=_holds(run, comparison) if mode == "mlflow-run" else None,
-            place=place_of_start(comparison, run) or (made[0] if made and top_level else None),
+            source_line=source_line_of_start(comparison, run) or (made[0] if made and top_level else None),
             why="Under `mlflow run` the first start_run() joins the run that `mlflow run` made; a run "
             "created in another way is one more. A run that can't be matched isn't compared."
             if top_level

@@ -29,7 +29,7 @@ def calls(
             yield from (call for call in seen if call.what in kinds and call.by in ("code", "autologging"))
 
 
-def place_of(
+def source_line_of(
     comparison: Comparison,
     pair: RunPair,
     kinds: Collection[str],
@@ -45,17 +45,17 @@ def place_of(
     """
     for mode, run in pair.sides:
         for call in calls(comparison, kinds, run=run, mode=mode):
-            if call.place and call.key == key:
-                return call.place
+            if call.source_line and call.key == key:
+                return call.source_line
     return None
 
 
-def place_of_start(comparison: Comparison, run: RunRecord) -> str | None:
+def source_line_of_start(comparison: Comparison, run: RunRecord) -> str | None:
     """The line that started a run, or joined it under `mlflow run`."""
     for launch in comparison.launches.values():
         for call in launch.calls_about(run.run_id):
-            if call.what in STARTING and call.place:
-                return call.place
+            if call.what in STARTING and call.source_line:
+                return call.source_line
     return None
 
 
@@ -66,12 +66,12 @@ def call_of_artifact(comparison: Comparison, pair: RunPair, path: str) -> Observ
     for kind, key in [("log_artifact", path), *above]:
         for mode, run in pair.sides:
             for call in calls(comparison, [kind], run=run, mode=mode):
-                if call.place and call.key == key:
+                if call.source_line and call.key == key:
                     return call
     return None
 
 
-def place_of_artifact(comparison: Comparison, pair: RunPair, path: str) -> str | None:
+def source_line_of_artifact(comparison: Comparison, pair: RunPair, path: str) -> str | None:
     """The line that logged an artifact, by itself or with the nearest directory above it."""
     call = call_of_artifact(comparison, pair, path)
-    return call.place if call else None
+    return call.source_line if call else None

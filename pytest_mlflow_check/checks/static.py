@@ -41,16 +41,16 @@ def static_findings(comparison: Comparison) -> Iterator[Finding]:
 def _null_defaults(comparison: Comparison, entry_point: EntryPoint) -> Iterator[Finding]:
     for parameter in entry_point.parameters.values():
         if parameter.null_default:
-            place = comparison.place(parameter.line)
+            source_line = comparison.source_line(parameter.line)
             nothing = ", so nothing was launched" if comparison.unset else ""
             yield Finding(
                 rule="mlproject-null-default",
                 subject=parameter.name,
                 mlflow_run="null",
-                place=place,
+                source_line=source_line,
                 why="MLflow takes `default: null` for no default at all; without a value `mlflow run` ends "
                 f'with "No value given for missing parameters"{nothing}.',
-                fix=f'in {place} write  {parameter.name}: {{type: {parameter.type}, default: ""}}  '
+                fix=f'in {source_line} write  {parameter.name}: {{type: {parameter.type}, default: ""}}  '
                 'and take the empty text for "not given" in the code',
             )
 
@@ -63,10 +63,10 @@ def _unused_parameters(comparison: Comparison, entry_point: EntryPoint) -> Itera
                 rule="mlproject-unused-parameter",
                 subject=parameter.name,
                 mlflow_run="logged, not passed on",
-                place=comparison.place(parameter.line),
+                source_line=comparison.source_line(parameter.line),
                 why="`mlflow run` logs its value, and the command, which has no placeholder for it, never "
                 "gets it: the run claims a value that nothing used.",
-                fix=f"pass it on in the command:  --{parameter.name} {{{parameter.name}}}  or take it out of "
+                fix=f"pass it on in the command:  --{parameter.name} {{{parameter.name}}}  or remove it from "
                 "the MLproject",
             )
 
@@ -78,7 +78,7 @@ def _needs_docker(comparison: Comparison) -> Finding:
         rule="needs-docker",
         subject=project.docker_image or "docker_env",
         mlflow_run="docker_env",
-        place=comparison.place(project.docker_line),
+        source_line=comparison.source_line(project.docker_line),
         why="`mlflow run` starts this project in a container, whatever --env-manager says, and `docker info` "
         "fails here, so nothing was launched.",
         fix="start Docker, or check the plain command alone:  --mlflow-launch=fluent",
@@ -93,7 +93,7 @@ def _needs_run_id(comparison: Comparison, entry_point: EntryPoint) -> Finding:
         subject="MLFLOW_RUN_ID",
         fluent="not set",
         mlflow_run="set",
-        place=None if own else comparison.place(entry_point.command_line),
+        source_line=None if own else comparison.source_line(entry_point.command_line),
         why=f"The command {'under the settings key fluent ' if own else ''}uses MLFLOW_RUN_ID, which only "
         "`mlflow run` sets.",
         fix="leave it out: mlflow.start_run() joins the run that MLFLOW_RUN_ID names, and makes one where "

@@ -15,23 +15,24 @@ def redirects(comparison: Comparison) -> Iterator[Finding]:
     for mode, launch in comparison.launches.items():
         for call in launch.observations:
             if call.what == "redirect":
-                found.setdefault((call.key, call.place), {}).setdefault(mode, call)
+                found.setdefault((call.key, call.source_line), {}).setdefault(mode, call)
     block = comparison.settings.tracking_uri == "block"
-    for (uri, place), sides in found.items():
+    for (uri, source_line), sides in found.items():
         how = next(iter(sides.values())).value
         yield Finding(
             rule="tracking-uri-hardcoded",
             subject=uri,
             fluent=_how(sides.get("fluent")),
             mlflow_run=_how(sides.get("mlflow-run")),
-            place=place,
-            why=f"{place or 'The code'} leads MLflow to {uri} with {how}, wherever the run was started for. "
+            source_line=source_line,
+            why=f"{source_line or 'The code'} leads MLflow to {uri} with {how}, wherever the run was started "
+            "for. "
             + (
                 "The launch was stopped there."
                 if block
                 else "It was led back to the launch's own store; nothing was sent there."
             ),
-            fix="take it out of the code and give it from outside:  MLFLOW_TRACKING_URI=… python …",
+            fix="remove it from the code and give it from outside:  MLFLOW_TRACKING_URI=… python …",
         )
 
 

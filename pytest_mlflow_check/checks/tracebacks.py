@@ -47,13 +47,13 @@ class Death:
     Attributes:
         text: its traceback and message, and those of the exceptions it followed from; the whole text where
             there is no traceback in it.
-        said: what is left of the text without the code in it, which holds messages too.
+        without_code: what is left of the text without the code in it, which holds messages too.
         message: `kind: message` of the exception itself, and all output below it.
         frames: of the exception itself, outermost first.
     """
 
     text: str
-    said: str
+    without_code: str
     message: str
     frames: tuple[Frame, ...]
 
@@ -76,11 +76,11 @@ def death(text: str) -> Death:
         text = text[: afterwards.start()]
     _, header, last = text.rpartition(_TRACEBACK)
     if not header:
-        return Death(text, said(text), text, tuple(_frames(text)))
+        return Death(text, without_code(text), text, tuple(_frames(text)))
     below = last.partition("\n")[2]
     # Frames, code and markers are indented; the message isn't.
     message = re.search(r"^(?=\S)", below, re.MULTILINE)
-    return Death(text, said(text), below[message.start() :] if message else "", tuple(_frames(last)))
+    return Death(text, without_code(text), below[message.start() :] if message else "", tuple(_frames(last)))
 
 
 def without_observer(text: str) -> str:
@@ -88,19 +88,19 @@ def without_observer(text: str) -> str:
     return _OURS.sub("", text)
 
 
-def said(text: str) -> str:
+def without_code(text: str) -> str:
     """A text without its indented lines, which in a traceback are code."""
     return "\n".join(line for line in text.splitlines() if not line[:1].isspace())
 
 
 def last_project_line(text: str, directory: Path) -> str | None:
     """The innermost line of the project's own code in the last traceback of a text."""
-    place = None
+    source_line = None
     for frame in _frames(text[max(text.rfind(_TRACEBACK), 0) :]):
         file = directory / frame.file
         if file.is_relative_to(directory):
-            place = f"{file.relative_to(directory)}:{frame.line}"
-    return place
+            source_line = f"{file.relative_to(directory)}:{frame.line}"
+    return source_line
 
 
 def _frames(text: str) -> Iterator[Frame]:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from pytest_mlflow_check.checks.comparison import Comparison, kept
+from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.pyfunc_snippets import LIBRARIES, ModelFile, fix, parts
-from pytest_mlflow_check.checks.source_lines import place_of
+from pytest_mlflow_check.checks.source_lines import source_line_of
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord, SavedFile, given_tags
 
@@ -41,7 +41,11 @@ def known_by_path(comparison: Comparison) -> Iterator[Finding]:
     """Files whose path stands in a param or a tag of a run, where its whole tree of runs logs no model."""
     told: set[str] = set()
     files = {
-        mode: [path for path in _kept(comparison, launch) if not is_data(path, launch.saved[path].holds)]
+        mode: [
+            path
+            for path in _compared_files(comparison, launch)
+            if not is_data(path, launch.saved[path].holds)
+        ]
         for mode, launch in comparison.launches.items()
     }
     modelled = {mode: _runs_with_models(launch) for mode, launch in comparison.launches.items()}
@@ -62,7 +66,7 @@ def known_by_path(comparison: Comparison) -> Iterator[Finding]:
             yield _finding(
                 comparison,
                 paths,
-                place=place_of(comparison, pair, [call], key),
+                source_line=source_line_of(comparison, pair, [call], key),
                 run=pair.label,
                 why=f"The run logs no model, only the path of one: the {kind} {key!r} names this file, which "
                 "was written and isn't logged. A path leads nowhere on another machine, and to another "
@@ -81,7 +85,7 @@ def saved_only(comparison: Comparison) -> Iterator[Finding]:
     ):
         return
     found = {
-        mode: [path for path in _kept(comparison, launch) if _is_model(path, launch.saved[path])]
+        mode: [path for path in _compared_files(comparison, launch) if _is_model(path, launch.saved[path])]
         for mode, launch in launches.items()
     }
     newest = next((paths[0] for paths in found.values() if paths), None)
@@ -113,7 +117,7 @@ def _finding(
     paths: Mapping[Mode, str],
     *,
     why: str,
-    place: str | None = None,
+    source_line: str | None = None,
     run: str = "",
 ) -> Finding:
     """The finding about a file, which may have another path in each launch."""
@@ -127,7 +131,7 @@ def _finding(
         subject=path,
         fluent=shown.get("fluent"),
         mlflow_run=shown.get("mlflow-run"),
-        place=place,
+        source_line=source_line,
         run=run,
         why=why,
         fix=fix(model),
@@ -185,9 +189,9 @@ def _names(value: str, path: str, launch: Launch) -> bool:
     return whole.endswith(f"/{value}") or ("/" in path and value.endswith(f"/{path}"))
 
 
-def _kept(comparison: Comparison, launch: Launch) -> list[str]:
+def _compared_files(comparison: Comparison, launch: Launch) -> list[str]:
     """The saved files that aren't ignored, in their own order."""
-    left = {*kept(launch.saved, comparison.settings.ignore.artifacts)}
+    left = {*not_matching(launch.saved, comparison.settings.ignore.artifacts)}
     return [path for path in launch.saved if path in left]
 
 

@@ -77,7 +77,7 @@ def shown_setting(key: str, value: object) -> str:
 
     Args:
         key: as in the file.
-        value: as in `ProjectSettings`.
+        value: as in `ProjectConfig`.
     """
     if key == "timeout":
         return f"{value:g} s"
@@ -176,7 +176,7 @@ class AllowSettings(_Strict):
         return reason
 
 
-class ProjectSettings(_Strict):
+class ProjectConfig(_Strict):
     """Everything that may stand in the project's settings file."""
 
     entry_point: str = "main"
@@ -202,7 +202,7 @@ class ProjectSettings(_Strict):
 
 
 @dataclass(frozen=True)
-class Settings:
+class ResolvedConfig:
     """What holds for one project, from all sources together.
 
     Attributes:
@@ -215,7 +215,7 @@ class Settings:
     """
 
     project: Path
-    values: ProjectSettings
+    values: ProjectConfig
     file: Path | None
     origins: Mapping[str, str]
     entry_point: str | None
@@ -240,7 +240,7 @@ def load_settings(
     *,
     command_line: Mapping[str, Any] | None = None,
     ini: Mapping[str, Any] | None = None,
-) -> Settings:
+) -> ResolvedConfig:
     """The settings in force for a project.
 
     Args:
@@ -255,7 +255,7 @@ def load_settings(
     file = _read_file(project)
     name, in_file = (file.name, file.values) if file else (FILE_NAME, {})
     validate_settings(ini, "pytest ini")
-    validate_settings(in_file, file.place if file else name)
+    validate_settings(in_file, file.source_line if file else name)
     validate_settings(command_line, "command line")
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -263,7 +263,7 @@ def load_settings(
         # Parameters add up, value by value; everything else is replaced as a whole.
         merged |= {**values, "params": {**merged.get("params", {}), **values.get("params", {})}}
         origins |= dict.fromkeys(values, origin)
-    return Settings(
+    return ResolvedConfig(
         project=project,
         values=validate_settings(merged, name),
         file=file.path if file else None,
@@ -275,7 +275,7 @@ def load_settings(
 
 def validate_settings(
     values: Mapping[str, Any], origin: str | Callable[[Sequence[int | str]], str]
-) -> ProjectSettings:
+) -> ProjectConfig:
     """Values checked against the schema.
 
     Args:
@@ -286,11 +286,11 @@ def validate_settings(
         UserError: for an unknown key or a value that doesn't fit.
     """
     try:
-        return ProjectSettings.model_validate(values)
+        return ProjectConfig.model_validate(values)
     except ValidationError as error:
-        place = (lambda _: origin) if isinstance(origin, str) else origin
+        source_line = (lambda _: origin) if isinstance(origin, str) else origin
         problems = error.errors()
-        lines = [f"{place(one['loc'])}: {_explain(one['loc'], one)}" for one in problems[:_SHOWN]]
+        lines = [f"{source_line(one['loc'])}: {_explain(one['loc'], one)}" for one in problems[:_SHOWN]]
         if len(problems) > _SHOWN:
             lines.append(f"and {len(problems) - _SHOWN} more")
         raise UserError("\n".join(lines)) from error
@@ -306,7 +306,7 @@ class _File:
     text: str
     table: str = ""
 
-    def place(self, keys: Sequence[int | str]) -> str:
+    def source_line(self, keys: Sequence[int | str]) -> str:
         """File and line of a key, as messages name them; where the line isn't clear, the table's name."""
         line = line_of(self.text, keys, table=self.table)
         return shown_path(self.path) + (f":{line}" if line else self.name.removeprefix(self.path.name))
@@ -335,8 +335,8 @@ def _of_pyproject(pyproject: Path) -> _File | None:
         return None
     if not isinstance(table, dict):
         line = line_of(text, ("mlflow-check",))
-        place = f"{shown_path(pyproject)}:{line}" if line else shown_path(pyproject)
-        raise UserError(f"{place}: tool.mlflow-check must be a table: write [tool.mlflow-check]")
+        source_line = f"{shown_path(pyproject)}:{line}" if line else shown_path(pyproject)
+        raise UserError(f"{source_line}: tool.mlflow-check must be a table: write [tool.mlflow-check]")
     return _File(pyproject, "pyproject.toml [tool.mlflow-check]", table, text, "tool.mlflow-check")
 
 
@@ -392,4 +392,4 @@ def _known_keys(loc: tuple[int | str, ...]) -> Iterable[str]:
         "case": CaseSettings,
         "allow": AllowSettings,
     }
-    return (nested.get(str(loc[0]), ProjectSettings) if loc else ProjectSettings).model_fields
+    return (nested.get(str(loc[0]), ProjectConfig) if loc else ProjectConfig).model_fields

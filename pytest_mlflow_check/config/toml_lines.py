@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_mlflow_check.core.errors import UserError, shown_path
-from pytest_mlflow_check.core.files import read_user_file
+from pytest_mlflow_check.core.files import read_user_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,7 +32,7 @@ def read_toml(file: Path) -> tuple[dict[str, Any], str]:
     Raises:
         UserError: the file can't be read, or isn't TOML.
     """
-    text = read_user_file(file, largest=_LARGEST)
+    text = read_user_text(file, largest=_LARGEST)
 
     def fail(place: object, problem: str) -> NoReturn:
         raise UserError(f"{shown_path(file)}:{place}: not valid TOML: {problem}") from None

@@ -25,7 +25,7 @@ _AGAIN = re.compile(r"#\d+$")
 
 
 @dataclass(frozen=True)
-class Place:
+class ContractRun:
     """A run of a contract: the names that lead to it, and what stands there."""
 
     path: tuple[str, ...]
@@ -34,50 +34,52 @@ class Place:
     """That the code gives the run; None for one without."""
 
 
-def numbered(contract: CaseContract) -> dict[str, Place]:
+def numbered(contract: CaseContract) -> dict[str, ContractRun]:
     """Every run of a contract, each parent before its children, by the id that it has in `as_launch`."""
-    return {str(number): place for number, place in enumerate(_places(contract.runs, ()))}
+    return {str(number): run for number, run in enumerate(_contract_runs(contract.runs, ()))}
 
 
 def as_launch(contract: CaseContract, mode: Mode | None) -> Launch:
     """A launch that logged what the contract says: of one mode, or with None of all."""
-    places = numbered(contract)
-    ids = {place.path: number for number, place in places.items()}
+    runs_by_id = numbered(contract)
+    ids = {run.path: number for number, run in runs_by_id.items()}
     runs = tuple(
-        _record(number, ids.get(place.path[:-1]), place, mode)
-        for number, place in places.items()
-        if mode is None or all(_logs(one, mode) for one in _with_parents(place, places, ids))
+        _record(number, ids.get(run.path[:-1]), run, mode)
+        for number, run in runs_by_id.items()
+        if mode is None or all(_logs(one, mode) for one in _with_parents(run, runs_by_id, ids))
     )
     return Launch(mode or "fluent", "", 0, 0.0, Path(), "", record=StoreRecord(runs))
 
 
 def _with_parents(
-    place: Place, places: Mapping[str, Place], ids: Mapping[tuple[str, ...], str]
+    run: ContractRun, runs_by_id: Mapping[str, ContractRun], ids: Mapping[tuple[str, ...], str]
 ) -> Iterator[RunShape]:
-    for depth in range(1, len(place.path) + 1):
-        yield places[ids[place.path[:depth]]].shape
+    for depth in range(1, len(run.path) + 1):
+        yield runs_by_id[ids[run.path[:depth]]].shape
 
 
 def _logs(shape: RunShape, mode: Mode) -> bool:
     return shape.only in (None, "sometimes", mode)
 
 
-def _places(runs: Mapping[str, RunShape], above: tuple[str, ...]) -> Iterator[Place]:
+def _contract_runs(runs: Mapping[str, RunShape], above: tuple[str, ...]) -> Iterator[ContractRun]:
     for name, shape in runs.items():
         # Only where another run has the name is `#2` ours, and not a part of it.
         first = _AGAIN.sub("", name)
-        yield Place((*above, name), shape, None if is_unnamed(name) else first if first in runs else name)
-        yield from _places(shape.runs, (*above, name))
+        yield ContractRun(
+            (*above, name), shape, None if is_unnamed(name) else first if first in runs else name
+        )
+        yield from _contract_runs(shape.runs, (*above, name))
 
 
-def _record(number: str, parent: str | None, place: Place, mode: Mode | None) -> RunRecord:
-    scopes = [place.shape, place.shape.fluent, place.shape.mlflow_run]
+def _record(number: str, parent: str | None, run: ContractRun, mode: Mode | None) -> RunRecord:
+    scopes = [run.shape, run.shape.fluent, run.shape.mlflow_run]
     if mode is not None:
-        scopes = [place.shape, place.shape.scope(mode)]
+        scopes = [run.shape, run.shape.scope(mode)]
     empty = np.zeros(0, np.int64)
     return RunRecord(
         run_id=number,
-        name=place.name or "",
+        name=run.name or "",
         parent_id=parent,
         params={key: value or "" for one in scopes for key, value in one.params.items()},
         tags={key: value or "" for one in scopes for key, value in one.tags.items()},

@@ -11,28 +11,28 @@ from itertools import combinations
 from pathlib import PurePosixPath
 
 from pytest_mlflow_check.checks.run_matching import given_names, pair_runs
-from pytest_mlflow_check.contract.normalize import View, as_pattern
+from pytest_mlflow_check.contract.normalize import Normalizer, as_pattern
 from pytest_mlflow_check.contract.schema import (
     KINDS,
     SCOPES,
     CaseContract,
-    Held,
+    Expected,
     ModelShape,
     RunShape,
     Scope,
     Steps,
     common,
-    fits,
+    matches,
     names_of,
 )
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord
 
-_Entries = dict[str, dict[str, Held]]
+_Entries = dict[str, dict[str, Expected]]
 _NUMBERED = re.compile(r"[A-Za-z]*\d[A-Za-z0-9]*")
 _UNNAMED = re.compile(r"run \d+")
 
 
-def contract_of(samples: Mapping[Mode, Sequence[Launch]], view: View) -> CaseContract:
+def contract_of(samples: Mapping[Mode, Sequence[Launch]], normalizer: Normalizer) -> CaseContract:
     """What a case logs.
 
     Args:
@@ -41,7 +41,9 @@ def contract_of(samples: Mapping[Mode, Sequence[Launch]], view: View) -> CaseCon
     """
     (mode, *others) = samples
     flat = [launch for launches in samples.values() for launch in launches]
-    return CaseContract(launch=None if others else mode, runs=_shapes(_aligned(flat), flat, samples, view))
+    return CaseContract(
+        launch=None if others else mode, runs=_shapes(_aligned(flat), flat, samples, normalizer)
+    )
 
 
 def is_unnamed(key: str) -> bool:
@@ -89,18 +91,23 @@ def _depth(runs: Mapping[str, RunRecord], run: RunRecord) -> int:
 
 
 def _shapes(
-    nodes: Sequence[_Node], launches: Sequence[Launch], samples: Mapping[Mode, Sequence[Launch]], view: View
+    nodes: Sequence[_Node],
+    launches: Sequence[Launch],
+    samples: Mapping[Mode, Sequence[Launch]],
+    normalizer: Normalizer,
 ) -> dict[str, RunShape]:
     numbers = _numbers(samples)
     shapes: dict[str, RunShape] = {}
     for position, node in enumerate(nodes, 1):
-        name = _name(node, launches, view) or f"run {position}"
+        name = _name(node, launches, normalizer) or f"run {position}"
         key, again = name, 1
         while key in shapes:
             again += 1
             key = f"{name}#{again}"
         logged = {
-            mode: [view.holdable(launches[number], node.runs[number]) for number in of if number in node.runs]
+            mode: [
+                normalizer.stable(launches[number], node.runs[number]) for number in of if number in node.runs
+            ]
             for mode, of in numbers.items()
         }
         whole = [mode for mode, of in numbers.items() if len(logged[mode]) == len(of)]
@@ -110,7 +117,7 @@ def _shapes(
         shapes[key] = RunShape.of_scopes(
             _scopes({mode: found for mode, found in logged.items() if found}),
             only=None if everywhere else whole[0] if certain else "sometimes",
-            runs=_shapes(node.children, launches, samples, view),
+            runs=_shapes(node.children, launches, samples, normalizer),
         )
     return shapes
 
@@ -124,11 +131,11 @@ def _numbers(samples: Mapping[Mode, Sequence[Launch]]) -> dict[Mode, list[int]]:
     return numbers
 
 
-def _name(node: _Node, launches: Sequence[Launch], view: View) -> str | None:
+def _name(node: _Node, launches: Sequence[Launch], normalizer: Normalizer) -> str | None:
     """The name that the code gives the run, where it gives the same one each time."""
     names = {given_names(launches[number]).get(run.run_id) for number, run in node.runs.items()}
     name = names.pop() if len(names) == 1 else None
-    return None if name is None or is_unnamed(name) or "*" in view.name(name) else view.name(name)
+    return None if name is None or is_unnamed(name) or "*" in normalizer.name(name) else normalizer.name(name)
 
 
 def _scopes(logged: Mapping[Mode, Sequence[_Entries]]) -> dict[Scope, _Entries]:
@@ -136,13 +143,15 @@ def _scopes(logged: Mapping[Mode, Sequence[_Entries]]) -> dict[Scope, _Entries]:
     found: dict[Scope, _Entries] = {scope: {kind: {} for kind in KINDS} for scope in SCOPES}
     for kind in KINDS:
         always = {mode: dict(_always([one[kind] for one in of])) for mode, of in logged.items()}
-        names = list(dict.fromkeys(name for held in always.values() for name in held))
+        names = list(dict.fromkeys(name for expected in always.values() for name in expected))
         for name in names:
-            by_mode = {mode: held[name] for mode, held in always.items() if name in held}
+            by_mode = {mode: expected[name] for mode, expected in always.items() if name in expected}
             values = list(by_mode.values())
             agreed = common(values)
             # Two values that differ are each mode's own; one that varies by itself is nobody's.
-            if len(by_mode) == len(logged) and all(fits(agreed, one) and fits(one, agreed) for one in values):
+            if len(by_mode) == len(logged) and all(
+                matches(agreed, one) and matches(one, agreed) for one in values
+            ):
                 found[""][kind][name] = agreed
             elif len(by_mode) == len(logged) and None in values:
                 found[""][kind][name] = None
@@ -158,12 +167,12 @@ def _scopes(logged: Mapping[Mode, Sequence[_Entries]]) -> dict[Scope, _Entries]:
     return found
 
 
-def _open(kind: str) -> Held:
+def _open(kind: str) -> Expected:
     """No more than that there is one, now and then."""
     return Steps() if kind == "metrics" else ModelShape() if kind == "models" else None
 
 
-def _always(samples: Sequence[Mapping[str, Held]]) -> Iterator[tuple[str, Held]]:
+def _always(samples: Sequence[Mapping[str, Expected]]) -> Iterator[tuple[str, Expected]]:
     """What each launch of a mode logged; where names vary, the pattern that they have in common."""
     everywhere = [name for name in samples[0] if all(name in one for one in samples)]
     yield from ((name, common(one[name] for one in samples)) for name in everywhere)

@@ -9,19 +9,19 @@ from pathlib import PurePosixPath
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.run_matching import RunPair, given_names, pair_runs
-from pytest_mlflow_check.checks.source_lines import place_of, place_of_artifact
-from pytest_mlflow_check.contract.as_launch import Place, as_launch, numbered
+from pytest_mlflow_check.checks.source_lines import source_line_of, source_line_of_artifact
+from pytest_mlflow_check.contract.as_launch import ContractRun, as_launch, numbered
 from pytest_mlflow_check.contract.load import Source
-from pytest_mlflow_check.contract.normalize import View
+from pytest_mlflow_check.contract.normalize import Normalizer
 from pytest_mlflow_check.contract.schema import (
     KINDS,
     SCOPES,
     CaseContract,
-    Held,
+    Expected,
     ModelShape,
     Scope,
     Steps,
-    fits,
+    matches,
     names_of,
 )
 from pytest_mlflow_check.contract.serialize import written
@@ -67,7 +67,7 @@ def judge_contract(source: Source, comparison: Comparison) -> list[Finding]:
                 subject=f"case {case}",
                 why=f"{source.name} says nothing of this case.",
                 fix=f"{update} -k {case!r}",
-                place=f"{source.name}:1",
+                source_line=f"{source.name}:1",
             )
         ]
     modes: list[Mode] = [mode for mode in comparison.launches if contract.launch in (None, mode)]
@@ -78,7 +78,7 @@ def judge_contract(source: Source, comparison: Comparison) -> list[Finding]:
             why=f"The contract of the case was made from the launch {contract.launch} alone, so nothing is "
             f"held of the other one.",
             fix=f"write it from both:  {update}",
-            place=source.place(("cases", case)),
+            source_line=source.source_line(("cases", case)),
         )
         for mode in comparison.launches
         if mode not in modes
@@ -95,7 +95,7 @@ def judge_contract(source: Source, comparison: Comparison) -> list[Finding]:
 class _Aligned:
     """A run of the contract, and the same in the launches that have it."""
 
-    place: Place
+    source_line: ContractRun
     expected: list[Mode]
     runs: dict[Mode, RunRecord] = field(default_factory=dict)
     given: dict[Mode, str | None] = field(default_factory=dict)
@@ -133,17 +133,17 @@ class _Judging:
 
     def findings(self) -> list[Finding]:
         """All that is missing, renamed, different or new; one missing run is one finding."""
-        shape, path = self.run.place.shape, self.run.place.path
+        shape, path = self.run.source_line.shape, self.run.source_line.path
         missing = [mode for mode in self.run.expected if mode not in self.run.runs]
         if missing and shape.only != "sometimes":
-            held = "all that it logs" if len(missing) == len(self.run.expected) else "what it logs there"
+            expected = "all that it logs" if len(missing) == len(self.run.expected) else "what it logs there"
             return [
                 self._finding(
                     "contract-missing",
                     f"run {'/'.join(path)}",
                     dict.fromkeys(self.run.runs, "logged"),
-                    why=f"The contract has this run, which isn't logged any more, nor is {held}.",
-                    line=self.source.place(self._keys()),
+                    why=f"The contract has this run, which isn't logged any more, nor is {expected}.",
+                    line=self.source.source_line(self._keys()),
                     run="",
                 )
             ]
@@ -153,18 +153,18 @@ class _Judging:
         return found
 
     def _of_kind(self, kind: str) -> Iterator[Finding]:
-        view = View(self.comparison.settings.ignore)
+        normalizer = Normalizer(self.comparison.settings.ignore)
         logged = {
-            mode: view.logged(self.comparison.launches[mode], run)[kind]
+            mode: normalizer.logged(self.comparison.launches[mode], run)[kind]
             for mode, run in self.run.runs.items()
         }
         new = {mode: dict(found) for mode, found in logged.items()}
-        shape = self.run.place.shape
+        shape = self.run.source_line.shape
         exact = {mode: {*shape.entries(kind), *shape.scope(mode).entries(kind)} for mode in logged}
-        missing: list[tuple[Scope, str, Held, list[Mode]]] = []
-        differing: list[tuple[Scope, str, Held, str, list[Mode]]] = []
+        missing: list[tuple[Scope, str, Expected, list[Mode]]] = []
+        differing: list[tuple[Scope, str, Expected, str, list[Mode]]] = []
         for scope in SCOPES:
-            for name, held in shape.scope(scope).entries(kind).items():
+            for name, expected in shape.scope(scope).entries(kind).items():
                 modes: list[Mode] = [mode for mode in logged if scope in ("", "sometimes", mode)]
                 matched = {mode: names_of(name, logged[mode], exact[mode]) for mode in modes}
                 for mode, names in matched.items():
@@ -174,14 +174,16 @@ class _Judging:
                     continue
                 lacking = [mode for mode in modes if not matched[mode]]
                 if lacking:
-                    missing.append((scope, name, held, lacking))
+                    missing.append((scope, name, expected, lacking))
                 for each in dict.fromkeys(each for names in matched.values() for each in names):
                     wrong = [
-                        mode for mode in modes if each in matched[mode] and not fits(held, logged[mode][each])
+                        mode
+                        for mode in modes
+                        if each in matched[mode] and not matches(expected, logged[mode][each])
                     ]
                     if wrong:
-                        differing.append((scope, name, held, each, wrong))
-        renamed = _renames([(name, held) for _, name, held, _ in missing], new, kind)
+                        differing.append((scope, name, expected, each, wrong))
+        renamed = _renames([(name, expected) for _, name, expected, _ in missing], new, kind)
         for scope, name, _, lacking in missing:
             keys = self._keys(scope, kind, name)
             if name in renamed:
@@ -193,7 +195,7 @@ class _Judging:
                     dict.fromkeys(values, now),
                     why=f"What the contract calls {name} is logged as {now}{self._where(kind, now)}. "
                     "Searches, charts and code that ask for the old name find nothing.",
-                    line=self.source.place(keys),
+                    line=self.source.source_line(keys),
                     diff=(keys, kind, now, next(iter(values.values()))),
                 )
                 continue
@@ -208,19 +210,19 @@ class _Judging:
                     if not there
                     else f"{_spoken(lacking)} doesn't log it any more."
                 ),
-                line=self.source.place(keys),
+                line=self.source.source_line(keys),
                 diff=(keys, kind, None, None),
             )
-        for scope, name, held, each, wrong in differing:
+        for scope, name, expected, each, wrong in differing:
             keys = self._keys(scope, kind, name)
             values = {mode: found[each] for mode, found in logged.items() if each in found}
             yield self._finding(
                 _DIFFERS.get(kind, "contract-value-differs"),
                 f"{KINDS[kind]} {each}",
                 {mode: _text(each, value) for mode, value in values.items()},
-                why=f"The contract has {_difference(each, held, values[wrong[0]])}"
+                why=f"The contract has {_difference(each, expected, values[wrong[0]])}"
                 f"{self._where(kind, each, '; it is logged')}.",
-                line=self.source.place(keys),
+                line=self.source.source_line(keys),
                 diff=(keys, kind, name, values[wrong[0]]),
             )
         for name in sorted({name for found in new.values() for name in found}):
@@ -230,26 +232,26 @@ class _Judging:
                 f"{KINDS[kind]} {name}",
                 {mode: _text(name, value) for mode, value in values.items()},
                 why="The contract doesn't have it: should it get lost, nobody would be told.",
-                line=self.source.place(self._keys("", kind)),
+                line=self.source.source_line(self._keys("", kind)),
                 diff=(None, kind, name, next(iter(values.values()))),
             )
 
     def _renamed_run(self) -> Iterator[Finding]:
-        name = self.run.place.name
+        name = self.run.source_line.name
         other = {mode: given for mode, given in self.run.given.items() if given != name}
         if name is None or not other:
             return
         shown = {mode: given or "(no name)" for mode, given in other.items()}
         yield self._finding(
             "contract-renamed",
-            f"run {'/'.join(self.run.place.path)}",
+            f"run {'/'.join(self.run.source_line.path)}",
             shown,
             why=f"What the contract calls {name} has another name now.",
-            line=self.source.place(self._keys()),
+            line=self.source.source_line(self._keys()),
         )
 
     def _keys(self, scope: Scope = "", kind: str = "", name: str = "") -> tuple[str, ...]:
-        runs = [part for key in self.run.place.path for part in ("runs", key)]
+        runs = [part for key in self.run.source_line.path for part in ("runs", key)]
         return tuple(part for part in ("cases", self.case, *runs, scope, kind, name) if part)
 
     def _where(self, kind: str, name: str, words: str = "") -> str:
@@ -257,10 +259,10 @@ class _Judging:
         fluent, mlflow_run = self.run.runs.get("fluent"), self.run.runs.get("mlflow-run")
         pair = RunPair("", fluent, mlflow_run)
         if kind == "artifacts":
-            place = place_of_artifact(self.comparison, pair, name)
+            source_line = source_line_of_artifact(self.comparison, pair, name)
         else:
-            place = place_of(self.comparison, pair, _CALLS[kind], name)
-        return f"{words} in {place}" if place else ""
+            source_line = source_line_of(self.comparison, pair, _CALLS[kind], name)
+        return f"{words} in {source_line}" if source_line else ""
 
     def _finding(
         self,
@@ -270,16 +272,16 @@ class _Judging:
         *,
         why: str,
         line: str | None,
-        diff: tuple[tuple[str, ...] | None, str, str | None, Held] | None = None,
+        diff: tuple[tuple[str, ...] | None, str, str | None, Expected] | None = None,
         run: str | None = None,
     ) -> Finding:
-        label = "/".join(self.run.place.path) if self.several else ""
+        label = "/".join(self.run.source_line.path) if self.several else ""
         return Finding(
             rule=rule,
             subject=subject,
             why=why,
             fix=_FIXES[rule].format(update=self.update),
-            place=line,
+            source_line=line,
             run=label if run is None else run,
             code=(_diff(self.source, line, diff),) if diff and line else (),
             fluent=sides.get("fluent"),
@@ -298,7 +300,7 @@ _FIXES = {
 
 
 def _renames(
-    missing: Sequence[tuple[str, Held]], new: Mapping[Mode, Mapping[str, Held]], kind: str
+    missing: Sequence[tuple[str, Expected]], new: Mapping[Mode, Mapping[str, Expected]], kind: str
 ) -> dict[str, str]:
     """The new names of what is missing, as far as they can be told: the likeliest first."""
     names = sorted({name for found in new.values() for name in found})
@@ -306,14 +308,14 @@ def _renames(
     ranked: list[tuple[bool, float, str, str]] = []
     # Of so many, nobody reads which became which; and comparing all with all takes minutes.
     few = len(missing) * len(names) <= _MOST_COMPARED
-    for old, held in missing if few else ():
+    for old, expected in missing if few else ():
         for name in names:
-            same = held is not None and fits(held, values[name])
+            same = expected is not None and matches(expected, values[name])
             alike = difflib.SequenceMatcher(None, old, name).ratio()
-            telling = isinstance(held, str) and len(held) >= _TELLING and same
+            telling = isinstance(expected, str) and len(expected) >= _TELLING and same
             alone = len(missing) == len(names) == 1 and same
             moved = kind == "artifacts" and PurePosixPath(old).name == PurePosixPath(name).name
-            enough = _ALIKE if same or held is None else _MUCH_ALIKE
+            enough = _ALIKE if same or expected is None else _MUCH_ALIKE
             if alike >= enough or telling or alone or moved:
                 ranked.append((same, alike, old, name))
     found: dict[str, str] = {}
@@ -346,18 +348,20 @@ def _new_runs(
             fix=update,
             fluent="logged" if "fluent" in those else None,
             mlflow_run="logged" if "mlflow-run" in those else None,
-            place=source.place(("cases", case, "runs")),
+            source_line=source.source_line(("cases", case, "runs")),
         )
 
 
-def _diff(source: Source, place: str, diff: tuple[tuple[str, ...] | None, str, str | None, Held]) -> CodePart:
+def _diff(
+    source: Source, source_line: str, diff: tuple[tuple[str, ...] | None, str, str | None, Expected]
+) -> CodePart:
     """The line of the contract, and what would stand there now."""
-    keys, kind, name, held = diff
+    keys, kind, name, expected = diff
     before = source.lines(keys) if keys else []
-    after = written(kind, name, held) if name is not None else []
+    after = written(kind, name, expected) if name is not None else []
     kept = set(before) & set(after)
     lines = [f"- {line}" for line in before if line not in kept]
-    return CodePart(place, "\n".join(lines + [f"+ {line}" for line in after if line not in kept]))
+    return CodePart(source_line, "\n".join(lines + [f"+ {line}" for line in after if line not in kept]))
 
 
 def _update(comparison: Comparison) -> str:
@@ -369,7 +373,7 @@ def _spoken(modes: Sequence[Mode]) -> str:
     return " and ".join("the fluent launch" if mode == "fluent" else "`mlflow run`" for mode in modes)
 
 
-def _text(name: str, value: Held) -> str:
+def _text(name: str, value: Expected) -> str:
     """A value in a cell."""
     if isinstance(value, Steps):
         return _points(value)
@@ -391,9 +395,9 @@ def _points(steps: Steps) -> str:
     return ", ".join(part for part in (count, where, irregular) if part) or "any steps"
 
 
-def _difference(name: str, held: Held, value: Held) -> str:
+def _difference(name: str, expected: Expected, value: Expected) -> str:
     """What the contract has where something else is logged."""
-    if isinstance(held, ModelShape) and isinstance(value, ModelShape):
-        parts = [part for part, wanted in held if wanted not in (None, getattr(value, part))]
+    if isinstance(expected, ModelShape) and isinstance(value, ModelShape):
+        parts = [part for part, wanted in expected if wanted not in (None, getattr(value, part))]
         return f"other {' and '.join(parts)} of it"
-    return _text(name, held)
+    return _text(name, expected)

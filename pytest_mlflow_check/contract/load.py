@@ -21,8 +21,8 @@ from pytest_mlflow_check.contract.schema import (
 )
 from pytest_mlflow_check.contract.yaml_edit import scalar
 from pytest_mlflow_check.core.errors import UserError, did_you_mean, shown_path
-from pytest_mlflow_check.core.files import read_user_file
-from pytest_mlflow_check.core.yaml_lines import LinedList, LinedMapping, kind, read_yaml
+from pytest_mlflow_check.core.files import read_user_text
+from pytest_mlflow_check.core.yaml_lines import ListWithLines, MappingWithLines, kind, read_yaml
 
 LARGEST = 1024 * 1024
 """Bytes, which take three seconds to read."""
@@ -52,14 +52,14 @@ class Source:
     path: Path
     text: str = field(repr=False)
     contract: Contract
-    document: LinedMapping = field(repr=False)
+    document: MappingWithLines = field(repr=False)
 
     @property
     def name(self) -> str:
         """The file as findings name it: relative to the project."""
         return self.path.name
 
-    def place(self, keys: Sequence[str]) -> str:
+    def source_line(self, keys: Sequence[str]) -> str:
         """`mlflow-contract.yaml:12`: the line of what the keys lead to, or of what comes nearest."""
         return f"{self.name}:{_line(self.document, keys)}"
 
@@ -92,7 +92,7 @@ def read_contract(project: Path, cases: Collection[str] | None = None) -> Source
 
 def read_file(file: Path, cases: Collection[str] | None = None) -> Source:
     """The same of a file that is there."""
-    return read_text(file, read_user_file(file, largest=LARGEST), cases)
+    return read_text(file, read_user_text(file, largest=LARGEST), cases)
 
 
 def read_text(file: Path, text: str, cases: Collection[str] | None = None) -> Source:
@@ -114,7 +114,7 @@ def read_text(file: Path, text: str, cases: Collection[str] | None = None) -> So
 
 def _repeated(value: object, keys: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     """Keys that stand there twice, as after a merge of two branches."""
-    if isinstance(value, LinedMapping):
+    if isinstance(value, MappingWithLines):
         for key, line in value.repeated.items():
             yield line, f'"{_spoken((*keys, str(key)))}" stands there twice\n  remove one of them'
         for key, each in value.items():
@@ -122,7 +122,7 @@ def _repeated(value: object, keys: tuple[str, ...]) -> Iterator[tuple[int, str]]
 
 
 def _unknown_cases(
-    document: LinedMapping, contract: Contract, cases: Collection[str] | None
+    document: MappingWithLines, contract: Contract, cases: Collection[str] | None
 ) -> Iterator[tuple[int, str]]:
     for case in contract.cases if cases is not None else ():
         if case not in (cases or ()):
@@ -131,7 +131,7 @@ def _unknown_cases(
             yield line, f'"cases.{case}": the project has no such case: {meant}\n  rename it, or remove it'
 
 
-def _explained(document: LinedMapping, problem: Any) -> tuple[int, str]:
+def _explained(document: MappingWithLines, problem: Any) -> tuple[int, str]:
     """The line of a mistake, and what is wrong there."""
     # pydantic marks a key that is none with `[key]`.
     loc = [part for part in problem["loc"] if part != "[key]"]
@@ -192,9 +192,9 @@ def _known(loc: Sequence[Any]) -> list[str]:
 def _line(value: object, keys: Sequence[Any]) -> int:
     line = 1
     for key in keys:
-        if isinstance(value, LinedMapping) and key in value.lines:
+        if isinstance(value, MappingWithLines) and key in value.lines:
             line, value = value.lines[key], value[key]
-        elif isinstance(value, LinedList):
+        elif isinstance(value, ListWithLines):
             position = key if isinstance(key, int) else value.index(key) if key in value else None
             return line if position is None else value.lines[position]
         else:

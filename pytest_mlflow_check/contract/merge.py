@@ -14,11 +14,11 @@ from pytest_mlflow_check.contract.schema import (
     KINDS,
     SCOPES,
     CaseContract,
-    Held,
+    Expected,
     RunShape,
     Scope,
-    fits,
     is_pattern,
+    matches,
     names_of,
 )
 
@@ -48,40 +48,42 @@ def _runs(
 def _run(old: RunShape | None, new: RunShape, nested: Mapping[str, RunShape]) -> RunShape:
     if old is None:
         return new.model_copy(update={"runs": dict(nested)})
-    scopes: dict[Scope, dict[str, dict[str, Held]]] = {scope: {} for scope in SCOPES}
+    scopes: dict[Scope, dict[str, dict[str, Expected]]] = {scope: {} for scope in SCOPES}
     for kind in KINDS:
         # What somebody moved there is looser than all else.
-        loose, _ = _kept(
+        loose, _ = _still_valid(
             old.sometimes.entries(kind),
-            {name: held for scope in SCOPES for name, held in new.scope(scope).entries(kind).items()},
+            {name: expected for scope in SCOPES for name, expected in new.scope(scope).entries(kind).items()},
         )
         scopes["sometimes"][kind] = loose
         for scope in SCOPES:
             made = new.scope(scope).entries(kind)
             there = old.scope(scope).entries(kind)
             ours, loosely = _standing_for(there), _standing_for(loose)
-            fresh = {name: held for name, held in made.items() if ours(name) or not loosely(name)}
-            kept, covered = ({}, set()) if scope == "sometimes" else _kept(there, fresh)
-            rest = {name: held for name, held in fresh.items() if name not in covered}
+            fresh = {name: expected for name, expected in made.items() if ours(name) or not loosely(name)}
+            kept, covered = ({}, set()) if scope == "sometimes" else _still_valid(there, fresh)
+            rest = {name: expected for name, expected in fresh.items() if name not in covered}
             scopes[scope][kind] = {**scopes[scope].get(kind, {}), **kept, **rest}
     # A run that somebody takes for one that isn't always there stays one.
     only = "sometimes" if old.only == "sometimes" else new.only
     return RunShape.of_scopes(scopes, only=only, runs=nested)
 
 
-def _standing_for(patterns: Mapping[str, Held]) -> Callable[[str], bool]:
+def _standing_for(patterns: Mapping[str, Expected]) -> Callable[[str], bool]:
     """Tells of a name whether one of them stands for it; most are names themselves, and looked up at once."""
     wild = [pattern for pattern in patterns if is_pattern(pattern)]
     return lambda name: name in patterns or any(names_of(pattern, [name]) for pattern in wild)
 
 
-def _kept(old: Mapping[str, Held], new: Mapping[str, Held]) -> tuple[dict[str, Held], set[str]]:
+def _still_valid(
+    old: Mapping[str, Expected], new: Mapping[str, Expected]
+) -> tuple[dict[str, Expected], set[str]]:
     """What of the old still holds, in its order, and the new names that it stands for."""
-    kept: dict[str, Held] = {}
+    kept: dict[str, Expected] = {}
     covered: set[str] = set()
-    for pattern, held in old.items():
+    for pattern, expected in old.items():
         names = names_of(pattern, new, old)
-        if names and all(fits(held, new[name]) for name in names):
-            kept[pattern] = held
+        if names and all(matches(expected, new[name]) for name in names):
+            kept[pattern] = expected
             covered.update(names)
     return kept, covered

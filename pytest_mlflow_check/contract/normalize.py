@@ -17,7 +17,7 @@ import numpy as np
 
 from pytest_mlflow_check.checks.comparison import matches_any
 from pytest_mlflow_check.config.settings import Ignore
-from pytest_mlflow_check.contract.schema import KINDS, Held, ModelShape, Steps
+from pytest_mlflow_check.contract.schema import KINDS, Expected, ModelShape, Steps
 from pytest_mlflow_check.core.records import Launch, MetricSeries, Model, RunRecord, given_tags
 
 _LONGEST = 500
@@ -33,7 +33,7 @@ _DESCRIPTION = "mlflow.note.content"
 
 
 @dataclass(frozen=True)
-class View:
+class Normalizer:
     """How a launch's records are looked at.
 
     Attributes:
@@ -44,12 +44,12 @@ class View:
     ignore: Ignore = field(default_factory=Ignore)
     masked: Callable[[str], str] = str
 
-    def logged(self, launch: Launch, run: RunRecord) -> dict[str, dict[str, Held]]:
+    def logged(self, launch: Launch, run: RunRecord) -> dict[str, dict[str, Expected]]:
         """What a run logged, as it is, by kind and name."""
         tags = given_tags(run.tags)
         if _DESCRIPTION in run.tags:
             tags[_DESCRIPTION] = run.tags[_DESCRIPTION]
-        found: dict[str, Mapping[str, Held]] = {
+        found: dict[str, Mapping[str, Expected]] = {
             "params": run.params,
             "metrics": {key: steps_of(series) for key, series in run.metrics.items()},
             "tags": tags,
@@ -58,9 +58,9 @@ class View:
             "models": {name: shape_of(model) for name, model in run.models.items()},
             "registered": dict.fromkeys(_registered(launch, run)),
         }
-        return {kind: self._kept(kind, found[kind]) for kind in KINDS}
+        return {kind: self._not_ignored(kind, found[kind]) for kind in KINDS}
 
-    def holdable(self, launch: Launch, run: RunRecord) -> dict[str, dict[str, Held]]:
+    def stable(self, launch: Launch, run: RunRecord) -> dict[str, dict[str, Expected]]:
         """The same, as far as it can be held: no secret, no date of today, no path and no id."""
         days = _days(launch)
         return {
@@ -78,11 +78,11 @@ class View:
             found = f"{found[:_KEPT_OF_NAME]}*"
         return found if found == name else as_pattern(found)
 
-    def _kept(self, kind: str, entries: Mapping[str, Held]) -> dict[str, Held]:
+    def _not_ignored(self, kind: str, entries: Mapping[str, Expected]) -> dict[str, Expected]:
         ignored = getattr(self.ignore, "models" if kind == "registered" else kind)
         return {name: value for name, value in sorted(entries.items()) if not matches_any(name, ignored)}
 
-    def _value(self, launch: Launch, value: Held, days: Iterable[str]) -> Held:
+    def _value(self, launch: Launch, value: Expected, days: Iterable[str]) -> Expected:
         if isinstance(value, str):
             return value if len(value) <= _LONGEST and self._holds(launch, value, days) else None
         if isinstance(value, ModelShape):

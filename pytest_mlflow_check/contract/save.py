@@ -85,7 +85,7 @@ def save(file: Path, text: str, *, before: str | None) -> bool:
         with draft(target, text) as new:
             if mode is not None:
                 new.chmod(mode)
-            if _held(target) != before:
+            if _current_text(target) != before:
                 return False
             new.replace(target)
     except OSError as error:
@@ -93,7 +93,7 @@ def save(file: Path, text: str, *, before: str | None) -> bool:
     return True
 
 
-def _held(file: Path) -> str | None:
+def _current_text(file: Path) -> str | None:
     with suppress(FileNotFoundError):
         return file.read_bytes().decode("utf-8-sig", "replace")
     return None

@@ -1,7 +1,7 @@
 """What a contract says: the shape of what each case logs, as it stands in the file.
 
 A shape says less than a record: what varies by itself isn't in it, and a person may take out more. So there
-are two questions about two values, and all else is made of them: whether one `fits` what is held, and what
+are two questions about two values, and all else is made of them: whether one `matches` what is held, and what
 several have in `common`.
 """
 
@@ -79,7 +79,7 @@ class ModelShape(_Strict):
     params: Texts | None = None
 
 
-Held = str | Steps | ModelShape | None
+Expected = str | Steps | ModelShape | None
 """What is held of one thing that is logged; None for no more than that it is."""
 
 Values = dict[StrictStr, StrictStr | None]
@@ -96,13 +96,13 @@ class Logged(_Strict):
     models: dict[StrictStr, Annotated[ModelShape, BeforeValidator(_nothing)]] = Field(default_factory=dict)
     registered: Texts = ()
 
-    def entries(self, kind: str) -> dict[str, Held]:
+    def entries(self, kind: str) -> dict[str, Expected]:
         """What is held of each thing of a kind, by its name."""
         found = getattr(self, kind)
         return dict.fromkeys(found) if kind in LISTS else dict(found)
 
     @classmethod
-    def of_entries(cls, entries: Mapping[str, Mapping[str, Held]]) -> Logged:
+    def of_entries(cls, entries: Mapping[str, Mapping[str, Expected]]) -> Logged:
         """The same the other way round."""
         return cls(**_fields(entries))
 
@@ -129,7 +129,7 @@ class RunShape(Logged):
     @classmethod
     def of_scopes(
         cls,
-        scopes: Mapping[Scope, Mapping[str, Mapping[str, Held]]],
+        scopes: Mapping[Scope, Mapping[str, Mapping[str, Expected]]],
         *,
         only: str | None,
         runs: Mapping[str, RunShape],
@@ -163,25 +163,25 @@ class Contract(_Strict):
     cases: dict[StrictStr, CaseContract] = Field(default_factory=dict)
 
 
-def fits(held: Held, value: Held) -> bool:
+def matches(expected: Expected, value: Expected) -> bool:
     """Whether a value is as it is held; what is None is left open."""
-    if held is None or held == value:
+    if expected is None or expected == value:
         return True
-    if isinstance(held, str) or type(held) is not type(value):
+    if isinstance(expected, str) or type(expected) is not type(value):
         return False
     # A model without params has none to be told of.
     return all(
         wanted in (None, getattr(value, name)) or (wanted == () and getattr(value, name) is None)
-        for name, wanted in held
+        for name, wanted in expected
     )
 
 
-def common(values: Iterable[Held]) -> Held:
+def common(values: Iterable[Expected]) -> Expected:
     """What is the same in all of them."""
     return reduce(_both, values)
 
 
-def _both(one: Held, other: Held) -> Held:
+def _both(one: Expected, other: Expected) -> Expected:
     if one == other or one is None or other is None:
         return one if one == other else None
     if isinstance(one, str) or type(one) is not type(other):
@@ -209,5 +209,5 @@ def names_of(pattern: str, names: Collection[str], exact: Collection[str] = ()) 
     return [name for name in names if fnmatchcase(name, pattern) and name not in exact]
 
 
-def _fields(entries: Mapping[str, Mapping[str, Held]]) -> dict[str, Any]:
-    return {kind: tuple(held) if kind in LISTS else dict(held) for kind, held in entries.items()}
+def _fields(entries: Mapping[str, Mapping[str, Expected]]) -> dict[str, Any]:
+    return {kind: tuple(expected) if kind in LISTS else dict(expected) for kind, expected in entries.items()}

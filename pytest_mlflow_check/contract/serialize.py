@@ -9,7 +9,7 @@ from pytest_mlflow_check.contract.schema import (
     KINDS,
     LISTS,
     CaseContract,
-    Held,
+    Expected,
     Logged,
     ModelShape,
     RunShape,
@@ -22,7 +22,7 @@ HEADER = """\
 # Written from two launches of each kind: what differed between them isn't held (null: any value).
 # After a change that is meant, write it anew, and look at the difference:
 #     pytest --mlflow-project=. --mlflow-update
-# Edit it as you like: names may be patterns (plots/*.png), a value may be null, a step or a line taken out.
+# Edit it as you like: names may be patterns (plots/*.png), a value may be null, a step or a line removed.
 # Comments stay, and so does what you made looser, as long as it holds.
 """
 
@@ -35,7 +35,7 @@ def document_of(case: CaseContract) -> Document:
     return {**({"launch": case.launch} if case.launch else {}), **({"runs": runs} if runs else {})}
 
 
-def written(kind: str, name: str, held: Held) -> list[str]:
+def written(kind: str, name: str, held: Expected) -> list[str]:
     """The lines of one thing that a run logs, without indentation."""
     if kind in LISTS:
         return [line.lstrip() for line in entry("", [name])[1:]]
@@ -68,7 +68,7 @@ def _logged(logged: Logged) -> dict[str, Any]:
     return found
 
 
-def _value(held: Held) -> Any:
+def _value(held: Expected) -> Any:
     if isinstance(held, Steps):
         return Flow({name: value for name, value in held if value is not None})
     if isinstance(held, ModelShape):

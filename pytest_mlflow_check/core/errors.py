@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this, and here is how; and how messages name things."""
+"""The one exception that means: the user can fix this, and here is how; and how messages name things."""
 
 from __future__ import annotations
 

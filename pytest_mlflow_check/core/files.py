@@ -13,7 +13,7 @@ from typing import BinaryIO
 from pytest_mlflow_check.core.errors import UserError, shown_path
 
 
-def read_user_file(file: Path, *, largest: int, rule: str | None = None) -> str:
+def read_user_text(file: Path, *, largest: int, rule: str | None = None) -> str:
     """The text of a file in UTF-8, with its line ends as they are.
 
     Args:

@@ -52,7 +52,7 @@ class Finding:
     fix: str
     fluent: str | None = None
     mlflow_run: str | None = None
-    place: str | None = None
+    source_line: str | None = None
     run: str = ""
     detail: str = ""
     code: tuple[CodePart, ...] = ()
@@ -127,7 +127,7 @@ class Report:
         return any(result.failed(strict=self.strict) for case in self.cases for result in case.results)
 
 
-def split_place(place: str | None) -> tuple[str, int] | None:
+def split_source_line(source_line: str | None) -> tuple[str, int] | None:
     """File and line of a place such as `train.py:12`; None where it is none. A launch may have made it up."""
-    found = _PLACE.fullmatch(place or "")
+    found = _PLACE.fullmatch(source_line or "")
     return (found["file"], int(found["line"])) if found else None

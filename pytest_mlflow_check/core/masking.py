@@ -49,7 +49,7 @@ class Secrets:
             text = text.replace(value, _MASK)
         return text
 
-    def held_by(self, files: Iterable[Path]) -> bool:
+    def found_in(self, files: Iterable[Path]) -> bool:
         """Whether one of the files holds a secret.
 
         Raises:

@@ -78,7 +78,7 @@ class Project:
     python_env: Path | None = None
     conda_env: Path | None = None
 
-    def place(self, line: int | None) -> str | None:
+    def source_line(self, line: int | None) -> str | None:
         """`MLproject:6` for line 6 of this project's file; None where there is no such line."""
         if self.mlproject is None or line is None:
             return None

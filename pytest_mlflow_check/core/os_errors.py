@@ -1,4 +1,4 @@
-"""What the machine has no more of, or doesn't let us do: told as something that its user can mend."""
+"""What the machine has no more of, or doesn't let us do: told as something that its user can fix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEAST = 1 << 16
 
 
 @contextmanager
-def faults_told(area: Path) -> Iterator[None]:
+def os_errors_explained(session_dir: Path) -> Iterator[None]:
     """Turns what the machine refuses into a message: room, rights, files, processes, memory.
 
     Args:
@@ -31,7 +31,7 @@ def faults_told(area: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if fault := fault_of(error, area):
+        if fault := fault_of(error, session_dir):
             raise UserError(fault) from error
         raise
     except RuntimeError as error:
@@ -41,7 +41,7 @@ def faults_told(area: Path) -> Iterator[None]:
         raise
 
 
-def fault_of(error: OSError, area: Path) -> str | None:
+def fault_of(error: OSError, session_dir: Path) -> str | None:
     """What the machine refused, and what to do; None where it is something else.
 
     Args:
@@ -49,16 +49,16 @@ def fault_of(error: OSError, area: Path) -> str | None:
         area: our own directory.
     """
     number, said = error.errno, error.strerror
-    ours = isinstance(error.filename, str) and Path(error.filename).is_relative_to(area)
+    ours = isinstance(error.filename, str) and Path(error.filename).is_relative_to(session_dir)
     if number in (errno.ENOSPC, errno.EDQUOT):
-        return f"{area}: no room for the launches: {said}\n  make room there, or {_ELSEWHERE}"
+        return f"{session_dir}: no room for the launches: {said}\n  make room there, or {_ELSEWHERE}"
     if number == errno.EFBIG:
         return (
-            f"{area}: a file would become larger than this process may write: {said}\n"
+            f"{session_dir}: a file would become larger than this process may write: {said}\n"
             "  raise the limit before pytest:  ulimit -f unlimited"
         )
     if number == errno.EROFS or (number in (errno.EACCES, errno.EPERM) and ours):
-        return f"{error.filename or area}: can't be written to: {said}\n  {_ELSEWHERE}"
+        return f"{error.filename or session_dir}: can't be written to: {said}\n  {_ELSEWHERE}"
     if number == errno.EMFILE:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return (
@@ -80,22 +80,22 @@ def no_directory(error: OSError, base: Path | str) -> str:
     return fault or f"{base}: can't be made: {error.strerror or error}\n  {_ELSEWHERE}"
 
 
-def refuse_full(area: Path) -> None:
+def refuse_full(session_dir: Path) -> None:
     """For after a launch: what was written to a full disk isn't all that should have been.
 
     Raises:
         OSError: where nothing is left of the disk.
     """
-    status = os.statvfs(area)
+    status = os.statvfs(session_dir)
     left = (status.f_bfree if os.geteuid() == 0 else status.f_bavail) * status.f_frsize
     # Some file systems have no fixed size or number of files, and say 0.
     if (status.f_blocks and left < _LEAST) or (status.f_files and not status.f_ffree):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(area))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(session_dir))
 
 
-def removed(area: Path) -> None:
+def removed(session_dir: Path) -> None:
     """Takes away what is only half there, as far as that goes."""
-    shutil.rmtree(area, ignore_errors=True)
+    shutil.rmtree(session_dir, ignore_errors=True)
 
 
 def _no_process() -> str:

@@ -125,7 +125,7 @@ def sqlite_template(cache: Path, environment: Mapping[str, str]) -> Path:
             if done.returncode != 0:
                 raise UserError(
                     f"MLflow {version} can't make a SQLite store here; "
-                    "use --mlflow-store=file, or mend the installation. The end of what it printed:\n"
+                    "use --mlflow-store=file, or fix the installation. The end of what it printed:\n"
                     + textwrap.indent("\n".join(done.stderr.splitlines()[-5:]), "    ")
                 )
             # Renaming is atomic: other processes see all of it or nothing.

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from pytest_mlflow_check.core.errors import UserError, shown_path
-from pytest_mlflow_check.core.files import read_user_file
+from pytest_mlflow_check.core.files import read_user_text
 
 _LARGEST = 128 * 1024
 """Bytes, which take 0.4 s."""
@@ -25,7 +25,7 @@ _MOST = 1_000_000
 _HINTS = {
     r"'\t'": "indent with spaces: YAML takes no tabs",
     "mapping values are not allowed": 'put text with ": " in it in quotes',
-    "expected <block end>": "put text that begins with {, [ or a quote in quotes, or mend the indentation",
+    "expected <block end>": "put text that begins with {, [ or a quote in quotes, or fix the indentation",
     "undefined alias": "put text that begins with * in quotes",
     "constructor for the tag": "remove the tag, or put text that begins with ! in quotes",
     "another document": "keep one document: remove all from this line on",
@@ -35,7 +35,7 @@ _HINTS = {
 }
 
 
-class LinedMapping(dict[Hashable, object]):
+class MappingWithLines(dict[Hashable, object]):
     """A YAML mapping that knows the line of each key, and of keys that stand there again.
 
     Its text is that of a dict, as in MLflow.
@@ -47,7 +47,7 @@ class LinedMapping(dict[Hashable, object]):
         self.repeated: dict[Hashable, int] = {}
 
 
-class LinedList(list[object]):
+class ListWithLines(list[object]):
     """A YAML list that knows the line of each item."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class LinedList(list[object]):
         self.lines: list[int] = []
 
 
-def read_yaml(file: Path, *, rule: str | None, sample: str, text: str | None = None) -> LinedMapping:
+def read_yaml(file: Path, *, rule: str | None, sample: str, text: str | None = None) -> MappingWithLines:
     """The content of a file, which has to be a mapping.
 
     Args:
@@ -68,7 +68,7 @@ def read_yaml(file: Path, *, rule: str | None, sample: str, text: str | None = N
         UserError: the file can't be read, isn't YAML, or holds something else.
     """
 
-    text = read_user_file(file, largest=_LARGEST, rule=rule) if text is None else text
+    text = read_user_text(file, largest=_LARGEST, rule=rule) if text is None else text
     try:
         document = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
@@ -78,7 +78,7 @@ def read_yaml(file: Path, *, rule: str | None, sample: str, text: str | None = N
         code = f"{error.character:04X}"
         problem = f"not valid YAML: the character U+{code} may not stand in it\n  remove it"
         raise UserError(f"{shown_path(file)}:{line}: {problem}", rule=rule) from None
-    if isinstance(document, LinedMapping):
+    if isinstance(document, MappingWithLines):
         return document
     what = (
         "the file is empty" if document is None else f"the file holds {kind(document)}, not keys with values"
@@ -101,7 +101,7 @@ def kind(value: object) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with `LinedMapping` for mappings, bounds, and a line in every error."""
+    """PyYAML's safe loader, with `MappingWithLines` for mappings, bounds, and a line in every error."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -161,9 +161,9 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
         return value
 
-    def construct_lined_mapping(self, node: yaml.MappingNode) -> Iterator[LinedMapping]:
+    def construct_mapping_with_lines(self, node: yaml.MappingNode) -> Iterator[MappingWithLines]:
         """In two steps, as PyYAML wants it of what holds other values."""
-        mapping = LinedMapping()
+        mapping = MappingWithLines()
         yield mapping
         # This also puts the pairs of merged mappings (`<<: *name`) into node.value, before the mapping's own.
         mapping.update(self.construct_mapping(node))
@@ -173,16 +173,16 @@ class _Loader(yaml.SafeLoader):
                 mapping.repeated[key] = line
             mapping.lines[key] = line
 
-    def construct_lined_list(self, node: yaml.SequenceNode) -> Iterator[LinedList]:
+    def construct_list_with_lines(self, node: yaml.SequenceNode) -> Iterator[ListWithLines]:
         """The same of a list."""
-        items = LinedList()
+        items = ListWithLines()
         yield items
         items.extend(self.construct_sequence(node))
         items.lines.extend(item.start_mark.line + 1 for item in node.value)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_lined_mapping)
-_Loader.add_constructor("tag:yaml.org,2002:seq", _Loader.construct_lined_list)
+_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_mapping_with_lines)
+_Loader.add_constructor("tag:yaml.org,2002:seq", _Loader.construct_list_with_lines)
 
 
 def _message(file: Path, error: yaml.MarkedYAMLError) -> str:

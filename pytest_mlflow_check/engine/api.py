@@ -11,28 +11,30 @@ from functools import partial
 from pathlib import Path
 
 from pytest_mlflow_check.checks.runner import beside_its_case, judge
-from pytest_mlflow_check.config.settings import Settings
+from pytest_mlflow_check.config.settings import ResolvedConfig
 from pytest_mlflow_check.contract.compare import judge_contract
 from pytest_mlflow_check.contract.load import read_contract
 from pytest_mlflow_check.core.findings import CHECKS, CaseReport, Report
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of, policy_of, unused_allowances
-from pytest_mlflow_check.runtime.forkserver.client import Warm
+from pytest_mlflow_check.runtime.forkserver.client import ForkServer
 
 
-def check_project(settings: Settings, *, area: Path | None = None, warm: Warm | None = None) -> Report:
+def check_project(
+    settings: ResolvedConfig, *, session_dir: Path | None = None, fork_server: ForkServer | None = None
+) -> Report:
     """Launches every case of a project and makes every check.
 
     Args:
         settings: from `load_settings`.
-        area: where copies, stores and outputs are kept; a new temporary directory by default.
-        warm: leads to a process that keeps MLflow loaded; it goes faster with one.
+        session_dir: where copies, stores and outputs are kept; a new temporary directory by default.
+        fork_server: leads to a process that keeps MLflow loaded; it goes faster with one.
 
     Raises:
         UserError: where project, settings or parameters are wrong.
     """
-    area = area or Path(tempfile.mkdtemp(prefix="mlflow-check-"))
-    launcher = Launcher(area, cache=area / "cache", warm=warm)
+    session_dir = session_dir or Path(tempfile.mkdtemp(prefix="mlflow-check-"))
+    launcher = Launcher(session_dir, cache=session_dir / "cache", fork_server=fork_server)
     policy = policy_of(settings)
     reports: dict[str, CaseReport] = {}
     cases = {case.id: case for case in cases_of(settings)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.runner import Comparison, Policy, compare_launches, judge
-from pytest_mlflow_check.config.settings import ProjectSettings, validate_settings
+from pytest_mlflow_check.config.settings import ProjectConfig, validate_settings
 from pytest_mlflow_check.core.findings import CHECKS, Allowance, Finding
 from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.records import Launch, RunRecord
@@ -67,7 +67,7 @@ def assert_runs_match(
 def _findings(
     fluent: Launch | RunRecord,
     mlflow_run: Launch | RunRecord,
-    settings: ProjectSettings,
+    settings: ProjectConfig,
     policy: Policy,
 ) -> Iterable[Finding]:
     __tracebackhide__ = True

@@ -14,7 +14,7 @@ from pathlib import Path
 from pytest_mlflow_check.core.records import SavedFile
 from pytest_mlflow_check.runtime.sandbox.workspace import SKIPPED
 from pytest_mlflow_check.stores.readers.file_formats import sniff
-from pytest_mlflow_check.stores.readers.pickle_names import held
+from pytest_mlflow_check.stores.readers.pickle_names import names_in_pickle
 
 _PASSING = re.compile(r"(^|/)(\.|[^/]*cache|te?mp/|wandb/|[0-9a-f]{32}/output\.pkl$)", re.IGNORECASE)
 """Hidden files, caches and what is meant to go away; `joblib.Memory` writes `<digest>/output.pkl`."""
@@ -115,7 +115,7 @@ def saved_files(inventory: Inventory, workspace: Path, logged: Iterable[Path]) -
             and not any(_same(file, other) for other in sizes.get(size, ()))
             and not any((parent / "MLmodel").is_file() for parent in _parents(file, workspace))
         ):
-            what = held(file, format)
+            what = names_in_pickle(file, format)
             saved = SavedFile(format, what.object, what.of_script) if what else SavedFile(format)
             found.append((-time, path, saved))
     return {path: saved for _, path, saved in sorted(found, key=lambda one: one[:2])}

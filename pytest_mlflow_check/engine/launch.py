@@ -18,7 +18,7 @@ from pytest_mlflow_check.core.os_errors import refuse_full
 from pytest_mlflow_check.core.records import (
     Launch,
     Mode,
-    ModelProof,
+    ModelValidation,
     Observation,
     RunRecord,
     SavedFile,
@@ -36,7 +36,7 @@ from pytest_mlflow_check.engine.file_changes import (
 )
 from pytest_mlflow_check.mlproject.loader import complete_params, render_command
 from pytest_mlflow_check.runtime.forkserver.client import PATH as WARM_PATH
-from pytest_mlflow_check.runtime.model_validation.client import provable, prove_models
+from pytest_mlflow_check.runtime.model_validation.client import models_to_validate, validate_models
 from pytest_mlflow_check.runtime.observer.inject import STACKS_SIGNAL, observed
 from pytest_mlflow_check.runtime.observer.read_calls import read_observations
 from pytest_mlflow_check.runtime.observer.read_stacks import read_stacks
@@ -46,7 +46,7 @@ from pytest_mlflow_check.runtime.sandbox.interpreter import Interpreter
 from pytest_mlflow_check.runtime.sandbox.size_hints import notes_on
 from pytest_mlflow_check.runtime.sandbox.symlink_patterns import NO_LINKS, Links
 from pytest_mlflow_check.runtime.sandbox.workspace import enclosing_root, linked_files, make_workspace
-from pytest_mlflow_check.stores.handle import Opened
+from pytest_mlflow_check.stores.handle import StoreHandle
 from pytest_mlflow_check.stores.readers import read_store
 from pytest_mlflow_check.stores.readers.safe_files import files_below
 
@@ -59,15 +59,15 @@ OBSERVATIONS = "observations.jsonl"
 STDOUT = "stdout.txt"
 """The file with its output, there from its start on."""
 
-PROOF = "proof"
-"""The directory in which its models are proven."""
+VALIDATION = "model-validation"
+"""The directory in which its models are validated."""
 
 STACKS = "stacks"
 """The directory with where its threads stood, a file for each process."""
 
 
 @dataclass(frozen=True)
-class Conditions:
+class LaunchOptions:
     """What a launch needs besides its case.
 
     Attributes:
@@ -81,8 +81,8 @@ class Conditions:
         links: the files of the workspace that are links to the user's own.
     """
 
-    opened: Callable[[Path], AbstractContextManager[Opened]] = lambda root: nullcontext(
-        Opened(Store("file", root))
+    handle: Callable[[Path], AbstractContextManager[StoreHandle]] = lambda root: nullcontext(
+        StoreHandle(Store("file", root))
     )
     timeout: float = 600.0
     pass_env: tuple[str, ...] = ()
@@ -93,47 +93,53 @@ class Conditions:
     links: Links = NO_LINKS
 
 
-def make_launch(case: Case, mode: Mode, conditions: Conditions, *, area: Path, processes: Processes) -> None:
-    """Starts a case in one mode, waits for its end, and proves the models it logged.
+def make_launch(
+    case: Case, mode: Mode, options: LaunchOptions, *, attempt_dir: Path, processes: Processes
+) -> None:
+    """Starts a case in one mode, waits for its end, and validates the models it logged.
 
-    Everything is kept below `area`, a directory with nothing in it; `read_launch(area)` gives the
-    launch from there, in this process or another.
+    Everything is kept below `attempt_dir`, an empty directory; `read_launch` gives the launch from there, in
+    this process or another.
 
     Raises:
         UserError: where the parameters don't fit the entry point, or there is no room.
         OSError: where the machine refuses something, such as room.
     """
     # The copy first: some stores are for one launch at a time, and others may wait for this one.
-    directory = make_workspace(case.project.directory, area / "workspace", conditions.links)
-    with conditions.opened(area / "store") as opened:
-        _launch(case, mode, conditions, opened, directory, area=area, processes=processes)
+    directory = make_workspace(case.project.directory, attempt_dir / "workspace", options.links)
+    with options.handle(attempt_dir / "store") as handle:
+        _launch(case, mode, options, handle, directory, attempt_dir=attempt_dir, processes=processes)
 
 
 def _launch(
     case: Case,
     mode: Mode,
-    conditions: Conditions,
-    opened: Opened,
+    options: LaunchOptions,
+    handle: StoreHandle,
     directory: Path,
     *,
-    area: Path,
+    attempt_dir: Path,
     processes: Processes,
 ) -> None:
-    root, copy = enclosing_root(case.project.directory), area / "workspace"
-    store = opened.store
+    root, copy = enclosing_root(case.project.directory), attempt_dir / "workspace"
+    store = handle.store
     env = launch_environment(
-        store, root=root, copy=copy, base=processes.variables, pass_env=conditions.pass_env, extra=case.env
+        store, root=root, copy=copy, base=processes.variables, pass_env=options.pass_env, extra=case.env
     )
-    interpreter = conditions.interpreter
-    env = interpreter.activated(env) if mode == "fluent" else interpreter.offered(env, area / "environments")
-    start = _start(case, mode, directory, area / "downloads", interpreter.manager, env)
+    interpreter = options.interpreter
+    env = (
+        interpreter.activated(env)
+        if mode == "fluent"
+        else interpreter.offered(env, attempt_dir / "environments")
+    )
+    start = _start(case, mode, directory, attempt_dir / "downloads", interpreter.manager, env)
     inventory = take_inventory(copy)
-    linked = linked_files(copy, root, conditions.links)
-    notes = notes_on({path: size for path, (size, _) in inventory.items()}, linked, conditions.links)
+    linked = linked_files(copy, root, options.links)
+    notes = notes_on({path: size for path, (size, _) in inventory.items()}, linked, options.links)
     originals = take_state(root, linked)
-    files = files_of(copy, conditions.links) if conditions.fingerprinted else None
+    files = files_of(copy, options.links) if options.fingerprinted else None
     started = time.time()
-    calls, stacks = area / OBSERVATIONS, area / STACKS
+    calls, stacks = attempt_dir / OBSERVATIONS, attempt_dir / STACKS
     stacks.mkdir()
     ended = processes.run(
         start.command,
@@ -145,34 +151,36 @@ def _launch(
             directory=directory,
             root=copy,
             uri=store.uri,
-            block=conditions.block,
+            block=options.block,
             stacks=stacks,
         )
-        if conditions.observer
+        if options.observer
         else env,
-        stdout=area / STDOUT,
-        stderr=area / "stderr.txt",
-        timeout=conditions.timeout,
+        stdout=attempt_dir / STDOUT,
+        stderr=attempt_dir / "stderr.txt",
+        timeout=options.timeout,
         stacks=None if STACKS_SIGNAL is None else (stacks, STACKS_SIGNAL),
     )
-    refuse_full(area)
+    refuse_full(attempt_dir)
     now = take_state(root, linked)
     changed = [path for path in linked if now.get(path) != originals.get(path)]
-    opened.take()
+    handle.fetch()
     record = read_store(store)
-    footprint = _footprint(inventory, copy, root, directory, read_observations(calls), record.runs)
-    models, proofs = provable(record)
+    file_changes = _file_changes(inventory, copy, root, directory, read_observations(calls), record.runs)
+    models, validations = models_to_validate(record)
     with _out_of_reach(copy, record) as away:
-        proofs += prove_models(
+        validations += validate_models(
             models,
-            directory=area / PROOF,
+            directory=attempt_dir / VALIDATION,
             env=env,
             withheld=[copy, root],
             interpreter=interpreter.python,
             processes=processes,
-            timeout=conditions.timeout,
+            timeout=options.timeout,
         )
-        proofs = [_with_module(proof, away, os.path.relpath(directory, copy)) for proof in proofs]
+        validations = [
+            _with_module(validation, away, os.path.relpath(directory, copy)) for validation in validations
+        ]
     summary = {
         "mode": mode,
         "command": start.shown,
@@ -184,21 +192,21 @@ def _launch(
         "workspace": str(copy),
         "origin": str(root),
         "store": store.kind,
-        "logged_to": opened.alias,
-        "observed": conditions.observer,
-        **footprint,
+        "logged_to": handle.alias,
+        "observed": options.observer,
+        **file_changes,
         "changed_originals": changed,
         "notes": notes,
-        "proofs": [vars(proof) for proof in proofs],
+        "model_validations": [vars(validation) for validation in validations],
     }
-    (area / "launch.json").write_text(json.dumps(summary), encoding="utf-8")
+    (attempt_dir / "launch.json").write_text(json.dumps(summary), encoding="utf-8")
 
 
-def read_launch(area: Path) -> Launch:
+def read_launch(attempt_dir: Path) -> Launch:
     """The launch that `make_launch` made below a directory."""
-    summary: dict[str, Any] = json.loads((area / "launch.json").read_text(encoding="utf-8"))
-    store = Store(summary["store"], area / "store")
-    stdout, stderr = area / STDOUT, area / "stderr.txt"
+    summary: dict[str, Any] = json.loads((attempt_dir / "launch.json").read_text(encoding="utf-8"))
+    store = Store(summary["store"], attempt_dir / "store")
+    stdout, stderr = attempt_dir / STDOUT, attempt_dir / "stderr.txt"
     return Launch(
         mode=summary["mode"],
         command=summary["command"],
@@ -213,10 +221,10 @@ def read_launch(area: Path) -> Launch:
         stdout_path=stdout,
         stderr_path=stderr,
         record=read_store(store),
-        observations=read_observations(area / OBSERVATIONS),
+        observations=read_observations(attempt_dir / OBSERVATIONS),
         observed=summary["observed"],
         started=summary["started"],
-        stacks=read_stacks(area / STACKS, Path(summary["directory"])),
+        stacks=read_stacks(attempt_dir / STACKS, Path(summary["directory"])),
         changed=tuple(summary["changed"]),
         changed_originals=tuple(summary["changed_originals"]),
         notes=tuple(summary["notes"]),
@@ -224,7 +232,10 @@ def read_launch(area: Path) -> Launch:
         saved={path: SavedFile(**file) for path, file in summary["saved"].items()},
         logged_to=summary["logged_to"],
         cached=summary.get("cached"),
-        proofs={proof["uri"]: ModelProof.from_json(proof) for proof in summary["proofs"]},
+        validations={
+            validation["uri"]: ModelValidation.from_json(validation)
+            for validation in summary["model_validations"]
+        },
     )
 
 
@@ -247,21 +258,21 @@ def _out_of_reach(copy: Path, record: StoreRecord) -> Iterator[Path]:
         away.rename(copy)
 
 
-def _with_module(proof: ModelProof, workspace: Path, directory: str) -> ModelProof:
-    """The proof, with the file in which the project has the module that is missing."""
-    if not proof.module or proof.module == "__main__":
-        return proof
+def _with_module(validation: ModelValidation, workspace: Path, directory: str) -> ModelValidation:
+    """The validation, with the file in which the project has the module that is missing."""
+    if not validation.module or validation.module == "__main__":
+        return validation
     # The whole of a package is what `code_paths` takes.
-    name, project = proof.module.partition(".")[0], workspace / directory
+    name, project = validation.module.partition(".")[0], workspace / directory
     beside = [project / name, project / f"{name}.py"]
     elsewhere = (file for pattern in (name, f"{name}.py") for file in sorted(workspace.rglob(pattern)))
     for file in (*beside, *elsewhere):
         if file.is_file() if file.suffix else any(file.glob("*.py")):
-            return replace(proof, module_file=os.path.relpath(file, project))
-    return proof
+            return replace(validation, module_file=os.path.relpath(file, project))
+    return validation
 
 
-def _footprint(
+def _file_changes(
     inventory: Inventory,
     copy: Path,
     root: Path,

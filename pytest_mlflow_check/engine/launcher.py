@@ -15,23 +15,23 @@ from pathlib import Path
 from filelock import Timeout
 
 from pytest_mlflow_check.checks.runner import Comparison, compare_launches
-from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.models import Case
-from pytest_mlflow_check.core.os_errors import faults_told, removed
+from pytest_mlflow_check.core.os_errors import os_errors_explained, removed
 from pytest_mlflow_check.core.records import Launch, Mode
 from pytest_mlflow_check.engine.cache.fingerprint import asked_for
-from pytest_mlflow_check.engine.cache.launch_cache import Remembered
-from pytest_mlflow_check.engine.launch import Conditions, make_launch, read_launch
+from pytest_mlflow_check.engine.cache.launch_cache import LaunchCache
+from pytest_mlflow_check.engine.launch import LaunchOptions, make_launch, read_launch
 from pytest_mlflow_check.mlproject.loader import unset_null_defaults
-from pytest_mlflow_check.runtime.forkserver.client import Warm
-from pytest_mlflow_check.runtime.process.locks import alone, processors, slot
+from pytest_mlflow_check.runtime.forkserver.client import ForkServer
+from pytest_mlflow_check.runtime.process.locks import exclusive_lock, processors, semaphore
 from pytest_mlflow_check.runtime.process.runner import Processes, Stopped
 from pytest_mlflow_check.runtime.sandbox.docker import docker_reachable
 from pytest_mlflow_check.runtime.sandbox.interpreter import Interpreter, make_interpreter
 from pytest_mlflow_check.runtime.sandbox.symlink_patterns import Links
-from pytest_mlflow_check.runtime.sandbox.workspace import mark_area
-from pytest_mlflow_check.runtime.supervisor.client import KeeperGone
+from pytest_mlflow_check.runtime.sandbox.workspace import mark_session_dir
+from pytest_mlflow_check.runtime.supervisor.client import SupervisorDied
 from pytest_mlflow_check.stores.factory import Stores
 
 
@@ -42,43 +42,50 @@ class Launcher:
     makes the first launch while the others wait, and what it left is read from disk by all.
     """
 
-    def __init__(self, area: Path, *, cache: Path, warm: Warm | None = None, jobs: int | None = None) -> None:
+    def __init__(
+        self,
+        session_dir: Path,
+        *,
+        cache: Path,
+        fork_server: ForkServer | None = None,
+        jobs: int | None = None,
+    ) -> None:
         """Prepares for launches; nothing is started yet.
 
         Args:
             area: the directory for launches.
             cache: the one for what lasts (an empty database, the environments that MLflow makes, the
                 launches that are remembered).
-            warm: leads to the process that forks for `mlflow run` and for proofs; without it each is a
-                process that loads MLflow anew.
+            fork_server: leads to the process that forks for `mlflow run` and for model validation; without it
+                each is a process that loads MLflow anew.
             jobs: how many launches there may be at a time; as many as processors by default.
         """
         # Tracebacks name real paths; a link in between would hide that they lie in the workspace.
-        self._area = area.resolve()
+        self._session_dir = session_dir.resolve()
         self._cache = cache
-        self._warm = warm
+        self._fork_server = fork_server
         self._jobs = jobs or processors()
-        self._remembered = Remembered(cache / "launches")
-        self._stores = Stores(self._area, cache)
+        self._launch_cache = LaunchCache(cache / "launches")
+        self._stores = Stores(self._session_dir, cache)
         self._read: dict[Path, Launch] = {}
         self._refused: dict[Path, str] = {}
         self._half: list[Path] = []
         self._begun: dict[Path, Future[Launch | None]] = {}
         self._second: dict[Path, Future[Launch]] = {}
-        self._processes = Processes(warm)
+        self._processes = Processes(fork_server)
         self._queue = ThreadPoolExecutor(self._jobs, thread_name_prefix="mlflow-check")
 
     @property
-    def area(self) -> Path:
+    def session_dir(self) -> Path:
         """The directory that keeps copies, stores and outputs of all launches."""
-        return self._area
+        return self._session_dir
 
     @property
-    def remembered(self) -> Path:
+    def cache_dir(self) -> Path:
         """The directory that keeps stores and outputs of launches of earlier sessions."""
-        return self._remembered.directory
+        return self._launch_cache.directory
 
-    def compare(self, case: Case, values: ProjectSettings) -> Comparison:
+    def compare(self, case: Case, values: ProjectConfig) -> Comparison:
         """Both launches of a case, ready for the checks; none where the project can't be started.
 
         Raises:
@@ -98,17 +105,19 @@ class Launcher:
     def _docker_reachable(self) -> bool:
         return docker_reachable(self._processes.variables)
 
-    def begin(self, wanted: Iterable[tuple[Case, ProjectSettings]]) -> None:
+    def begin(self, wanted: Iterable[tuple[Case, ProjectConfig]]) -> None:
         """Makes the launches of cases in the background, in this order; `launches` waits for its own."""
         for case, values in wanted:
-            for mode, home in self._startable(case, values).items():
-                if home not in self._begun:
-                    self._begun[home] = self._queue.submit(self._unless_made, home, case, mode, values)
+            for mode, launch_dir in self._startable(case, values).items():
+                if launch_dir not in self._begun:
+                    self._begun[launch_dir] = self._queue.submit(
+                        self._unless_made, launch_dir, case, mode, values
+                    )
 
-    def homes(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
+    def launch_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         """Where the launches of a case are made, by whichever process; none of one that isn't launched.
 
-        `underway` follows them there.
+        `progress` follows them there.
         """
         lacking = values.launch != "fluent" and self._lacks_docker(case)
         return {} if lacking else self._startable(case, values)
@@ -119,107 +128,117 @@ class Launcher:
         self._queue.shutdown(cancel_futures=True)
         self._stores.stop()
         # Where no file could be opened any more, none could be removed.
-        for area in self._half:
-            removed(area)
+        for session_dir in self._half:
+            removed(session_dir)
 
-    def launches(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
+    def launches(self, case: Case, values: ProjectConfig) -> dict[Mode, Launch]:
         """The launches of a case in the modes that the settings ask for, made once and shared.
 
         Raises:
             UserError: where a launch can't be made.
         """
-        homes = self._homes(case, values)
+        launch_dirs = self._launch_dirs(case, values)
         # In memory, since what the machine refused may be to write it down.
-        for home in homes.values():
-            if home in self._begun:
-                wait([self._begun[home]])
-            if home in self._refused:
-                raise UserError(self._refused[home])
+        for launch_dir in launch_dirs.values():
+            if launch_dir in self._begun:
+                wait([self._begun[launch_dir]])
+            if launch_dir in self._refused:
+                raise UserError(self._refused[launch_dir])
         try:
-            with faults_told(self._area):
-                return self._launches(homes, case, values)
+            with os_errors_explained(self._session_dir):
+                return self._launches(launch_dirs, case, values)
         except UserError as error:
-            self._refused |= dict.fromkeys(homes.values(), str(error))
+            self._refused |= dict.fromkeys(launch_dirs.values(), str(error))
             raise
 
     def _launches(
-        self, homes: Mapping[Mode, Path], case: Case, values: ProjectSettings
+        self, launch_dirs: Mapping[Mode, Path], case: Case, values: ProjectConfig
     ) -> dict[Mode, Launch]:
-        for home in homes.values():
-            launch = self._begun[home].result() if home in self._begun else None
+        for launch_dir in launch_dirs.values():
+            launch = self._begun[launch_dir].result() if launch_dir in self._begun else None
             if launch is not None:
-                self._read[home] = launch
-        missing = {mode: home for mode, home in homes.items() if home not in self._read}
+                self._read[launch_dir] = launch
+        missing = {
+            mode: launch_dir for mode, launch_dir in launch_dirs.items() if launch_dir not in self._read
+        }
         made = self._side_by_side(
-            {mode: partial(self._once, home, case, mode, values) for mode, home in missing.items()}
+            {
+                mode: partial(self._once, launch_dir, case, mode, values)
+                for mode, launch_dir in missing.items()
+            }
         )
-        self._read |= {homes[mode]: read_launch(area) for mode, area in made.items()}
-        return {mode: self._read[home] for mode, home in homes.items()}
+        self._read |= {launch_dirs[mode]: read_launch(session_dir) for mode, session_dir in made.items()}
+        return {mode: self._read[launch_dir] for mode, launch_dir in launch_dirs.items()}
 
-    def launch(self, case: Case, mode: Mode, values: ProjectSettings) -> Launch:
+    def launch(self, case: Case, mode: Mode, values: ProjectConfig) -> Launch:
         """A launch of its own, shared with nobody.
 
         Raises:
             UserError: where it can't be made.
         """
-        with faults_told(self._area):
-            mark_area(self._area)
-            home = Path(tempfile.mkdtemp(prefix=f"{_slug(case.id)}-", dir=self._area))
-            made = self._side_by_side({mode: partial(self._make, home, case, mode, values)})
+        with os_errors_explained(self._session_dir):
+            mark_session_dir(self._session_dir)
+            launch_dir = Path(tempfile.mkdtemp(prefix=f"{_slug(case.id)}-", dir=self._session_dir))
+            made = self._side_by_side({mode: partial(self._make, launch_dir, case, mode, values)})
             return read_launch(made[mode])
 
-    def begin_again(self, wanted: Iterable[tuple[Case, ProjectSettings]]) -> None:
+    def begin_again(self, wanted: Iterable[tuple[Case, ProjectConfig]]) -> None:
         """Makes the launches of cases a second time, behind all that was begun; `again` waits for them."""
         for case, values in wanted:
-            for mode, home in self._startable(case, values).items():
-                if home not in self._second:
-                    self._second[home] = self._queue.submit(self._make_again, home, case, mode, values)
+            for mode, launch_dir in self._startable(case, values).items():
+                if launch_dir not in self._second:
+                    self._second[launch_dir] = self._queue.submit(
+                        self._make_again, launch_dir, case, mode, values
+                    )
 
-    def again(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
+    def again(self, case: Case, values: ProjectConfig) -> dict[Mode, Launch]:
         """The launches of a case made a second time, whatever is remembered: what differs varies by itself.
 
         Raises:
             UserError: where a launch can't be made.
         """
         self.begin_again([(case, values)])
-        return {mode: self._second[home].result() for mode, home in self._homes(case, values).items()}
+        return {
+            mode: self._second[launch_dir].result()
+            for mode, launch_dir in self._launch_dirs(case, values).items()
+        }
 
-    def _make_again(self, home: Path, case: Case, mode: Mode, values: ProjectSettings) -> Launch:
-        with faults_told(self._area):
-            mark_area(self._area)
-            home.mkdir(parents=True, exist_ok=True)
-            return read_launch(self._make(home, case, mode, values, self._processes))
+    def _make_again(self, launch_dir: Path, case: Case, mode: Mode, values: ProjectConfig) -> Launch:
+        with os_errors_explained(self._session_dir):
+            mark_session_dir(self._session_dir)
+            launch_dir.mkdir(parents=True, exist_ok=True)
+            return read_launch(self._make(launch_dir, case, mode, values, self._processes))
 
-    def remember(self, case: Case, values: ProjectSettings, *, passed: bool) -> None:
+    def remember(self, case: Case, values: ProjectConfig, *, passed: bool) -> None:
         """Keeps the launches of a case for later sessions; those kept that didn't pass now are made anew."""
-        for mode, area in self._areas(case, values).items():
+        for mode, session_dir in self._attempt_dirs(case, values).items():
             if passed:
-                self._remembered.keep(case, mode, area, store=values.store)
+                self._launch_cache.keep(case, mode, session_dir, store=values.store)
             else:
-                self._remembered.forget(area)
+                self._launch_cache.invalidate(session_dir)
 
-    def made(self, case: Case, values: ProjectSettings) -> dict[Mode, Launch]:
+    def made(self, case: Case, values: ProjectConfig) -> dict[Mode, Launch]:
         """The launches of a case that this session has, whichever of its processes made them; makes none."""
-        homes, launches = self._homes(case, values), {}
-        for mode, area in self._areas(case, values).items():
-            home = homes[mode]
-            if home not in self._read:
-                self._read[home] = read_launch(area)
-            launches[mode] = self._read[home]
+        launch_dirs, launches = self._launch_dirs(case, values), {}
+        for mode, session_dir in self._attempt_dirs(case, values).items():
+            launch_dir = launch_dirs[mode]
+            if launch_dir not in self._read:
+                self._read[launch_dir] = read_launch(session_dir)
+            launches[mode] = self._read[launch_dir]
         return launches
 
-    def _areas(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
-        areas: dict[Mode, Path] = {}
-        for mode, home in self._homes(case, values).items():
-            result = home / "result.json"
+    def _attempt_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
+        attempt_dirs: dict[Mode, Path] = {}
+        for mode, launch_dir in self._launch_dirs(case, values).items():
+            result = launch_dir / "result.json"
             said = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
-            if "area" in said:
-                areas[mode] = Path(said["area"])
-        return areas
+            if "attempt_dir" in said:
+                attempt_dirs[mode] = Path(said["attempt_dir"])
+        return attempt_dirs
 
     def _side_by_side(self, makers: Mapping[Mode, Callable[[Processes], Path]]) -> dict[Mode, Path]:
         """What each maker made; when one can't, or on Ctrl-C, all are ended."""
-        processes = Processes(self._warm)
+        processes = Processes(self._fork_server)
         if not makers:
             return {}
         with ThreadPoolExecutor(len(makers)) as pool:
@@ -232,72 +251,76 @@ class Launcher:
                 processes.stop()
                 raise
 
-    def _homes(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
+    def _launch_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         """Where the launches are made in the modes that the settings ask for."""
-        place = self._area / _directory_name(case, values)
+        place = self._session_dir / _directory_name(case, values)
         return {mode: place / mode for mode in _modes(values)}
 
-    def _startable(self, case: Case, values: ProjectSettings) -> dict[Mode, Path]:
+    def _startable(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         """The same, and none of a case of which it is known that it can't be started."""
-        return {} if unset_null_defaults(case) else self._homes(case, values)
+        return {} if unset_null_defaults(case) else self._launch_dirs(case, values)
 
-    def _unless_made(self, home: Path, case: Case, mode: Mode, values: ProjectSettings) -> Launch | None:
+    def _unless_made(self, launch_dir: Path, case: Case, mode: Mode, values: ProjectConfig) -> Launch | None:
         """Makes a launch, unless another process is just about it; whoever needs it finds out what came."""
         if values.launch != "fluent" and self._lacks_docker(case):
             return None
         with suppress(Timeout, Stopped):
             try:
-                with faults_told(self._area):
-                    return read_launch(self._once(home, case, mode, values, self._processes, blocking=False))
+                with os_errors_explained(self._session_dir):
+                    return read_launch(
+                        self._once(launch_dir, case, mode, values, self._processes, blocking=False)
+                    )
             except UserError as error:
-                self._refused[home] = str(error)
+                self._refused[launch_dir] = str(error)
         return None
 
     def _once(
         self,
-        home: Path,
+        launch_dir: Path,
         case: Case,
         mode: Mode,
-        values: ProjectSettings,
+        values: ProjectConfig,
         processes: Processes,
         *,
         blocking: bool = True,
     ) -> Path:
-        mark_area(self._area)
-        home.mkdir(parents=True, exist_ok=True)
-        with alone(home / "lock", check=processes.check, blocking=blocking):
-            result = home / "result.json"
+        mark_session_dir(self._session_dir)
+        launch_dir.mkdir(parents=True, exist_ok=True)
+        with exclusive_lock(launch_dir / "lock", check=processes.check, blocking=blocking):
+            result = launch_dir / "result.json"
             if not result.exists():
                 answer: dict[str, object] = {}
                 try:
-                    answer["area"] = str(self._recalled_or_made(home, case, mode, values, processes))
+                    answer["attempt_dir"] = str(
+                        self._get_or_create(launch_dir, case, mode, values, processes)
+                    )
                 except UserError as error:
                     # Remembered, so that the other checks don't try it all over again.
                     answer["error"] = str(error)
-                unfinished = home / "result.json.tmp"
+                unfinished = launch_dir / "result.json.tmp"
                 unfinished.write_text(json.dumps(answer), encoding="utf-8")
                 unfinished.replace(result)
         said = json.loads(result.read_text(encoding="utf-8"))
         if "error" in said:
             raise UserError(said["error"])
-        return Path(said["area"])
+        return Path(said["attempt_dir"])
 
-    def _recalled_or_made(
-        self, home: Path, case: Case, mode: Mode, values: ProjectSettings, processes: Processes
+    def _get_or_create(
+        self, launch_dir: Path, case: Case, mode: Mode, values: ProjectConfig, processes: Processes
     ) -> Path:
-        make = partial(self._make, home, case, mode, values, processes)
+        make = partial(self._make, launch_dir, case, mode, values, processes)
         if not values.cache:
             return make()
-        return self._remembered.recalled_or_made(
+        return self._launch_cache.get_or_create(
             case, mode, values, self._interpreter(case, values, processes), make, processes.variables
         )
 
     def _make(
-        self, home: Path, case: Case, mode: Mode, values: ProjectSettings, processes: Processes
+        self, launch_dir: Path, case: Case, mode: Mode, values: ProjectConfig, processes: Processes
     ) -> Path:
-        """Makes a launch in a new directory below `home`, and gives that."""
-        conditions = Conditions(
-            partial(self._stores.opened, values.store, check=processes.check),
+        """Makes a launch in a new directory below `launch_dir`, and gives that."""
+        options = LaunchOptions(
+            partial(self._stores.open_store, values.store, check=processes.check),
             values.timeout,
             values.pass_env,
             values.observer,
@@ -306,42 +329,42 @@ class Launcher:
             values.cache,
             Links(values.workspace.link),
         )
-        with slot(self._area / "slots", self._jobs, check=processes.check):
+        with semaphore(self._session_dir / "semaphore", self._jobs, check=processes.check):
             processes.check()
             # An attempt that was given up may still have children that write: never use its place again.
-            area = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
+            attempt_dir = Path(tempfile.mkdtemp(prefix="attempt-", dir=launch_dir))
             try:
-                make_launch(case, mode, conditions, area=area, processes=processes)
-            except (OSError, UserError, Stopped, KeeperGone) as error:
+                make_launch(case, mode, options, attempt_dir=attempt_dir, processes=processes)
+            except (OSError, UserError, Stopped, SupervisorDied) as error:
                 # Half a launch is of no use to anybody, and room may be what is missing.
-                self._half.append(area)
-                removed(area)
-                if not isinstance(error, KeeperGone):
+                self._half.append(attempt_dir)
+                removed(attempt_dir)
+                if not isinstance(error, SupervisorDied):
                     raise
                 raise UserError(
                     f"the process that looked after the launch {mode} of {case.id} was killed, and with it "
                     "what is known of how it ended: look for who kills processes here, such as the system "
                     "where memory runs short, and start again"
                 ) from error
-            return area
+            return attempt_dir
 
-    def _interpreter(self, case: Case, values: ProjectSettings, processes: Processes) -> Interpreter:
+    def _interpreter(self, case: Case, values: ProjectConfig, processes: Processes) -> Interpreter:
         return make_interpreter(
             case.project,
             values.env_manager,
             cache=self._cache,
-            session=self._area,
+            session=self._session_dir,
             pass_env=values.pass_env,
             processes=processes,
             links=Links(values.workspace.link),
         )
 
 
-def _modes(values: ProjectSettings) -> tuple[Mode, ...]:
+def _modes(values: ProjectConfig) -> tuple[Mode, ...]:
     return ("fluent", "mlflow-run") if values.launch == "both" else (values.launch,)
 
 
-def _directory_name(case: Case, values: ProjectSettings) -> str:
+def _directory_name(case: Case, values: ProjectConfig) -> str:
     """The same for all that would launch the same, and for nothing else."""
     digest = hashlib.sha256(json.dumps(asked_for(case, values)).encode()).hexdigest()[:12]
     return f"{_slug(case.project.directory.name)}-{_slug(case.id)}-{digest}"

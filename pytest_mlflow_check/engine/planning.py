@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pytest_mlflow_check.config.settings import CaseSettings, Settings
+from pytest_mlflow_check.config.settings import CaseSettings, ResolvedConfig
 from pytest_mlflow_check.core.errors import UserError, shown_path
 from pytest_mlflow_check.core.findings import Allowance, CheckResult
 from pytest_mlflow_check.core.masking import Secrets
@@ -32,7 +32,7 @@ _LONGEST_ID = 100
 """Characters that a case without an id of its own has of the name of its entry point."""
 
 
-def cases_of(settings: Settings, project: Project | None = None, *, probes: bool = True) -> list[Case]:
+def cases_of(settings: ResolvedConfig, project: Project | None = None, *, probes: bool = True) -> list[Case]:
     """The cases of a project, each of them ready to launch, and behind it its probes where asked for.
 
     Args:
@@ -78,7 +78,7 @@ def _with_probes(cases: Sequence[Case]) -> list[Case]:
     return found
 
 
-def policy_of(settings: Settings) -> Policy:
+def policy_of(settings: ResolvedConfig) -> Policy:
     """The severities and allowances of a project.
 
     Raises:
@@ -100,7 +100,7 @@ def unused_allowances(policy: Policy, results: Sequence[CheckResult]) -> tuple[A
     return tuple(one for position, one in enumerate(policy.allowances) if position not in used)
 
 
-def _chosen(settings: Settings) -> list[CaseSettings]:
+def _chosen(settings: ResolvedConfig) -> list[CaseSettings]:
     """The cases of the settings; with an entry point on the command line those that run it, or a new one."""
     values = settings.values
     cases = list(values.case) or [CaseSettings()]
@@ -110,7 +110,7 @@ def _chosen(settings: Settings) -> list[CaseSettings]:
     return named or [CaseSettings(entry_point=settings.entry_point)]
 
 
-def _case(settings: Settings, project: Project, chosen: CaseSettings) -> Case:
+def _case(settings: ResolvedConfig, project: Project, chosen: CaseSettings) -> Case:
     values = settings.values
     name = chosen.entry_point or values.entry_point
     case = Case(
@@ -143,5 +143,5 @@ def _id_of(entry_point: str) -> str:
     return plain if len(plain) <= _LONGEST_ID else f"{plain[:_LONGEST_ID]}…"
 
 
-def _file(settings: Settings) -> str:
+def _file(settings: ResolvedConfig) -> str:
     return shown_path(settings.file) if settings.file else "settings"

@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from pytest_mlflow_check.core.records import Mode
 from pytest_mlflow_check.core.text import printable
-from pytest_mlflow_check.engine.launch import OBSERVATIONS, PROOF, STDOUT
+from pytest_mlflow_check.engine.launch import OBSERVATIONS, STDOUT, VALIDATION
 
-Phase = Literal["waiting", "copying", "running", "proving models", "over"]
+Phase = Literal["waiting", "copying", "running", "validating models", "over"]
 
 _POINT = b'"what":"log_metric"'
 """In a text that is logged, quotes have a backslash before them."""
@@ -28,14 +28,14 @@ _MOST_READ = 1 << 22
 """Bytes that are read at a time; the rest is for the next look."""
 
 _LONGEST_LINE = 1 << 16
-"""Bytes, as in `reading.observations`."""
+"""Bytes, as in `observer.read_calls`."""
 
 _MOST_SHOWN = 1000
 """Characters of a call; no line of a terminal has more."""
 
 
 @dataclass
-class Follower:
+class LaunchProgress:
     """Follows a launch.
 
     Attributes:
@@ -51,16 +51,16 @@ class Follower:
 
     name: str
     mode: Mode
-    home: Path
+    launch_dir: Path
     phase: Phase = "waiting"
     since: float = 0.0
     points: int = 0
     last: str = ""
     masked: Callable[[str], str] = field(default=str, repr=False)
     _read: int = field(default=0, repr=False)
-    _area: Path | None = field(default=None, repr=False)
+    _attempt_dir: Path | None = field(default=None, repr=False)
 
-    def look(self, now: float) -> None:
+    def poll(self, now: float) -> None:
         """Brings all of it up to date.
 
         Args:
@@ -72,22 +72,22 @@ class Follower:
         if self.phase == "waiting":
             self.since = now
         self.phase = phase
-        if self._area is not None and phase == "running":
-            self._read_on(self._area / OBSERVATIONS)
+        if self._attempt_dir is not None and phase == "running":
+            self._read_on(self._attempt_dir / OBSERVATIONS)
 
     def _phase(self) -> Phase:
-        if (self.home / "result.json").exists():
+        if (self.launch_dir / "result.json").exists():
             return "over"
-        areas = sorted(self.home.glob("attempt-*"))
-        if not areas:
-            self._area = None
+        attempt_dirs = sorted(self.launch_dir.glob("attempt-*"))
+        if not attempt_dirs:
+            self._attempt_dir = None
             return "waiting"
-        if areas[-1] != self._area:
+        if attempt_dirs[-1] != self._attempt_dir:
             # An attempt that was given up is made anew, elsewhere.
-            self._area, self._read, self.points, self.last = areas[-1], 0, 0, ""
-        if (self._area / PROOF).exists():
-            return "proving models"
-        return "running" if (self._area / STDOUT).exists() else "copying"
+            self._attempt_dir, self._read, self.points, self.last = attempt_dirs[-1], 0, 0, ""
+        if (self._attempt_dir / VALIDATION).exists():
+            return "validating models"
+        return "running" if (self._attempt_dir / STDOUT).exists() else "copying"
 
     def _read_on(self, file: Path) -> None:
         with suppress(OSError):

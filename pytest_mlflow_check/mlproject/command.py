@@ -142,7 +142,7 @@ def _refuse_mistyped_names(case: Case) -> None:
             continue
         assignment = shlex.quote(f"{meant}={value}")
         raise UserError(
-            f"{_place(case.project, case.entry_point.parameters[meant].line)}: "
+            f"{_source_line(case.project, case.entry_point.parameters[meant].line)}: "
             f'entry point "{case.entry_point.name}" has no parameter "{given}"; did you mean "{meant}"?\n'
             f"  on the command line:  -P {assignment}\n"
             f"  in mlflow-check.toml:  params = {{ {toml_key(meant)} = {toml_text(value)} }}\n"
@@ -179,7 +179,8 @@ def _refuse_missing_values(case: Case) -> None:
     names = ", ".join(f'"{p.name}" ({p.type})' for p in missing)
     wanted = f"a value for parameter {names}" if len(missing) == 1 else f"values for the parameters {names}"
     raise UserError(
-        f'{_place(case.project, missing[0].line)}: entry point "{case.entry_point.name}" needs {wanted}\n'
+        f'{_source_line(case.project, missing[0].line)}: entry point "{case.entry_point.name}" needs '
+        f"{wanted}\n"
         f"{_how_to_give(case, missing)}"
     )
 
@@ -193,7 +194,7 @@ def _refuse_misfits(case: Case, values: Mapping[str, str]) -> None:
         if problem is not None:
             misfits.append(parameter)
             problems.append(
-                f'{_place(case.project, parameter.line)}: parameter "{name}" of entry point '
+                f'{_source_line(case.project, parameter.line)}: parameter "{name}" of entry point '
                 f'"{case.entry_point.name}" {problem}'
             )
     if misfits:
@@ -286,17 +287,19 @@ def toml_text(text: str) -> str:
 # command
 
 
-def _place(project: Project, line: int | None) -> str:
+def _source_line(project: Project, line: int | None) -> str:
     file = shown_path(project.mlproject or project.directory)
     return file if line is None else f"{file}:{line}"
 
 
 def _command_subject(project: Project, entry_point: EntryPoint) -> str:
-    return f'{_place(project, entry_point.line)}: entry point "{entry_point.name}": the command'
+    return f'{_source_line(project, entry_point.line)}: entry point "{entry_point.name}": the command'
 
 
 def _fluent_subject(case: Case) -> str:
-    return f'{_place(case.project, None)}: case "{case.id}": the command under the settings key "fluent"'
+    return (
+        f'{_source_line(case.project, None)}: case "{case.id}": the command under the settings key "fluent"'
+    )
 
 
 def _fluent_names(case: Case) -> list[str]:
@@ -371,7 +374,7 @@ def _refuse_unset_placeholders(case: Case, text: str) -> None:
     if unset:
         names = ", ".join(f'"{p.name}"' for p in unset)
         raise UserError(
-            f'{_place(case.project, unset[0].line)}: entry point "{case.entry_point.name}": {names} '
+            f'{_source_line(case.project, unset[0].line)}: entry point "{case.entry_point.name}": {names} '
             f"{'has' if len(unset) == 1 else 'have'} the default null, which MLflow counts as no value\n"
             f"  write a default, such as the empty text, in the MLproject:  "
             f'{unset[0].name}: {{default: ""}}\n'

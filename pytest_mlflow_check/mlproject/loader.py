@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from pytest_mlflow_check.core.errors import UserError, shown_path
 from pytest_mlflow_check.core.models import EntryPoint, Parameter, Project
-from pytest_mlflow_check.core.yaml_lines import LinedMapping, kind, read_yaml
+from pytest_mlflow_check.core.yaml_lines import MappingWithLines, kind, read_yaml
 from pytest_mlflow_check.mlproject.command import (
     check_command,
     check_fluent,
@@ -105,8 +105,8 @@ def resolve_entry_point(project: Project, name: str) -> EntryPoint:
 
 
 def _fail(file: Path, line: int | None, *message: str) -> NoReturn:
-    place = shown_path(file) if line is None else f"{shown_path(file)}:{line}"
-    raise UserError(f"{place}: " + "\n  ".join(message), rule=_RULE) from None
+    source_line = shown_path(file) if line is None else f"{shown_path(file)}:{line}"
+    raise UserError(f"{source_line}: " + "\n  ".join(message), rule=_RULE) from None
 
 
 def _find_mlproject(directory: Path) -> Path | None:
@@ -138,7 +138,7 @@ def _find_mlproject(directory: Path) -> Path | None:
 # its content
 
 
-def _check_environment(file: Path, document: LinedMapping) -> None:
+def _check_environment(file: Path, document: MappingWithLines) -> None:
     """Refuse what MLflow refuses about a project's environment, and projects for Databricks."""
     fields = [name for name in _ENVIRONMENT_FIELDS if name in document]
     if len(fields) > 1:
@@ -197,9 +197,9 @@ def _check_docker(file: Path, line: int, docker: object) -> None:
         _fail(file, line, what, 'write:  environment: ["COPIED", ["NEW", "value"]]')
 
 
-def _entry_points(file: Path, document: LinedMapping) -> dict[str, EntryPoint]:
-    declared = document.get("entry_points", LinedMapping())
-    if not isinstance(declared, LinedMapping):
+def _entry_points(file: Path, document: MappingWithLines) -> dict[str, EntryPoint]:
+    declared = document.get("entry_points", MappingWithLines())
+    if not isinstance(declared, MappingWithLines):
         what = f'"entry_points" holds {kind(declared)}, not names with commands'
         _fail(file, document.lines["entry_points"], what, _ENTRY_POINTS_SAMPLE)
     entry_points = {}
@@ -213,7 +213,7 @@ def _entry_points(file: Path, document: LinedMapping) -> dict[str, EntryPoint]:
 
 
 def _entry_point(file: Path, line: int, name: str, spec: object) -> EntryPoint:
-    if not isinstance(spec, LinedMapping):
+    if not isinstance(spec, MappingWithLines):
         _fail(
             file,
             line,
@@ -226,8 +226,8 @@ def _entry_point(file: Path, line: int, name: str, spec: object) -> EntryPoint:
     if not isinstance(command, str):
         what = f'"command" of entry point "{name}" is {kind(command)}, not text'
         _fail(file, spec.lines["command"], what, 'write:  command: "python train.py"')
-    declared = spec.get("parameters", LinedMapping())
-    if not isinstance(declared, LinedMapping):
+    declared = spec.get("parameters", MappingWithLines())
+    if not isinstance(declared, MappingWithLines):
         what = f'"parameters" of entry point "{name}" holds {kind(declared)}, not names with types'
         how = "remove the key, or write below it:  alpha: {type: float, default: 0.5}"
         _fail(file, spec.lines["parameters"], what, how)
@@ -293,8 +293,8 @@ def _script(project: Project, name: str) -> EntryPoint:
 
 def _within(directory: Path, name: str) -> bool:
     """Whether a launch has the script in its copy."""
-    place = Path(os.path.normpath(directory.resolve() / name))
-    return not os.path.isabs(name) and place.is_relative_to(enclosing_root(directory))
+    source_line = Path(os.path.normpath(directory.resolve() / name))
+    return not os.path.isabs(name) and source_line.is_relative_to(enclosing_root(directory))
 
 
 def _scripts(directory: Path) -> list[str]:

@@ -19,7 +19,7 @@ _WITH_SPACE = "two words"
 def probes_of(case: Case) -> tuple[Case, ...]:
     """The probes of a case, each with another set of values, and none with the case's own.
 
-    None where a parameter with the default null has no value, which has to be mended first.
+    None where a parameter with the default null has no value, which has to be fixed first.
     """
     parameters = case.entry_point.parameters
     if any(one.null_default and one.name not in case.params for one in parameters.values()):

@@ -15,7 +15,7 @@ from pytest_mlflow_check.core.text import printable
 if TYPE_CHECKING:
     from pytest_mlflow_check.core.findings import CheckResult
     from pytest_mlflow_check.core.models import Case
-    from pytest_mlflow_check.plugin.project import GatedProject
+    from pytest_mlflow_check.plugin.project import CheckedProject
 
 
 class CheckFailed(Exception):
@@ -25,22 +25,24 @@ class CheckFailed(Exception):
 class ProjectFile(pytest.File):
     """An MLproject file, or the script of a bare directory."""
 
-    gated: GatedProject
+    project: CheckedProject
 
     @classmethod
-    def from_gate(cls, parent: pytest.Collector, path: Path, gated: GatedProject) -> ProjectFile:
+    def from_checked_project(
+        cls, parent: pytest.Collector, path: Path, project: CheckedProject
+    ) -> ProjectFile:
         """The node for a project that is to be checked."""
         root = parent.config.rootpath
         # A project found through a link keeps its name. Outside the rootdir pytest has none for it.
-        usual = path == gated.path and path.is_relative_to(root)
-        nodeid = None if usual else os.path.relpath(gated.path, root)
+        usual = path == project.path and path.is_relative_to(root)
+        nodeid = None if usual else os.path.relpath(project.path, root)
         node: ProjectFile = cls.from_parent(parent, path=path, nodeid=nodeid)
-        node.gated = gated
+        node.project = project
         return node
 
     def collect(self) -> Iterator[CaseNode]:
         """A node for each case."""
-        for case in self.gated.cases:
+        for case in self.project.cases:
             yield CaseNode.of_case(self, case)
 
 
@@ -59,37 +61,37 @@ class CaseNode(pytest.Collector):
     def collect(self) -> Iterator[CheckItem]:
         """An item for each check; of a static session only for the first, which reads files too."""
         assert isinstance(self.parent, ProjectFile)
-        for check in self.parent.gated.checks(self.case):
-            yield CheckItem.of_check(self, self.parent.gated, self.case, check)
+        for check in self.parent.project.checks(self.case):
+            yield CheckItem.of_check(self, self.parent.project, self.case, check)
 
 
 class CheckItem(pytest.Item):
     """One check of one case.
 
     Attributes:
-        gated: the project, which knows launches and policy.
+        project: the project, which knows launches and policy.
         case: the case.
         check: one of `CHECKS`.
         result: what the check found out, once it ran.
     """
 
-    gated: GatedProject
+    project: CheckedProject
     case: Case
     check: str
     result: CheckResult | None
 
     @classmethod
-    def of_check(cls, parent: CaseNode, gated: GatedProject, case: Case, check: str) -> CheckItem:
+    def of_check(cls, parent: CaseNode, project: CheckedProject, case: Case, check: str) -> CheckItem:
         """The item for a check of a case."""
         item: CheckItem = cls.from_parent(parent, name=check)
-        item.gated, item.case, item.check, item.result = gated, case, check, None
+        item.project, item.case, item.check, item.result = project, case, check, None
         item.add_marker("mlflow_check")
         return item
 
     @property
     def key(self) -> tuple[Path, str, str]:
         """What makes the item the same one, however it was collected."""
-        return self.gated.settings.project, self.case.id, self.check
+        return self.project.settings.project, self.case.id, self.check
 
     def runtest(self) -> None:
         """Makes the check.
@@ -101,11 +103,11 @@ class CheckItem(pytest.Item):
         from pytest_mlflow_check.core.findings import CheckResult
         from pytest_mlflow_check.reporting.text import render
 
-        strict = self.gated.settings.values.strict
+        strict = self.project.settings.values.strict
         try:
-            self.result = self.gated.judge(self.case, self.check)
+            self.result = self.project.judge(self.case, self.check)
             if self.result.skipped and self._speaks_for_launches():
-                launches = self.gated.judge(self.case, "launches")
+                launches = self.project.judge(self.case, "launches")
                 if launches.failed(strict=strict):
                     self.result = launches
         except UserError:
@@ -120,7 +122,7 @@ class CheckItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The findings, or a user's mistake, as they are; for a fault of ours, that and the traceback."""
-        secrets = self.gated.policy.secrets
+        secrets = self.project.policy.secrets
         if isinstance(excinfo.value, CheckFailed | UserError):
             return secrets.masked(str(excinfo.value))
         # Ours, without the way pytest came here.

@@ -21,11 +21,11 @@ from pytest_mlflow_check.plugin.xdist import is_worker
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.checks.runner import Comparison
-    from pytest_mlflow_check.config.settings import Settings
+    from pytest_mlflow_check.config.settings import ResolvedConfig
     from pytest_mlflow_check.contract.load import Source
     from pytest_mlflow_check.contract.schema import CaseContract
     from pytest_mlflow_check.core.models import Case
-    from pytest_mlflow_check.plugin.project import GatedProject
+    from pytest_mlflow_check.plugin.project import CheckedProject
 
 _MOST_LINES = 60
 """Of a difference that is printed; the whole of it is in the file, where version control shows it."""
@@ -40,7 +40,7 @@ class Refused(Exception):
     """A case isn't written into the contract, and why."""
 
 
-def refuse_update(config: pytest.Config, settings: Sequence[Settings]) -> None:
+def refuse_update(config: pytest.Config, settings: Sequence[ResolvedConfig]) -> None:
     """Makes sure that a contract may be written at all.
 
     Raises:
@@ -75,7 +75,7 @@ class Update:
         said: what the end of the session tells of each: whether it is an error, and the text.
     """
 
-    projects: Sequence[GatedProject]
+    projects: Sequence[CheckedProject]
     said: list[tuple[bool, str]] = field(default_factory=list)
     _ran: set[tuple[str, str]] = field(default_factory=set)
 
@@ -123,7 +123,7 @@ class Update:
         if self.unwritten():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
-    def _leave(self, projects: Sequence[GatedProject], why: str) -> None:
+    def _leave(self, projects: Sequence[CheckedProject], why: str) -> None:
         files = (shown_path(project.settings.project / FILE_NAME) for project in projects)
         self.said += ((True, f"{file}: {why}") for file in files)
 
@@ -138,7 +138,7 @@ class Update:
                 terminalreporter.write_line(line, **colour)
 
 
-def _update(project: GatedProject, cases: Sequence[Case]) -> Iterator[tuple[bool, str]]:
+def _update(project: CheckedProject, cases: Sequence[Case]) -> Iterator[tuple[bool, str]]:
     """Writes the contract of a project, and tells of it."""
     from pytest_mlflow_check.contract.load import read_contract
     from pytest_mlflow_check.contract.merge import merged
@@ -173,7 +173,7 @@ def _update(project: GatedProject, cases: Sequence[Case]) -> Iterator[tuple[bool
         raise UserError(f"{shown}: somebody is writing it: update again")
 
 
-def _made(project: GatedProject, case: Case) -> CaseContract:
+def _made(project: CheckedProject, case: Case) -> CaseContract:
     """The contract of a case, from its launches and those that were made a second time.
 
     Raises:
@@ -183,7 +183,7 @@ def _made(project: GatedProject, case: Case) -> CaseContract:
     from pytest_mlflow_check.contract.build import contract_of
     from pytest_mlflow_check.contract.compare import judge_contract
     from pytest_mlflow_check.contract.load import read_text
-    from pytest_mlflow_check.contract.normalize import View
+    from pytest_mlflow_check.contract.normalize import Normalizer
     from pytest_mlflow_check.contract.save import updated
 
     values, launcher = project.settings.values, project.launcher()
@@ -192,7 +192,7 @@ def _made(project: GatedProject, case: Case) -> CaseContract:
     second = compare_launches(launcher.again(case, values), settings=values, case=case)
     _refuse_wrong(project, second, "second launches")
     samples = {mode: [launch, second.launches[mode]] for mode, launch in first.launches.items()}
-    contract = contract_of(samples, View(values.ignore, project.policy.secrets.masked))
+    contract = contract_of(samples, Normalizer(values.ignore, project.policy.secrets.masked))
     text = updated(None, {case.id: contract})
     source = read_text(project.settings.project / FILE_NAME, text, [case.id])
     if judge_contract(source, first) or judge_contract(source, second):
@@ -203,7 +203,7 @@ def _made(project: GatedProject, case: Case) -> CaseContract:
     return contract
 
 
-def _refuse_wrong(project: GatedProject, comparison: Comparison, launches: str) -> None:
+def _refuse_wrong(project: CheckedProject, comparison: Comparison, launches: str) -> None:
     from pytest_mlflow_check.checks.runner import judge
 
     for check in CHECKS:

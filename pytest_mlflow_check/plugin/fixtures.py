@@ -15,7 +15,7 @@ from pytest_mlflow_check.plugin.options import project_settings
 from pytest_mlflow_check.plugin.resources import launcher_of
 
 if TYPE_CHECKING:
-    from pytest_mlflow_check.config.settings import Settings
+    from pytest_mlflow_check.config.settings import ResolvedConfig
     from pytest_mlflow_check.core.models import Case
     from pytest_mlflow_check.core.records import Launch, Mode, RunRecord, StoreRecord
 
@@ -162,7 +162,7 @@ def mlflow_launches(
     """Both launches of a case: `mlflow_launches(project, params={…})` gives `.fluent` and `.mlflow_run`.
 
     They are made once a session, and shared by all tests and workers that ask for the same. With the setting
-    `cache`, those that passed the gate in an earlier session are given as long as nothing has changed.
+    `cache`, those that passed in an earlier session are given as long as nothing has changed.
     """
     launcher = launcher_of(request.config, tmp_path_factory)
 
@@ -184,7 +184,7 @@ def _one_case(
     *,
     case: str | None = None,
     **given: Any,
-) -> tuple[Settings, Case]:
+) -> tuple[ResolvedConfig, Case]:
     __tracebackhide__ = True
     from pytest_mlflow_check.engine.planning import cases_of
 

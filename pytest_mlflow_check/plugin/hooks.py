@@ -9,7 +9,7 @@ import pytest
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.plugin.fixtures import mlflow_launch, mlflow_launches, mlflow_store
 from pytest_mlflow_check.plugin.options import add_options, makes_launches, project_directories
-from pytest_mlflow_check.plugin.resources import warm_up
+from pytest_mlflow_check.plugin.resources import start_fork_server
 
 __all__ = ["mlflow_launch", "mlflow_launches", "mlflow_store"]
 
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if projects:
         if makes_launches(config):
             # First of all: while this process gets ready, it has MLflow loaded.
-            warm_up(config, projects)
+            start_fork_server(config, projects)
         from pytest_mlflow_check.plugin.session import register
 
         register(config)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from pytest_mlflow_check.config.settings import shown_store
-from pytest_mlflow_check.core.findings import split_place
+from pytest_mlflow_check.core.findings import split_source_line
 from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.core.versions import versions
+from pytest_mlflow_check.reporting.github import Annotation
 from pytest_mlflow_check.reporting.text import render_title
 
 if TYPE_CHECKING:
@@ -33,19 +34,6 @@ class MadeLaunch(TypedDict):
     store_uri: str
 
 
-class Remark(TypedDict):
-    """What is to be said at a line of the user's: findings of one rule, or why a check couldn't be made.
-
-    `file` is an absolute path, `line` is None where only the file is known.
-    """
-
-    severity: Severity
-    title: str
-    text: str
-    file: str
-    line: int | None
-
-
 def made_launches(launches: Sequence[Launch]) -> list[MadeLaunch]:
     """The launches of an item's case."""
     return [
@@ -63,13 +51,13 @@ def made_launches(launches: Sequence[Launch]) -> list[MadeLaunch]:
 
 def properties(item: CheckItem, launches: Sequence[MadeLaunch]) -> list[tuple[str, str]]:
     """Names and values for the item in a JUnit report; there, and wherever else `user_properties` go."""
-    values = item.gated.settings.values
+    values = item.project.settings.values
     rules = dict.fromkeys(finding.rule for finding in item.result.findings) if item.result else ()
     known = {
         "rules": ", ".join(rules),
         **{f"{launch['mode']}.seconds": f"{launch['seconds']:.3f}" for launch in launches},
         "store": shown_store(values.store),
-        "cached": str(item.gated.cached(item.case) is not None).lower(),
+        "cached": str(item.project.cached(item.case) is not None).lower(),
         "version": versions()["pytest-mlflow-check"],
         "mlflow": versions()["mlflow"],
         "python": versions()["python"],
@@ -84,7 +72,7 @@ def put_properties(item: CheckItem, launches: Sequence[MadeLaunch]) -> None:
     item.user_properties[:] = [*(one for one in item.user_properties if one[0] not in names), *new]
 
 
-def remarks(item: CheckItem, fault: str | None) -> list[Remark]:
+def annotations_of(item: CheckItem, fault: str | None) -> list[Annotation]:
     """What an item has to say, each at its line, or else at that of the entry point.
 
     Args:
@@ -95,13 +83,13 @@ def remarks(item: CheckItem, fault: str | None) -> list[Remark]:
     # pytest counts from 0.
     own = str(file), None if line is None else line + 1
     if item.result is None or not item.result.findings:
-        return [] if fault is None else [_remark("error", item.nodeid, fault, own)]
+        return [] if fault is None else [_annotation("error", item.nodeid, fault, own)]
     groups: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in item.result.findings:
-        groups.setdefault((finding.rule, finding.place), []).append(finding)
-    strict, project = item.gated.settings.values.strict, item.gated.settings.project
+        groups.setdefault((finding.rule, finding.source_line), []).append(finding)
+    strict, project = item.project.settings.values.strict, item.project.settings.project
     return [
-        _remark(
+        _annotation(
             "error" if strict else found[0].severity,
             render_title(rule, found),
             _text(rule, found),
@@ -111,7 +99,7 @@ def remarks(item: CheckItem, fault: str | None) -> list[Remark]:
     ]
 
 
-def _remark(severity: Severity, title: str, text: str, place: tuple[str, int | None]) -> Remark:
+def _annotation(severity: Severity, title: str, text: str, place: tuple[str, int | None]) -> Annotation:
     file, line = place
     return {
         "severity": severity,
@@ -130,5 +118,5 @@ def _text(rule: str, findings: Sequence[Finding]) -> str:
 
 def _located(place: str | None, project: Path) -> tuple[str, int] | None:
     """The file and line of a place, which is relative to the project; a launch may have made it up."""
-    found = split_place(printable(place or ""))
+    found = split_source_line(printable(place or ""))
     return (os.path.abspath(project / found[0]), found[1]) if found else None

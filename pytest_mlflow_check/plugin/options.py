@@ -13,7 +13,7 @@ import pytest
 from pytest_mlflow_check.core.errors import UserError, shown_path
 
 if TYPE_CHECKING:
-    from pytest_mlflow_check.config.settings import Settings
+    from pytest_mlflow_check.config.settings import ResolvedConfig
 
 _SCALARS = {
     "entry_point": "mlflow_entry_point",
@@ -213,7 +213,7 @@ def makes_launches(config: pytest.Config) -> bool:
     return not static_only(config) and not any(getattr(config.option, name, False) for name in listing)
 
 
-def project_settings(config: pytest.Config, project: Path, **given: Any) -> Settings:
+def project_settings(config: pytest.Config, project: Path, **given: Any) -> ResolvedConfig:
     """The settings in force for a project.
 
     Args:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_mlflow_check.core.records import Mode
-    from pytest_mlflow_check.engine.progress import Follower
+    from pytest_mlflow_check.engine.progress import LaunchProgress
 
 _TICK = 0.25
 """Seconds between two drawings."""
@@ -80,7 +80,7 @@ class Live:
         self._encoding = encoding
         self._block = Block(self._write)
         self._wanted: dict[str, tuple[Callable[[], Mapping[Mode, Path]], Callable[[str], str]]] = {}
-        self._followers: list[Follower] = []
+        self._followers: list[LaunchProgress] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -88,10 +88,10 @@ class Live:
         self._unwatched: Callable[[], object] = lambda: None
 
     def follow(
-        self, name: str, homes: Callable[[], Mapping[Mode, Path]], masked: Callable[[str], str]
+        self, name: str, launch_dirs: Callable[[], Mapping[Mode, Path]], masked: Callable[[str], str]
     ) -> None:
         """Shows the launches of a case from now on; both functions are called by the thread that does it."""
-        self._wanted.setdefault(name, (homes, masked))
+        self._wanted.setdefault(name, (launch_dirs, masked))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -147,7 +147,7 @@ class Live:
     def _show(self) -> None:
         while not self._stop.wait(_TICK):
             now = time.monotonic()
-            if not self._look(now):
+            if not self._poll(now):
                 break
             with self._lock:
                 # Where much is written, there is no time to read lines between.
@@ -158,20 +158,20 @@ class Live:
         with self._lock:
             self._block.erase()
 
-    def _look(self, now: float) -> bool:
+    def _poll(self, now: float) -> bool:
         """Brings all followers up to date; False where there is nothing to wait for any more."""
-        from pytest_mlflow_check.engine.progress import Follower
+        from pytest_mlflow_check.engine.progress import LaunchProgress
 
         if not self._followers:
             self._followers = [
-                Follower(name, mode, home, masked=masked)
-                for name, (homes, masked) in self._wanted.items()
-                for mode, home in homes().items()
+                LaunchProgress(name, mode, launch_dir, masked=masked)
+                for name, (launch_dirs, masked) in self._wanted.items()
+                for mode, launch_dir in launch_dirs().items()
             ]
         for one in self._followers:
             # A launch may do what it likes with its directory.
             with suppress(OSError):
-                one.look(now)
+                one.poll(now)
         return any(one.phase != "over" for one in self._followers)
 
     def _size(self) -> os.terminal_size:
@@ -186,7 +186,7 @@ class Live:
             os.write(self._terminal, text.encode(self._encoding, "replace"))
 
 
-def lines(followers: Iterable[Follower], now: float, columns: int, most: int) -> list[str]:
+def lines(followers: Iterable[LaunchProgress], now: float, columns: int, most: int) -> list[str]:
     """What to show of launches: a line for each that is at work, and how many wait.
 
     Args:
@@ -270,7 +270,7 @@ def _counted(number: int, one: str, many: str) -> str:
 def follow(
     config: pytest.Config,
     name: str,
-    homes: Callable[[], Mapping[Mode, Path]],
+    launch_dirs: Callable[[], Mapping[Mode, Path]],
     masked: Callable[[str], str],
 ) -> None:
     """Shows the launches of a case from now on, where there is a terminal that can do it.
@@ -283,7 +283,7 @@ def follow(
     """
     live = config.pluginmanager.getplugin(_PLUGIN)
     if live is not None:
-        live.follow(name, homes, masked)
+        live.follow(name, launch_dirs, masked)
 
 
 def register(config: pytest.Config) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_mlflow_check.config.settings import Settings
+from pytest_mlflow_check.config.settings import ResolvedConfig
 from pytest_mlflow_check.contract import FILE_NAME
 from pytest_mlflow_check.core.findings import CHECKS, CheckResult
 from pytest_mlflow_check.core.models import Case
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class GatedProject:
+class CheckedProject:
     """A project that is to be checked: its settings, its cases, and the launches made so far.
 
     Attributes:
@@ -39,7 +39,7 @@ class GatedProject:
         static: whether nothing is launched, and only what the files tell is checked.
     """
 
-    settings: Settings
+    settings: ResolvedConfig
     path: Path
     cases: list[Case]
     policy: Policy
@@ -90,7 +90,7 @@ class GatedProject:
     def _judge(self, case: Case, check: str) -> CheckResult:
         from pytest_mlflow_check.checks.runner import compare_launches, judge
 
-        if check == "contract" and (reason := self._not_held(case)):
+        if check == "contract" and (reason := self._contract_skip_reason(case)):
             return CheckResult(check, skipped=reason)
         if case.id not in self._compared:
             values = self.settings.values
@@ -105,7 +105,7 @@ class GatedProject:
 
         return judge(check, self._compared[case.id], self.policy, partial(judge_contract, self.contract))
 
-    def _not_held(self, case: Case) -> str | None:
+    def _contract_skip_reason(self, case: Case) -> str | None:
         """Why a case isn't held to its contract in this session."""
         if self.updating:
             return "the contract is written anew at the end of the session (--mlflow-update)"
@@ -116,7 +116,7 @@ class GatedProject:
         return None
 
 
-def by_nodeid(projects: Iterable[GatedProject], root: Path) -> dict[str, tuple[GatedProject, Case, str]]:
+def by_nodeid(projects: Iterable[CheckedProject], root: Path) -> dict[str, tuple[CheckedProject, Case, str]]:
     """What an item of pytest's is about, by its node id: also one that another process collected.
 
     Args:
@@ -131,7 +131,7 @@ def by_nodeid(projects: Iterable[GatedProject], root: Path) -> dict[str, tuple[G
     }
 
 
-def contract_of_project(settings: Settings, cases: Iterable[Case]) -> Source | None:
+def contract_of_project(settings: ResolvedConfig, cases: Iterable[Case]) -> Source | None:
     """The contract of a project; with an entry point on the command line it may hold other cases too.
 
     Raises:

@@ -25,8 +25,8 @@ from pytest_mlflow_check.plugin.xdist import is_worker
 if TYPE_CHECKING:
     from pytest_mlflow_check.core.findings import Allowance
     from pytest_mlflow_check.core.models import Case
-    from pytest_mlflow_check.plugin.project import GatedProject
-    from pytest_mlflow_check.reporting.builder import Checked, CheckedCase, CheckedProject
+    from pytest_mlflow_check.plugin.project import CheckedProject
+    from pytest_mlflow_check.reporting.builder import CaseResults, CheckOutcome, ProjectResults
     from pytest_mlflow_check.reporting.model import Document
 
 _Key = tuple[str, str, str]
@@ -45,7 +45,7 @@ class Reporting:
     def __init__(
         self,
         config: pytest.Config,
-        projects: Sequence[GatedProject],
+        projects: Sequence[CheckedProject],
         files: Sequence[Path],
         unused: Callable[[Path], Sequence[Allowance] | None],
         unwritten: Callable[[], Sequence[str]],
@@ -70,7 +70,7 @@ class Reporting:
             nodeid: (str(project.path), case.id, check) for nodeid, (project, case, check) in known.items()
         }
         self._selected: dict[_Key, None] = {}
-        self._said: dict[_Key, _Said] = {}
+        self._summaries: dict[_Key, _CheckSummary] = {}
         self._written: list[Path] = []
         self._faults: list[str] = []
 
@@ -78,7 +78,7 @@ class Reporting:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Notes which checks were asked for."""
         items = (item for item in session.items if isinstance(item, CheckItem))
-        self._selected |= dict.fromkeys((str(item.gated.path), item.case.id, item.check) for item in items)
+        self._selected |= dict.fromkeys((str(item.project.path), item.case.id, item.check) for item in items)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -93,7 +93,7 @@ class Reporting:
         report = yield
         if isinstance(item, CheckItem) and report.when == "call":
             said = {
-                "key": [str(item.gated.path), item.case.id, item.check],
+                "key": [str(item.project.path), item.case.id, item.check],
                 "result": None if item.result is None else asdict(item.result),
             }
             # As ASCII: what a project logs may hold halves of surrogate pairs, which don't cross as they are.
@@ -107,7 +107,9 @@ class Reporting:
         key = tuple(said["key"]) if said else self._keys.get(report.nodeid)
         if key is not None and (said or report.failed):
             self._selected.setdefault(key)
-            self._said[key] = _Said(said.get("result"), report.outcome, _text(report), report.duration)
+            self._summaries[key] = _CheckSummary(
+                said.get("result"), report.outcome, _text(report), report.duration
+            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -167,10 +169,10 @@ class Reporting:
             unwritten=self._unwritten(),
         )
 
-    def _project(self, project: GatedProject) -> CheckedProject:
-        from pytest_mlflow_check.reporting.builder import CheckedProject
+    def _project(self, project: CheckedProject) -> ProjectResults:
+        from pytest_mlflow_check.reporting.builder import ProjectResults
 
-        return CheckedProject(
+        return ProjectResults(
             name=os.path.relpath(project.settings.project, self._config.invocation_params.dir),
             settings=project.settings,
             secrets=project.policy.secrets,
@@ -178,24 +180,24 @@ class Reporting:
             unused=self._unused(project.path),
         )
 
-    def _case(self, project: GatedProject, case: Case) -> CheckedCase:
-        from pytest_mlflow_check.reporting.builder import NOT_RUN, CheckedCase
+    def _case(self, project: CheckedProject, case: Case) -> CaseResults:
+        from pytest_mlflow_check.reporting.builder import NOT_RUN, CaseResults
 
         path, strict = str(project.path), project.settings.values.strict
         checks = {
             check: said.checked(strict=strict)
-            if (said := self._said.get((path, case.id, check)))
+            if (said := self._summaries.get((path, case.id, check)))
             else NOT_RUN
             for check in dict.fromkeys(key[2] for key in self._selected if key[:2] == (path, case.id))
         }
         if not checks:
-            return CheckedCase(case)
+            return CaseResults(case)
         try:
             launches = project.launcher().made(case, project.settings.values)
         except Exception as error:
             # The checks stumbled over the same, and what they said of it is to be reported.
-            return CheckedCase(case, {}, checks, str(error) or type(error).__name__)
-        return CheckedCase(case, launches, checks)
+            return CaseResults(case, {}, checks, str(error) or type(error).__name__)
+        return CaseResults(case, launches, checks)
 
     def _masked(self, text: str) -> str:
         for project in self._projects:
@@ -204,7 +206,7 @@ class Reporting:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _CheckSummary:
     """What a test report said of a check; `result` is plain data, and None where the check came to none."""
 
     result: dict[str, Any] | None
@@ -212,14 +214,14 @@ class _Said:
     text: str
     seconds: float
 
-    def checked(self, *, strict: bool) -> Checked:
-        from pytest_mlflow_check.reporting.builder import Checked
+    def checked(self, *, strict: bool) -> CheckOutcome:
+        from pytest_mlflow_check.reporting.builder import CheckOutcome
 
         result = None if self.result is None else _result(self.result)
         if self.outcome == "failed" and not (result and result.failed(strict=strict)):
-            return Checked("error", result, self.text, self.seconds)
+            return CheckOutcome("error", result, self.text, self.seconds)
         # The findings say more than their text does.
-        return Checked(self.outcome, result, "" if self.outcome == "failed" else self.text, self.seconds)
+        return CheckOutcome(self.outcome, result, "" if self.outcome == "failed" else self.text, self.seconds)
 
 
 def _result(fields: dict[str, Any]) -> CheckResult:

@@ -1,4 +1,4 @@
-"""What a session has one of: the warm process, and the launcher that checks and fixtures share."""
+"""What a session has one of: the fork server, and the launcher that checks and fixtures share."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pytest
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.plugin.options import asks_to_remember, launch_jobs
-from pytest_mlflow_check.plugin.xdist import lasting_cache, shared_area, told
+from pytest_mlflow_check.plugin.xdist import fork_server_arguments, lasting_cache, shared_session_dir
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.engine.launcher import Launcher
-    from pytest_mlflow_check.runtime.forkserver.client import Warm
+    from pytest_mlflow_check.runtime.forkserver.client import ForkServer
     from pytest_mlflow_check.runtime.process.runner import Call
 
 _PREPARATION = ("_mlflow_check_validator.preload", "prepare")
 
-_WARM = pytest.StashKey["Warm"]()
+_FORK_SERVER = pytest.StashKey["ForkServer"]()
 _LAUNCHER = pytest.StashKey["Launcher"]()
 
 
-def warm_up(config: pytest.Config, projects: Sequence[Path] = ()) -> Warm:
+def start_fork_server(config: pytest.Config, projects: Sequence[Path] = ()) -> ForkServer:
     """Gets MLflow loaded, once a session: the controller of pytest-xdist does it for its workers.
 
     Args:
@@ -32,36 +32,40 @@ def warm_up(config: pytest.Config, projects: Sequence[Path] = ()) -> Warm:
         projects: the directories that will be launched, as far as they are known.
 
     Returns:
-        The way to the warm process, which tells why where there is none.
+        The way to the fork server, which tells why where there is none.
     """
-    if _WARM not in config.stash:
-        from pytest_mlflow_check.runtime.forkserver.client import Warm, WarmProcess, why_not
-        from pytest_mlflow_check.runtime.sandbox.environment import warm_environment
+    if _FORK_SERVER not in config.stash:
+        from pytest_mlflow_check.runtime.forkserver.client import (
+            ForkServer,
+            ForkServerProcess,
+            unsupported_reason,
+        )
+        from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment
         from pytest_mlflow_check.runtime.sandbox.workspace import enclosing_root
 
-        known, failure = told(config), why_not()
+        known, failure = fork_server_arguments(config), unsupported_reason()
         if known is not None:
-            config.stash[_WARM] = Warm(**known)
+            config.stash[_FORK_SERVER] = ForkServer(**known)
         elif failure is not None:
-            config.stash[_WARM] = Warm("", {}, failure)
+            config.stash[_FORK_SERVER] = ForkServer("", {}, failure)
         else:
-            env = warm_environment([enclosing_root(project) for project in projects])
+            env = fork_server_environment([enclosing_root(project) for project in projects])
             try:
-                process = WarmProcess(env, preparation())
+                process = ForkServerProcess(env, preparation())
             except OSError as error:
                 # Without room or rights there is no launch either, and the first one says so.
-                config.stash[_WARM] = Warm("", {}, str(error))
-                return config.stash[_WARM]
+                config.stash[_FORK_SERVER] = ForkServer("", {}, str(error))
+                return config.stash[_FORK_SERVER]
             config.add_cleanup(process.stop)
-            config.stash[_WARM] = process
+            config.stash[_FORK_SERVER] = process
             # What is remembered needs no MLflow; the first launch that isn't gets it loaded.
             if not asks_to_remember(config):
                 process.begin()
-    return config.stash[_WARM]
+    return config.stash[_FORK_SERVER]
 
 
 def preparation() -> Call:
-    """What the warm process does beforehand: what the proofs of all models need."""
+    """What the fork server does beforehand: what the validations of all models need."""
     from pytest_mlflow_check.runtime.process.runner import Call
 
     # Named by its place: `model_validation.client` loads NumPy, and this is wanted before anything else.
@@ -69,10 +73,10 @@ def preparation() -> Call:
     return Call(payload, *_PREPARATION, arguments=(), argv=())
 
 
-def why_cold(config: pytest.Config) -> str | None:
+def fork_server_error(config: pytest.Config) -> str | None:
     """Why MLflow isn't kept loaded, where it should be."""
-    warm = config.stash.get(_WARM, None)
-    return None if warm is None else warm.failure
+    fork_server = config.stash.get(_FORK_SERVER, None)
+    return None if fork_server is None else fork_server.failure
 
 
 def launcher_of(config: pytest.Config, factory: pytest.TempPathFactory) -> Launcher:
@@ -88,12 +92,15 @@ def launcher_of(config: pytest.Config, factory: pytest.TempPathFactory) -> Launc
         # pytest makes its directory when it is first asked for it.
         given = config.option.basetemp
         try:
-            area = shared_area(config, factory)
+            session_dir = shared_session_dir(config, factory)
         except OSError as error:
             base = Path(os.path.abspath(given)) if given else "the directory for temporary files"
             raise UserError(no_directory(error, base)) from error
         launcher = Launcher(
-            area, cache=lasting_cache(config, area), warm=warm_up(config), jobs=launch_jobs(config)
+            session_dir,
+            cache=lasting_cache(config, session_dir),
+            fork_server=start_fork_server(config),
+            jobs=launch_jobs(config),
         )
         config.add_cleanup(launcher.stop)
         config.stash[_LAUNCHER] = launcher

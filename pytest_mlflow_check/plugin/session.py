@@ -28,16 +28,16 @@ from pytest_mlflow_check.plugin.options import (
     report_files,
     static_only,
 )
-from pytest_mlflow_check.plugin.project import GatedProject, by_nodeid, contract_of_project
-from pytest_mlflow_check.plugin.resources import launcher_of, warm_up, why_cold
-from pytest_mlflow_check.plugin.xdist import is_worker, tell
+from pytest_mlflow_check.plugin.project import CheckedProject, by_nodeid, contract_of_project
+from pytest_mlflow_check.plugin.resources import fork_server_error, launcher_of, start_fork_server
+from pytest_mlflow_check.plugin.xdist import is_worker, share_fork_server
 
 # Collecting launches nothing: what does is imported where the first item runs.
 if TYPE_CHECKING:
     from pytest_mlflow_check.engine.launcher import Launcher
 
 
-class Gate:
+class CheckSession:
     """The hooks of such a session."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -49,10 +49,10 @@ class Gate:
         self._config = config
         launch_jobs(config)
         self.reports = report_files(config)
-        self.projects = [self._gated(directory) for directory in project_directories(config)]
+        self.projects = [self._checked_project(directory) for directory in project_directories(config)]
         self._nodes: dict[Path, Path] = {}
         self._opened: set[Path] = set()
-        self._why_cold: str | None = None
+        self._fork_server_error: str | None = None
         refuse_update(config, [one.settings for one in self.projects])
         self.summary = terminal_summary.Summary(
             {
@@ -73,14 +73,14 @@ class Gate:
         factory: pytest.TempPathFactory = self._config._tmp_path_factory  # type: ignore[attr-defined]
         return launcher_of(self._config, factory)
 
-    def _gated(self, directory: Path) -> GatedProject:
+    def _checked_project(self, directory: Path) -> CheckedProject:
         project = read_project(directory)
         settings = project_settings(self._config, directory)
         static = static_only(self._config)
         # What the files tell of a case, they tell of its probes too.
         cases = cases_of(settings, project, probes=not static)
         path = project.mlproject or directory / cases[0].entry_point.name
-        return GatedProject(
+        return CheckedProject(
             settings,
             path,
             cases,
@@ -125,9 +125,9 @@ class Gate:
     @pytest.hookimpl
     def pytest_report_header(self) -> list[str]:
         """Versions, and where each setting came from."""
-        self._why_cold = why_cold(self._config)
+        self._fork_server_error = fork_server_error(self._config)
         settings = [project.settings for project in self.projects]
-        return terminal_summary.header(settings, self._why_cold, static=static_only(self._config))
+        return terminal_summary.header(settings, self._fork_server_error, static=static_only(self._config))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
@@ -158,7 +158,7 @@ class Gate:
                 # The first of several paths to it, through a link, is the project's place in this session.
                 if self._nodes.setdefault(project.path, file_path) != file_path:
                     return []
-                return [ProjectFile.from_gate(parent, file_path, project)]
+                return [ProjectFile.from_checked_project(parent, file_path, project)]
         return found
 
     @pytest.hookimpl(tryfirst=True)
@@ -178,16 +178,16 @@ class Gate:
         """Begins all launches that the selected checks need; the tests before them needn't wait."""
         # A worker of pytest-xdist ends before others are done: the controller, which stays, begins them.
         if makes_launches(self._config) and not is_worker(self._config):
-            self._begin((item.gated, item.case) for item in session.items if isinstance(item, CheckItem))
+            self._begin((item.project, item.case) for item in session.items if isinstance(item, CheckItem))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Lets a worker of pytest-xdist use this process's warm one."""
+        """Lets a worker of pytest-xdist use this process's fork server."""
         if makes_launches(self._config):
-            warm = warm_up(self._config)
+            fork_server = start_fork_server(self._config)
             # Nobody tells this process when a worker wants it.
-            warm.begin()
-            tell(node, warm)
+            fork_server.begin()
+            share_fork_server(node, fork_server)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -196,7 +196,7 @@ class Gate:
             known = by_nodeid(self.projects, self._config.rootpath)
             self._begin(known[nodeid][:2] for nodeid in ids if nodeid in known)
 
-    def _begin(self, selected: Iterable[tuple[GatedProject, Case]]) -> None:
+    def _begin(self, selected: Iterable[tuple[CheckedProject, Case]]) -> None:
         chosen = list(selected)
         wanted = [(case, project.settings.values) for project, case in chosen]
         if wanted:
@@ -208,9 +208,9 @@ class Gate:
                 raise pytest.UsageError(str(error)) from error
             for project, case in chosen:
                 name = os.path.relpath(case.project.directory, self._config.rootpath)
-                homes = partial(self._launcher.homes, case, project.settings.values)
+                launch_dirs = partial(self._launcher.launch_dirs, case, project.settings.values)
                 masked = project.policy.secrets.masked
-                progress_display.follow(self._config, printable(f"{name}::{case.id}"), homes, masked)
+                progress_display.follow(self._config, printable(f"{name}::{case.id}"), launch_dirs, masked)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -219,7 +219,7 @@ class Gate:
         """Puts what the summary needs on the report, as plain data that crosses process borders."""
         report = yield
         if isinstance(item, CheckItem) and report.when == "call":
-            told = terminal_summary.line_of(item, report)
+            told = terminal_summary.check_summary(item, report)
             report.mlflow_check = told  # type: ignore[attr-defined]
             item_report.put_properties(item, told["launches"])
             if report.skipped and item.result is not None and item.result.skipped:
@@ -259,8 +259,8 @@ class Gate:
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The table: a row per case, a column per check."""
-        failed = None if self._why_cold else why_cold(self._config)
-        self.summary.write(terminalreporter, strict=self._strict, why_cold=failed)
+        failed = None if self._fork_server_error else fork_server_error(self._config)
+        self.summary.write(terminalreporter, strict=self._strict, fork_server_error=failed)
 
     def _remember(self) -> None:
         for project in self.projects:
@@ -283,18 +283,24 @@ def register(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin("tmpdir"):
         raise pytest.UsageError("--mlflow-project needs pytest's own plugin tmpdir: leave out  -p no:tmpdir")
     try:
-        gate = Gate(config)
+        session_hooks = CheckSession(config)
     except UserError as error:
         raise pytest.UsageError(str(error)) from error
-    gate.add_arguments()
-    config.pluginmanager.register(gate, "mlflow-check-gate")
+    session_hooks.add_arguments()
+    config.pluginmanager.register(session_hooks, "mlflow-check-session")
     # What is registered later is asked first: contracts are written before reports tell of that, and both are
     # before launches that passed are moved elsewhere.
-    update = Update(gate.projects)
-    if gate.reports and makes_launches(config):
+    update = Update(session_hooks.projects)
+    if session_hooks.reports and makes_launches(config):
         from pytest_mlflow_check.plugin.report_hooks import Reporting
 
-        reporting = Reporting(config, gate.projects, gate.reports, gate.summary.unused_of, update.unwritten)
+        reporting = Reporting(
+            config,
+            session_hooks.projects,
+            session_hooks.reports,
+            session_hooks.summary.unused_of,
+            update.unwritten,
+        )
         config.pluginmanager.register(reporting, "mlflow-check-report")
     if asks_to_update(config):
         config.pluginmanager.register(update, "mlflow-check-update")

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, TypedDict
 
 import pytest
 
-from pytest_mlflow_check.config.settings import Settings, shown_setting
+from pytest_mlflow_check.config.settings import ResolvedConfig, shown_setting
 from pytest_mlflow_check.core.findings import CHECKS, Allowance, CheckResult, Finding
 from pytest_mlflow_check.core.text import listed, printable
 from pytest_mlflow_check.core.versions import versions
 from pytest_mlflow_check.engine.planning import unused_allowances
-from pytest_mlflow_check.plugin.item_report import MadeLaunch, Remark, made_launches, remarks
+from pytest_mlflow_check.plugin.item_report import MadeLaunch, annotations_of, made_launches
 from pytest_mlflow_check.plugin.table import laid_out
-from pytest_mlflow_check.reporting.github import annotated
+from pytest_mlflow_check.reporting.github import Annotation, annotated
 from pytest_mlflow_check.reporting.text import render_title, wrapped
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _MOST_STORES = 3
 """Failed cases of which the summary says how to look at what they logged."""
 
 
-class Line(TypedDict):
+class CheckSummary(TypedDict):
     """One check's part of the summary, in plain data."""
 
     path: str
@@ -53,10 +53,12 @@ class Line(TypedDict):
     passed: bool
     cached: float | None
     launches: list[MadeLaunch]
-    remarks: list[Remark]
+    annotations: list[Annotation]
 
 
-def header(settings: Sequence[Settings], why_cold: str | None, *, static: bool = False) -> list[str]:
+def header(
+    settings: Sequence[ResolvedConfig], fork_server_error: str | None, *, static: bool = False
+) -> list[str]:
     """A line for the versions, and one a project with the settings in force and where they came from.
 
     One more where MLflow can't be kept loaded, which makes all of it slow.
@@ -75,20 +77,20 @@ def header(settings: Sequence[Settings], why_cold: str | None, *, static: bool =
             )
         values = "; ".join(f"{', '.join(shown)} ({origin})" for origin, shown in by_origin.items())
         lines.append(printable(f"mlflow-check: {os.path.relpath(one.project)}: {values}"))
-    return [*lines, _cold(why_cold)] if why_cold else lines
+    return [*lines, _without_fork_server(fork_server_error)] if fork_server_error else lines
 
 
-def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
+def check_summary(item: CheckItem, report: pytest.TestReport) -> CheckSummary:
     """What the summary says of an item that ran."""
     result = item.result or CheckResult(item.check)
-    cached = item.gated.cached(item.case)
+    cached = item.project.cached(item.case)
     warnings: dict[str, list[Finding]] = {}
     for finding in result.findings:
         if finding.severity == "warning":
             warnings.setdefault(finding.rule, []).append(finding)
     return {
-        "path": str(item.gated.path),
-        "name": printable(os.path.relpath(item.gated.settings.project, item.config.rootpath)),
+        "path": str(item.project.path),
+        "name": printable(os.path.relpath(item.project.settings.project, item.config.rootpath)),
         "case": item.case.id,
         "check": item.check,
         "verdict": _word(report, cached),
@@ -98,12 +100,12 @@ def line_of(item: CheckItem, report: pytest.TestReport) -> Line:
         ],
         "skipped": result.skipped,
         "used_allowances": list(result.used_allowances) if item.result else None,
-        "kept": _kept(item, cached) if report.failed and not item.gated.static else None,
-        "notes": [printable(note) for note in item.gated.notes(item.case)],
+        "kept": _kept_files_of(item, cached) if report.failed and not item.project.static else None,
+        "notes": [printable(note) for note in item.project.notes(item.case)],
         "passed": _passed(item, report),
         "cached": cached,
-        "launches": made_launches(item.gated.launches(item.case)),
-        "remarks": remarks(item, report.longreprtext if report.failed else None),
+        "launches": made_launches(item.project.launches(item.case)),
+        "annotations": annotations_of(item, report.longreprtext if report.failed else None),
     }
 
 
@@ -120,9 +122,9 @@ class Summary:
         self._policies = {str(path): policy for path, policy in policies.items()}
         self._checks = {(str(path), case): tuple(made) for (path, case), made in checks.items()}
         self._order = list(self._checks)
-        self._lines: dict[tuple[str, str, str], Line] = {}
+        self._lines: dict[tuple[str, str, str], CheckSummary] = {}
 
-    def add(self, line: Line) -> None:
+    def add(self, line: CheckSummary) -> None:
         """Takes one check's line; a later one for the same check replaces it."""
         self._lines[line["path"], line["case"], line["check"]] = line
 
@@ -145,7 +147,9 @@ class Summary:
             return None
         return unused_allowances(policy, results)
 
-    def write(self, reporter: pytest.TerminalReporter, *, strict: bool, why_cold: str | None = None) -> None:
+    def write(
+        self, reporter: pytest.TerminalReporter, *, strict: bool, fork_server_error: str | None = None
+    ) -> None:
         """Writes the table, and below it warnings and allowances that nothing needed.
 
         The latter are no item's, so when strict they say that they fail the session. The last line tells
@@ -171,18 +175,20 @@ class Summary:
                 reporter.write_line(printable(line), **markup)
         for line in self._stores():
             reporter.write_line(line)
-        if why_cold:
-            for line in wrapped(_cold(why_cold), columns):
+        if fork_server_error:
+            for line in wrapped(_without_fork_server(fork_server_error), columns):
                 reporter.write_line(line)
         for annotation in annotated(self._by_importance(), os.environ):
             reporter.write_line(annotation)
 
-    def _by_importance(self) -> Iterator[tuple[str, Remark]]:
+    def _by_importance(self) -> Iterator[tuple[str, Annotation]]:
         """What there is to say of each case: of the launches of all first, since others hang on them."""
         for line in sorted(self._in_order(), key=lambda line: CHECKS.index(line["check"])):
             # What is expected to fail, or switched off, is nobody's concern.
             if line["verdict"] != "skipped":
-                yield from ((f"{line['name']}::{line['case']}", remark) for remark in line["remarks"])
+                yield from (
+                    (f"{line['name']}::{line['case']}", annotation) for annotation in line["annotations"]
+                )
 
     def _notes(self, *, strict: bool) -> Iterator[tuple[str, dict[str, bool]]]:
         """What is to be said below the table, a paragraph each."""
@@ -200,11 +206,11 @@ class Summary:
             text = printable(f'[[allow]] rule = "{allowance.rule}", match = "{allowance.match}"')
             kind = "error (strict)" if strict else "warning"
             yield (
-                f"{kind}: {name}: {text}: nothing needed it; take it out",
+                f"{kind}: {name}: {text}: nothing needed it; remove it",
                 {"yellow": not strict, "red": strict},
             )
-        for area in dict.fromkeys(line["kept"] for line in self._in_order() if line["kept"]):
-            yield f"copies, stores and outputs of the launches: {area}", {}
+        for session_dir in dict.fromkeys(line["kept"] for line in self._in_order() if line["kept"]):
+            yield f"copies, stores and outputs of the launches: {session_dir}", {}
 
     def _stores(self) -> Iterator[str]:
         """How to look at what failed cases logged, as commands to paste, which no line end may break."""
@@ -235,7 +241,7 @@ class Summary:
             if line["cached"] is not None
         }
 
-    def _in_order(self) -> list[Line]:
+    def _in_order(self) -> list[CheckSummary]:
         keys = [(*case, check) for case, checks in self._checks.items() for check in checks]
         return [self._lines[key] for key in keys if key in self._lines]
 
@@ -259,9 +265,9 @@ def _word(report: pytest.TestReport, cached: float | None) -> str:
     return "passed" if cached is None else "cached"
 
 
-def _kept(item: CheckItem, cached: float | None) -> str:
-    launcher = item.gated.launcher()
-    return str(launcher.area if cached is None else launcher.remembered)
+def _kept_files_of(item: CheckItem, cached: float | None) -> str:
+    launcher = item.project.launcher()
+    return str(launcher.session_dir if cached is None else launcher.cache_dir)
 
 
 def _passed(item: CheckItem, report: pytest.TestReport) -> bool:
@@ -269,7 +275,7 @@ def _passed(item: CheckItem, report: pytest.TestReport) -> bool:
     if item.result is None or report.failed or (item.check == "launches" and item.result.skipped):
         return False
     # An expected failure is none.
-    return not item.result.failed(strict=item.gated.settings.values.strict)
+    return not item.result.failed(strict=item.project.settings.values.strict)
 
 
 def _subjects(findings: Sequence[Finding]) -> str:
@@ -283,8 +289,8 @@ def _browsing(store_uri: str) -> str:
     return f"{allowed}mlflow ui --backend-store-uri {shlex.quote(store_uri)}"
 
 
-def _cold(why: str) -> str:
-    return f"mlflow-check: MLflow is loaded anew for each `mlflow run` and each proof: {why}"
+def _without_fork_server(why: str) -> str:
+    return f"mlflow-check: MLflow is loaded anew for each `mlflow run` and each model validation: {why}"
 
 
 _MARKUP = {

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_mlflow_check.runtime.forkserver.client import Warm
+    from pytest_mlflow_check.runtime.forkserver.client import ForkServer
 
-_WARM = "mlflow_check_warm"
+_FORK_SERVER = "mlflow_check_fork_server"
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -18,23 +18,27 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def tell(node: Any, warm: Warm) -> None:
-    """Tells a worker where the warm process is, before it is started.
+def share_fork_server(node: Any, fork_server: ForkServer) -> None:
+    """Tells a worker where the fork server is, before it is started.
 
     Args:
         node: what pytest-xdist's hook `pytest_configure_node` is given.
-        warm: the controller's.
+        fork_server: the controller's.
     """
-    node.workerinput[_WARM] = {"address": warm.address, "env": warm.env, "failure": warm.failure}
+    node.workerinput[_FORK_SERVER] = {
+        "address": fork_server.address,
+        "env": fork_server.env,
+        "failure": fork_server.failure,
+    }
 
 
-def told(config: pytest.Config) -> dict[str, Any] | None:
-    """In a worker, the arguments for `Warm`, if it was told."""
-    known: dict[str, Any] | None = getattr(config, "workerinput", {}).get(_WARM)
+def fork_server_arguments(config: pytest.Config) -> dict[str, Any] | None:
+    """In a worker, the arguments for `ForkServer`, if it was told."""
+    known: dict[str, Any] | None = getattr(config, "workerinput", {}).get(_FORK_SERVER)
     return known
 
 
-def shared_area(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_session_dir(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The session's directory for launches, the same in every worker.
 
     pytest keeps the directories of its last three sessions, so what failed can be looked at.
@@ -44,10 +48,10 @@ def shared_area(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
     return (base.parent if is_worker(config) else base) / "mlflow-check"
 
 
-def lasting_cache(config: pytest.Config, area: Path) -> Path:
+def lasting_cache(config: pytest.Config, session_dir: Path) -> Path:
     """A directory that outlives the session: pytest's own cache, or, without one, the session's area."""
     cache: pytest.Cache | None = getattr(config, "cache", None)
     try:
-        return cache.mkdir("mlflow-check") if cache is not None else area / "cache"
+        return cache.mkdir("mlflow-check") if cache is not None else session_dir / "cache"
     except OSError:
-        return area / "cache"
+        return session_dir / "cache"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_mlflow_check.checks.runner import Comparison, compare_launches
-from pytest_mlflow_check.config.settings import Settings, shown_setting
+from pytest_mlflow_check.config.settings import ResolvedConfig, shown_setting
 from pytest_mlflow_check.core import findings, models, records
-from pytest_mlflow_check.core.findings import CHECKS, CheckResult, split_place
+from pytest_mlflow_check.core.findings import CHECKS, CheckResult, split_source_line
 from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.text import final
 from pytest_mlflow_check.reporting.downsampling import points_each
@@ -39,7 +39,7 @@ _MOST_FINDINGS = 1000
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckOutcome:
     """What became of a check.
 
     Attributes:
@@ -55,11 +55,11 @@ class Checked:
     seconds: float = 0.0
 
 
-NOT_RUN = Checked("not-run")
+NOT_RUN = CheckOutcome("not-run")
 
 
 @dataclass(frozen=True)
-class CheckedCase:
+class CaseResults:
     """A case, with what the session has of it.
 
     Attributes:
@@ -71,12 +71,12 @@ class CheckedCase:
 
     case: models.Case
     launches: Mapping[records.Mode, records.Launch] = field(default_factory=dict)
-    checks: Mapping[str, Checked] = field(default_factory=dict)
+    checks: Mapping[str, CheckOutcome] = field(default_factory=dict)
     unreadable: str = ""
 
 
 @dataclass(frozen=True)
-class CheckedProject:
+class ProjectResults:
     """A project, with what the session has of it.
 
     Attributes:
@@ -88,9 +88,9 @@ class CheckedProject:
     """
 
     name: str
-    settings: Settings
+    settings: ResolvedConfig
     secrets: Secrets = field(default_factory=Secrets)
-    cases: Sequence[CheckedCase] = ()
+    cases: Sequence[CaseResults] = ()
     unused: Sequence[findings.Allowance] | None = None
 
     @property
@@ -100,7 +100,7 @@ class CheckedProject:
 
 
 def build(
-    projects: Sequence[CheckedProject],
+    projects: Sequence[ProjectResults],
     *,
     versions: Mapping[str, str],
     created: str = "",
@@ -190,7 +190,7 @@ def _plural(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _project(project: CheckedProject, most: int) -> Project:
+def _project(project: ProjectResults, most: int) -> Project:
     values, sources = project.settings.values, Sources(project.settings.project)
     unused = project.unused
     made = Project(
@@ -213,7 +213,7 @@ def _project(project: CheckedProject, most: int) -> Project:
     return shown(made, project.secrets)
 
 
-def _case(project: CheckedProject, given: CheckedCase, sources: Sources, most: int) -> Case:
+def _case(project: ProjectResults, given: CaseResults, sources: Sources, most: int) -> Case:
     case = given.case
     comparison = compare_launches(given.launches, settings=project.settings.values, case=case)
     labels = _labels(comparison)
@@ -248,7 +248,7 @@ def _labels(comparison: Comparison) -> dict[str, str]:
     return {run.run_id: pair.label for pair in pairs for _, run in pair.sides}
 
 
-def _check(name: str, checked: Checked, sources: Sources) -> Check:
+def _check(name: str, checked: CheckOutcome, sources: Sources) -> Check:
     result = checked.result or CheckResult(name)
     return Check(
         name=name,
@@ -262,7 +262,7 @@ def _check(name: str, checked: Checked, sources: Sources) -> Check:
 
 
 def _finding(finding: findings.Finding, sources: Sources) -> Finding:
-    place = split_place(finding.place)
+    place = split_source_line(finding.source_line)
     return Finding(
         rule=finding.rule,
         severity=finding.severity,
@@ -271,13 +271,13 @@ def _finding(finding: findings.Finding, sources: Sources) -> Finding:
         title=render_title(finding.rule, [finding]),
         fluent=finding.fluent,
         mlflow_run=finding.mlflow_run,
-        file=place[0] if place else finding.place,
+        file=place[0] if place else finding.source_line,
         line=place[1] if place else None,
         why=finding.why,
         fix=finding.fix,
         detail=finding.detail,
         code=tuple(Code(part.title, part.text) for part in finding.code),
-        source=sources.excerpt(finding.place),
+        source=sources.excerpt(finding.source_line),
     )
 
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TypedDict
 
+from pytest_mlflow_check.core.findings import Severity
 from pytest_mlflow_check.core.text import listed, printable
-
-if TYPE_CHECKING:
-    from pytest_mlflow_check.plugin.item_report import Remark
 
 MOST = 10
 """Annotations of each kind that GitHub shows of a step."""
@@ -25,55 +23,68 @@ _LONGEST = 4000
 _MOST_CASES = 5
 
 
-@dataclass
-class _Annotation:
-    """A remark, and the cases that it is about."""
+class Annotation(TypedDict):
+    """What is to be said at a line of the user's: findings of one rule, or why a check couldn't be made.
 
-    remark: Remark
+    `file` is an absolute path, `line` is None where only the file is known.
+    """
+
+    severity: Severity
+    title: str
+    text: str
+    file: str
+    line: int | None
+
+
+@dataclass
+class _SharedAnnotation:
+    """An annotation, and the cases that it is about."""
+
+    annotation: Annotation
     cases: list[str] = field(default_factory=list)
 
 
-def annotated(remarks: Iterable[tuple[str, Remark]], environment: Mapping[str, str]) -> Iterator[str]:
-    """A line for each remark, errors first; none where the session isn't one of GitHub Actions.
+def annotated(annotations: Iterable[tuple[str, Annotation]], environment: Mapping[str, str]) -> Iterator[str]:
+    """A line for each annotation, errors first; none where the session isn't one of GitHub Actions.
 
     What several cases say alike is said once. Behind more than `MOST` of a kind, a line says how many are
     left out.
 
     Args:
-        remarks: the name of a case, and what is said of it; the most important first.
+        annotations: the name of a case, and what is said of it; the most important first.
         environment: variables, as GitHub sets them.
     """
     if environment.get("GITHUB_ACTIONS") != "true":
         return
-    told: dict[tuple[object, ...], _Annotation] = {}
-    for case, remark in remarks:
-        annotation = told.setdefault(tuple(remark.values()), _Annotation(remark))
-        if case not in annotation.cases:
-            annotation.cases.append(case)
+    told: dict[tuple[object, ...], _SharedAnnotation] = {}
+    for case, annotation in annotations:
+        shared = told.setdefault(tuple(annotation.values()), _SharedAnnotation(annotation))
+        if case not in shared.cases:
+            shared.cases.append(case)
     workspace = environment.get("GITHUB_WORKSPACE", "")
     for severity in ("error", "warning"):
-        found = [one for one in told.values() if one.remark["severity"] == severity]
+        found = [one for one in told.values() if one.annotation["severity"] == severity]
         yield from (_command(one, workspace) for one in found[:MOST])
         if len(found) > MOST:
             yield f"mlflow-check: {len(found) - MOST} more {severity}s: GitHub shows {MOST} of a step"
 
 
-def _command(annotation: _Annotation, workspace: str) -> str:
-    remark = annotation.remark
-    properties = _place(remark, workspace)
+def _command(shared: _SharedAnnotation, workspace: str) -> str:
+    annotation = shared.annotation
+    properties = _source_line(annotation, workspace)
     # Of a title it takes one line.
-    properties["title"] = " ".join(remark["title"].split())
+    properties["title"] = " ".join(annotation["title"].split())
     given = ",".join(f"{name}={_escaped(value, ',', ':')}" for name, value in properties.items())
-    text = f"{_cut(remark['text'])}\n{_named(annotation.cases)}"
-    return f"::{remark['severity']} {given}::{_escaped(text)}"
+    text = f"{_cut(annotation['text'])}\n{_named(shared.cases)}"
+    return f"::{annotation['severity']} {given}::{_escaped(text)}"
 
 
-def _place(remark: Remark, workspace: str) -> dict[str, str]:
+def _source_line(annotation: Annotation, workspace: str) -> dict[str, str]:
     """File and line, relative to the repository; nothing for a file that lies elsewhere."""
-    file, root = os.path.realpath(remark["file"]), os.path.realpath(workspace)
+    file, root = os.path.realpath(annotation["file"]), os.path.realpath(workspace)
     if not workspace or not file.startswith(os.path.join(root, "")):
         return {}
-    line = {} if remark["line"] is None else {"line": str(remark["line"])}
+    line = {} if annotation["line"] is None else {"line": str(annotation["line"])}
     return {"file": printable(os.path.relpath(file, root)), **line}
 
 

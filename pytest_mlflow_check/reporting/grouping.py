@@ -59,7 +59,7 @@ def _group(rule: str, severity: str, found: tuple[Finding, ...]) -> Group:
     )
 
 
-def place_of(finding: Finding) -> str | None:
+def source_line_of(finding: Finding) -> str | None:
     """File and line, as one text."""
     return finding.file and (f"{finding.file}:{finding.line}" if finding.line else finding.file)
 

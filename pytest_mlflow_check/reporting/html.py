@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pytest_mlflow_check.reporting.grouping import grouped, place_of
+from pytest_mlflow_check.reporting.grouping import grouped, source_line_of
 from pytest_mlflow_check.reporting.model import Document
 from pytest_mlflow_check.reporting.redaction import cut
 from pytest_mlflow_check.reporting.run_model import QUIET, Artifact, Metric, Run
@@ -100,7 +100,7 @@ def _environment() -> Environment:
         "tree": tree,
         "breakable": breakable,
         "grouped": grouped,
-        "place": place_of,
+        "place": source_line_of,
     }
     environment.tests |= {"curve": drawn, "alike": alike}
     return environment

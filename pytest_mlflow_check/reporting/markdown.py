@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pytest_mlflow_check.reporting.grouping import Group, grouped, place_of
+from pytest_mlflow_check.reporting.grouping import Group, grouped, source_line_of
 from pytest_mlflow_check.reporting.model import Case, Check, Document, Excerpt, Project
 from pytest_mlflow_check.reporting.redaction import cut
 
@@ -93,7 +93,7 @@ def _sections(report: Document) -> Iterator[str]:
             if allowance.used is False:
                 yield (
                     f"\n⚠️ {_code(project.name)}: nothing needed the allowance of {_code(allowance.rule)} for "
-                    f"{_code(allowance.match)}: take it out\n"
+                    f"{_code(allowance.match)}: remove it\n"
                 )
 
 
@@ -102,7 +102,7 @@ def _findings(project: Project, case: Case, group: Group) -> str:
     summary = f"{sign} {_title(project, case)}: {_text(group.title)} {_code(group.rule)}"
     lines = ["| | fluent | mlflow run | place |\n| --- | --- | --- | --- |\n"]
     for one in group.findings[:_MOST_FINDINGS]:
-        place = place_of(one)
+        place = source_line_of(one)
         subject = f"{one.run}: {one.subject}" if one.run else one.subject
         sides = (_value(one.fluent), _value(one.mlflow_run), _code(place) if place else "")
         lines.append(f"| {_code(subject)} | {' | '.join(sides)} |\n")

@@ -22,10 +22,10 @@ from pytest_mlflow_check.reporting.run_model import (
     Metric,
     Model,
     ModelSide,
-    Proof,
     Run,
     RunSide,
     State,
+    Validation,
 )
 from pytest_mlflow_check.rules import RULES
 
@@ -202,7 +202,7 @@ def _content(artifact: records.Artifact) -> str | None:
 def _model(comparison: Comparison, mode: Mode, model: records.Model) -> ModelSide:
     signature = _parsed(model.signature)
     launch = comparison.launches.get(mode)
-    proof = launch.proofs.get(model.uri) if launch else None
+    proof = launch.validations.get(model.uri) if launch else None
     return ModelSide(
         flavors=model.flavors,
         inputs=_fields(signature.get("inputs")),
@@ -211,7 +211,7 @@ def _model(comparison: Comparison, mode: Mode, model: records.Model) -> ModelSid
         status=model.status,
         proof=None
         if proof is None
-        else Proof(
+        else Validation(
             proof.registered,
             proof.loaded,
             proof.predicted,

@@ -172,7 +172,7 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Proof:
+class Validation:
     """What became of a model in a fresh process.
 
     Attributes:
@@ -202,7 +202,7 @@ class ModelSide:
         outputs: its outputs.
         signature: whether it has a signature.
         status: `READY`, `PENDING` or `FAILED`.
-        proof: null where it wasn't proven.
+        proof: null where it wasn't validated.
     """
 
     flavors: tuple[str, ...]
@@ -210,7 +210,7 @@ class ModelSide:
     outputs: tuple[str, ...]
     signature: bool
     status: str
-    proof: Proof | None
+    proof: Validation | None
 
 
 @dataclass(frozen=True)

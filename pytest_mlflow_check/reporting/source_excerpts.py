@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from pytest_mlflow_check.core.errors import UserError
-from pytest_mlflow_check.core.files import read_user_file
-from pytest_mlflow_check.core.findings import split_place
+from pytest_mlflow_check.core.files import read_user_text
+from pytest_mlflow_check.core.findings import split_source_line
 from pytest_mlflow_check.reporting.model import Excerpt, Line
 
 _AROUND = 4
@@ -29,7 +29,7 @@ class Sources:
 
         A place is what the launched code said of itself: of it nothing is read outside the project.
         """
-        found = split_place(place)
+        found = split_source_line(place)
         lines = self._lines(found[0]) if found else ()
         if not found or found[1] > len(lines):
             return None
@@ -43,6 +43,6 @@ class Sources:
             file = (self._project / name).resolve()
             if not file.is_relative_to(self._project):
                 return ()
-            return tuple(read_user_file(file, largest=_LARGEST).splitlines())
+            return tuple(read_user_text(file, largest=_LARGEST).splitlines())
         except (UserError, OSError, ValueError, RuntimeError):
             return ()

@@ -82,7 +82,7 @@ def _table(findings: Sequence[Finding]) -> list[str]:
             _cell(finding.subject),
             *_sides(finding.fluent, finding.mlflow_run),
             _cell(finding.run) if finding.run else "",
-            _readable(finding.place) if finding.place else "",
+            _readable(finding.source_line) if finding.source_line else "",
         ]
         for finding in findings
     ]

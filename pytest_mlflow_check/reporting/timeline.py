@@ -20,7 +20,7 @@ def timeline_of(launch: Launch, labels: Mapping[str, str]) -> tuple[tuple[Call, 
     """
     kinds: dict[tuple[str, str, str | None, str], _Kind] = {}
     for call in launch.observations:
-        key = (call.what, call.by, call.place, labels.get(call.run_id or "", ""))
+        key = (call.what, call.by, call.source_line, labels.get(call.run_id or "", ""))
         if key not in kinds:
             kinds[key] = _Kind(call.time)
         kinds[key].add(call.key, call.step, call.time)

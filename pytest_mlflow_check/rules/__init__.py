@@ -64,9 +64,9 @@ def _scope(rule: Rule) -> list[str]:
     sentences = []
     if rule.needs_observer:
         sentences.append("It is found by observing the calls, so not where observer = false.")
-    if rule.in_front_of:
-        sentences.append(f"Symptoms, not reported beside it: {', '.join(rule.in_front_of)}.")
-    if rule.in_front_of_subject:
-        same = ", ".join(rule.in_front_of_subject)
+    if rule.supersedes:
+        sentences.append(f"Symptoms, not reported beside it: {', '.join(rule.supersedes)}.")
+    if rule.supersedes_same_subject:
+        same = ", ".join(rule.supersedes_same_subject)
         sentences.append(f"Not reported beside it of the same {rule.check.removesuffix('s')}: {same}.")
     return [line for text in sentences for line in ("", *textwrap.wrap(text, 80, break_on_hyphens=False))]

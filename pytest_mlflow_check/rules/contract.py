@@ -63,7 +63,7 @@ RULES = (
         explanation=(
             "The contract holds the first and the last step, the number of points, and whether they lie "
             "equally far apart. A series whose steps are lost can't be drawn; one with fewer points has "
-            "lost some. What needn't be held is taken out of the braces; an update leaves it so."
+            "lost some. What needn't be held is removed from the braces; an update leaves it so."
         ),
         example='mlflow.log_metric("loss", loss)   # the contract has  last: 9',
         fix=f'mlflow.log_metric("loss", loss, step=epoch)\n{_UPDATE}',

@@ -66,7 +66,7 @@ RULES = (
         example='parameters:\n  alpha: {type: float, default: 0.5}\ncommand: "python train.py"',
         fix='parameters:\n  alpha: {type: float, default: 0.5}\ncommand: "python train.py --alpha {alpha}"',
         # What `mlflow run` logs by itself and the code knows nothing of.
-        in_front_of_subject=("param-missing-in-fluent",),
+        supersedes_same_subject=("param-missing-in-fluent",),
         noun="param",
     ),
     Rule(
@@ -109,7 +109,7 @@ RULES = (
         noun="param",
         check="launches",
         severity="error",
-        title="launches: died of rewriting {subjects}",
+        title="launches: crashed, logged with two different values: {subjects}",
         summary="the code logs another value for a param that is already logged",
         explanation=(
             "A param can be logged once; logging it again with another value raises "
@@ -130,7 +130,7 @@ RULES = (
         slug="experiment-hardcoded",
         check="launches",
         severity="error",
-        title="launches: died of choosing {subjects}",
+        title="launches: crashed because the code chooses {subjects}",
         summary="the code chooses an experiment, which `mlflow run` has done already",
         explanation=(
             "`mlflow run` makes the run before the code starts, in the experiment it was told, and "
@@ -199,7 +199,7 @@ RULES = (
         ),
         example="mlflow.sklearn.autolog()\nmodel = LogisticRegression(C=C)   # `mlflow run -P C=1` logged it",
         fix='parameters:\n  inverse_strength: float\ncommand: "python train.py {inverse_strength}"',
-        in_front_of=(
+        supersedes=(
             "no-run-logged",
             "run-empty",
             "param-missing-in-fluent",
@@ -227,7 +227,7 @@ RULES = (
         ),
         example='mlflow.log_params({"epochs": 2.0, "lr": 0.1}, synchronous=False)   # "2" by `mlflow run`',
         fix='parameters:\n  passes: int\ncommand: "python train.py --epochs {passes}"',
-        in_front_of=(
+        supersedes=(
             "no-run-logged",
             "run-empty",
             "param-missing-in-fluent",

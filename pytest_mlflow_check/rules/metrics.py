@@ -19,7 +19,7 @@ _ORDER = (
 RULES = (
     Rule(
         slug="metric-missing",
-        in_front_of_subject=_ORDER[1:],
+        supersedes_same_subject=_ORDER[1:],
         check="metrics",
         severity="error",
         title="metrics: {n} logged by one launch only",
@@ -30,7 +30,7 @@ RULES = (
     ),
     Rule(
         slug="metric-without-step",
-        in_front_of_subject=_ORDER[2:],
+        supersedes_same_subject=_ORDER[2:],
         check="metrics",
         severity="error",
         title="metrics: {n} with every point at step 0",
@@ -45,7 +45,7 @@ RULES = (
     ),
     Rule(
         slug="metric-points-differ",
-        in_front_of_subject=_ORDER[3:],
+        supersedes_same_subject=_ORDER[3:],
         check="metrics",
         severity="error",
         title="metrics: {n} with different numbers of points",
@@ -59,7 +59,7 @@ RULES = (
     ),
     Rule(
         slug="metric-steps-differ",
-        in_front_of_subject=_ORDER[4:],
+        supersedes_same_subject=_ORDER[4:],
         check="metrics",
         severity="error",
         title="metrics: {n} with different steps",
@@ -73,7 +73,7 @@ RULES = (
     ),
     Rule(
         slug="metric-values-differ",
-        in_front_of_subject=_ORDER[5:],
+        supersedes_same_subject=_ORDER[5:],
         check="metrics",
         severity="error",
         title="metrics: {n} with different values",
@@ -90,7 +90,7 @@ RULES = (
     ),
     Rule(
         slug="metric-step-repeated",
-        in_front_of_subject=_ORDER[6:],
+        supersedes_same_subject=_ORDER[6:],
         check="metrics",
         severity="warning",
         title="metrics: {n} with a step logged twice",
@@ -104,7 +104,7 @@ RULES = (
     ),
     Rule(
         slug="metric-not-finite",
-        in_front_of_subject=_ORDER[7:],
+        supersedes_same_subject=_ORDER[7:],
         check="metrics",
         severity="warning",
         title="metrics: {n} not finite",

@@ -7,7 +7,7 @@ from pytest_mlflow_check.rules.rule import Rule
 RULES = (
     Rule(
         slug="model-missing",
-        in_front_of_subject=("model-without-signature",),
+        supersedes_same_subject=("model-without-signature",),
         check="models",
         severity="error",
         title="models: {n} logged by one launch only",
@@ -18,7 +18,7 @@ RULES = (
     ),
     Rule(
         slug="model-differs",
-        in_front_of_subject=("model-without-signature",),
+        supersedes_same_subject=("model-without-signature",),
         check="models",
         severity="error",
         title="models: {n} that differ",
@@ -32,7 +32,7 @@ RULES = (
     ),
     Rule(
         slug="model-not-registrable",
-        in_front_of_subject=("model-differs", "model-without-signature"),
+        supersedes_same_subject=("model-differs", "model-without-signature"),
         check="models",
         severity="error",
         title="models: {n} can't be registered",
@@ -46,7 +46,7 @@ RULES = (
     ),
     Rule(
         slug="model-not-loadable",
-        in_front_of_subject=("model-without-signature",),
+        supersedes_same_subject=("model-without-signature",),
         check="models",
         severity="error",
         title="models: {n} can't be loaded back",
@@ -66,7 +66,7 @@ RULES = (
     ),
     Rule(
         slug="model-rejects-example",
-        in_front_of_subject=("model-without-signature",),
+        supersedes_same_subject=("model-without-signature",),
         check="models",
         severity="error",
         title="models: {n} that can't take the input example",

@@ -68,7 +68,7 @@ RULES = (
     ),
     Rule(
         slug="param-duplicated",
-        in_front_of_subject=("param-missing-in-fluent",),
+        supersedes_same_subject=("param-missing-in-fluent",),
         check="params",
         severity="warning",
         title="params: {n} logged under two names",

@@ -60,7 +60,7 @@ class Policy:
             fix=masked(finding.fix),
             fluent=side(finding.fluent),
             mlflow_run=side(finding.mlflow_run),
-            place=side(finding.place),
+            source_line=side(finding.source_line),
             run=masked(finding.run),
             detail=masked(finding.detail),
             code=tuple(CodePart(masked(part.title), masked(part.text)) for part in finding.code),

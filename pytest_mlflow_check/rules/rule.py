@@ -20,9 +20,9 @@ class Rule:
         explanation: what MLflow does, and why that matters.
         example: code that gives the finding.
         fix: code or steps that don't.
-        in_front_of: the rules whose findings are symptoms of this one's: they aren't reported of a case
+        supersedes: the rules whose findings are symptoms of this one's: they aren't reported of a case
             beside it.
-        in_front_of_subject: the same, of one param, metric, artifact or model only.
+        supersedes_same_subject: the same, of one param, metric, artifact or model only.
         noun: what its findings are about: the title of the first column.
         needs_observer: whether it is found only where the launch's calls were observed.
     """
@@ -35,7 +35,7 @@ class Rule:
     explanation: str
     example: str
     fix: str
-    in_front_of: tuple[str, ...] = ()
-    in_front_of_subject: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
+    supersedes_same_subject: tuple[str, ...] = ()
     noun: str = ""
     needs_observer: bool = False

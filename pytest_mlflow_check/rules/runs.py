@@ -19,7 +19,7 @@ RULES = (
         ),
         example='shutil.rmtree(run.info.artifact_uri.removeprefix("file://") + "/../metrics")',
         fix="client.delete_run(run_id)   # MLflow's own functions leave the store whole",
-        in_front_of=("no-run-logged", "run-empty", "run-missing"),
+        supersedes=("no-run-logged", "run-empty", "run-missing"),
         noun="file",
     ),
     Rule(

@@ -70,7 +70,7 @@ def initialise(directory: Path) -> str:
         made_of = [f"{one.name} ({one.script.path})" for one in entries if one.script]
         lines.append(f"wrote {shown_path(file)}: {listed(made_of, _SHOWN)}")
     place = shown_path(settings)
-    lines += _remarks(entries, found)
+    lines += _hints(entries, found)
     lines += [f"to be filled in: {place}:{one.line}: {one.parameter} of {one.entry}" for one in unknown]
     return "\n".join([*map(printable, lines), *_next(project, "fill that in, and  " if unknown else "")])
 
@@ -152,7 +152,7 @@ def _nothing(project: Project, found: Found) -> str:
     )
 
 
-def _remarks(entries: Sequence[Entry], found: Found) -> list[str]:
+def _hints(entries: Sequence[Entry], found: Found) -> list[str]:
     lines = [f"passed over, since it isn't Python: {why}" for why in _broken(found)]
     scripts = {entry.script.path: entry.script for entry in entries if entry.script}
     lines += [

@@ -123,7 +123,7 @@ class _Files:
     def imported(self, path: str, code: Code) -> Iterator[str]:
         """The files of the project that a file imports."""
         for level, module in code.modules:
-            yield from (one for one in _places(path, level, module) if one in self.sources)
+            yield from (one for one in _candidates(path, level, module) if one in self.sources)
 
     def below(self, path: str) -> Iterator[tuple[str, Code]]:
         """A file and all that it imports of the project, whatever is imported by that included."""
@@ -139,7 +139,7 @@ class _Files:
                     waiting.append(other)
 
 
-def _places(path: str, level: int, module: str) -> list[str]:
+def _candidates(path: str, level: int, module: str) -> list[str]:
     """Where a module may lie that the script at a path imports."""
     folder = PurePosixPath(path).parent
     bases = [folder, PurePosixPath(), PurePosixPath("src")]
@@ -223,7 +223,7 @@ def _module(files: _Files, path: str, code: Code) -> str | None:
     relative = any(level for level, _ in code.modules)
     from_root = any(
         not level
-        and not any(place in files.sources for place in _places(path, 0, module)[:2])
+        and not any(place in files.sources for place in _candidates(path, 0, module)[:2])
         and any(f"{module.replace('.', '/')}{end}" in files.sources for end in (".py", "/__init__.py"))
         for level, module in code.modules
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_mlflow_check.core.store import Store, prepare_store, sqlite_template
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
-from pytest_mlflow_check.stores.handle import Opened
+from pytest_mlflow_check.stores.handle import StoreHandle
 from pytest_mlflow_check.stores.postgresql import PostgreSQL
 from pytest_mlflow_check.stores.server import Server
 
@@ -16,7 +16,7 @@ from pytest_mlflow_check.stores.server import Server
 class Stores:
     """What opens stores; one for each process of a session."""
 
-    def __init__(self, area: Path, cache: Path) -> None:
+    def __init__(self, session_dir: Path, cache: Path) -> None:
         """Prepares for it; nothing is started yet.
 
         Args:
@@ -24,12 +24,12 @@ class Stores:
             cache: one that lasts.
         """
         self._cache = cache
-        self._area = area
-        self._server = Server(area / "server", self._template)
+        self._session_dir = session_dir
+        self._server = Server(session_dir / "server", self._template)
         self._postgresql: dict[str, PostgreSQL] = {}
 
     @contextmanager
-    def opened(self, wanted: str, root: Path, *, check: Callable[[], None]) -> Iterator[Opened]:
+    def open_store(self, wanted: str, root: Path, *, check: Callable[[], None]) -> Iterator[StoreHandle]:
         """An empty store for one launch, which must have taken from it what it logged before it is closed.
 
         Args:
@@ -41,20 +41,20 @@ class Stores:
             UserError: where it can't be had.
         """
         if wanted == "server":
-            with self._server.opened(root, check=check) as opened:
-                yield opened
+            with self._server.open_store(root, check=check) as open_store:
+                yield open_store
         elif wanted.startswith("postgresql"):
             postgresql = self._postgresql.setdefault(
-                wanted, PostgreSQL(wanted, self._area / "postgresql", self._template)
+                wanted, PostgreSQL(wanted, self._session_dir / "postgresql", self._template)
             )
-            with postgresql.opened(root, check=check) as opened:
-                yield opened
+            with postgresql.open_store(root, check=check) as open_store:
+                yield open_store
         elif wanted == "file":
-            yield Opened(Store("file", root))
+            yield StoreHandle(Store("file", root))
         else:
             store = Store("sqlite", root)
             prepare_store(store, self._template())
-            yield Opened(store)
+            yield StoreHandle(store)
 
     def stop(self) -> None:
         """Ends what was started for stores."""

@@ -9,7 +9,7 @@ from pytest_mlflow_check.core.store import Store
 
 
 @dataclass(frozen=True)
-class Opened:
+class StoreHandle:
     """A store that a launch logs to, as long as it is open.
 
     Attributes:
@@ -21,4 +21,4 @@ class Opened:
 
     store: Store
     alias: str = ""
-    take: Callable[[], None] = lambda: None
+    fetch: Callable[[], None] = lambda: None

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 from pytest_mlflow_check.config.settings import shown_store
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.store import Store, prepare_store
-from pytest_mlflow_check.runtime.process.locks import alone
+from pytest_mlflow_check.runtime.process.locks import exclusive_lock
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
-from pytest_mlflow_check.stores.handle import Opened
+from pytest_mlflow_check.stores.handle import StoreHandle
 from pytest_mlflow_check.stores.relocate import relocate
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ _ROWS = 10_000
 class PostgreSQL:
     """The way of one process to a PostgreSQL server."""
 
-    def __init__(self, url: str, area: Path, template: Callable[[], Path]) -> None:
+    def __init__(self, url: str, session_dir: Path, template: Callable[[], Path]) -> None:
         """Takes what is needed; nothing is connected to yet.
 
         Args:
@@ -70,12 +70,12 @@ class PostgreSQL:
         """
         self._url, self._template = url, template
         self._shown = shown_store(url)
-        self._home = area / hashlib.sha256(self._shown.encode()).hexdigest()[:16]
+        self._home = session_dir / hashlib.sha256(self._shown.encode()).hexdigest()[:16]
         self._session = ""
         self._holding: Connection | None = None
 
     @contextmanager
-    def opened(self, root: Path, *, check: Callable[[], None]) -> Iterator[Opened]:
+    def open_store(self, root: Path, *, check: Callable[[], None]) -> Iterator[StoreHandle]:
         """An empty database for one launch.
 
         Args:
@@ -85,9 +85,9 @@ class PostgreSQL:
         Raises:
             UserError: where it can't be had.
         """
-        with self._told():
+        with self._errors_explained():
             self._home.mkdir(parents=True, exist_ok=True)
-            with alone(self._home / "lock", check=check):
+            with exclusive_lock(self._home / "lock", check=check):
                 self._join()
                 empty = self._migrated()
             name = f"{self._session}_{secrets.token_hex(6)}"
@@ -95,20 +95,20 @@ class PostgreSQL:
             _short(name).symlink_to(root.parent)
             store = Store("sqlite", _short(name) / root.name, self._address(name))
             prepare_store(store, self._template())
-            with self._told():
+            with self._errors_explained():
                 self._do(f'CREATE DATABASE "{name}" TEMPLATE "{empty}"')
                 with self._connected(name) as connection:
                     connection.exec_driver_sql(
                         "UPDATE experiments SET artifact_location = %s WHERE experiment_id = 0",
                         (str(store.artifact_root / "0"),),
                     )
-            yield Opened(store, name, lambda: self._take(name, store, root.parent))
+            yield StoreHandle(store, name, lambda: self._fetch(name, store, root.parent))
 
     def stop(self) -> None:
         """Drops what the session made, unless another process of it is still there."""
         if self._holding is None:
             return
-        with suppress(UserError), self._told(), self._holding as holding:
+        with suppress(UserError), self._errors_explained(), self._holding as holding:
             # By itself PostgreSQL frees it some time after the end of the connection.
             holding.exec_driver_sql("SELECT pg_advisory_unlock_shared(%s)", (_key(self._session),))
             self._sweep()
@@ -120,14 +120,14 @@ class PostgreSQL:
             return
         file = self._home / "session"
         if not file.exists():
-            file.write_text(f"{self._family()}_{secrets.token_hex(6)}", encoding="utf-8")
+            file.write_text(f"{self._name_prefix()}_{secrets.token_hex(6)}", encoding="utf-8")
         self._session = file.read_text(encoding="utf-8")
         holding = self._connected()
         holding.exec_driver_sql("SELECT pg_advisory_lock_shared(%s)", (_key(self._session),))
         self._holding = holding
         self._sweep()
 
-    def _family(self) -> str:
+    def _name_prefix(self) -> str:
         """What the names of all databases begin with that are made by way of this one.
 
         Advisory locks are known only in the database in which they are taken.
@@ -182,10 +182,10 @@ class PostgreSQL:
             yield
         finally:
             # What can't be dropped now may be when the session ends.
-            with suppress(UserError), self._told():
+            with suppress(UserError), self._errors_explained():
                 self._drop(name)
 
-    def _take(self, name: str, store: Store, area: Path) -> None:
+    def _fetch(self, name: str, store: Store, session_dir: Path) -> None:
         def plain(value: object) -> object:
             # A project may log where it logs to.
             return (
@@ -195,14 +195,14 @@ class PostgreSQL:
             )
 
         with (
-            self._told(),
+            self._errors_explained(),
             self._connected(name, "REPEATABLE READ") as source,
             closing(sqlite3.connect(store.database)) as target,
             target,
         ):
             for table in _names(target, "SELECT name FROM sqlite_master WHERE type = 'table'"):
                 _copy_table(table, source, target, plain)
-        relocate(store, _short(name), area)
+        relocate(store, _short(name), session_dir)
 
     def _do(self, statement: str) -> None:
         with self._connected() as connection:
@@ -226,7 +226,7 @@ class PostgreSQL:
         return str(url.render_as_string(hide_password=False))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_explained(self) -> Iterator[None]:
         """Has the user told of what can't be done."""
         try:
             from sqlalchemy.exc import ArgumentError, DBAPIError

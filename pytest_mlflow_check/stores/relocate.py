@@ -61,7 +61,7 @@ def relocate(store: Store, old: Path, new: Path) -> None:
             _relocate_columns(database, partial(_moved, old=old, new=new))
 
 
-def bring_home(store: Store) -> None:
+def relocate_fetched(store: Store) -> None:
     """Has the database of a server name the files of the artifacts that it passed on, below the store's root.
 
     `mlflow-artifacts:/0/…` is the path `0/…` below the directory that the server was given as

@@ -118,12 +118,12 @@ def test_a_serialised_object_in_a_run_without_a_model_should_be_one() -> None:
 )
 def test_the_wrapper_takes_the_path_that_the_code_logs(call: Observation, path: str, note: str) -> None:
     record = run(artifacts=[artifact("m/a.pkl", format="joblib")])
-    seen = launch("fluent", record, observations=[replace(call, place="t.py:3")], workspace=HOME.parent)
+    seen = launch("fluent", record, observations=[replace(call, source_line="t.py:3")], workspace=HOME.parent)
     (finding,) = check_artifacts(compare(seen))
     wrapper, log = finding.code
     assert wrapper.title == "save this as joblib_wrapper.py in the project's directory"
     assert f'    artifacts={{"model": "{path}"}},{note}\n' in log.text
-    where = ", where t.py:3 logs it now" if finding.place else ""
+    where = ", where t.py:3 logs it now" if finding.source_line else ""
     assert log.title == f"and log the file with it, inside the run{where}"
 
 

@@ -59,11 +59,11 @@ def test_an_experiment_chosen_in_the_code(word: str) -> None:
     )
     stderr = traceback(message, START_RUN, (f"{LIBRARY}/tracking/fluent.py", 596, "raise MlflowException("))
     seen = (
-        Observation("set_experiment", "other", by="mlflow-run", place="x.py:1"),
-        Observation("set_experiment", "first", place="train.py:2"),
-        Observation("set_experiment", "mine", place="src/setup.py:3"),
+        Observation("set_experiment", "other", by="mlflow-run", source_line="x.py:1"),
+        Observation("set_experiment", "first", source_line="train.py:2"),
+        Observation("set_experiment", "mine", source_line="src/setup.py:3"),
         Observation("set_experiment", "nowhere"),
-        Observation("start_run", place="train.py:12"),
+        Observation("start_run", source_line="train.py:12"),
     )
     finding = only(died("mlflow-run", stderr, observations=seen))
     assert finding == Finding(
@@ -75,10 +75,10 @@ def test_an_experiment_chosen_in_the_code(word: str) -> None:
         "…  and  mlflow run --experiment-name=…",
         fluent=None,
         mlflow_run="died",
-        place="src/setup.py:3",
+        source_line="src/setup.py:3",
     )
     unseen = only(died("mlflow-run", stderr))
-    assert (unseen.subject, unseen.place) == ("set_experiment", "train.py:12")
+    assert (unseen.subject, unseen.source_line) == ("set_experiment", "train.py:12")
     assert "The code chose another experiment, and" in unseen.why
 
 
@@ -99,7 +99,7 @@ def test_code_that_dies_without_a_run_id() -> None:
         "MLFLOW_RUN_ID names, and makes one where there is none",
         fluent="died",
         mlflow_run=None,
-        place="train.py:4",
+        source_line="train.py:4",
     )
     # `mlflow run` sets it, so there something else is wrong.
     assert only(died("mlflow-run", stderr)).rule == "launch-failed"
@@ -154,7 +154,7 @@ def test_an_inner_run_without_its_environment_manager(
         "hold for an inner one.",
         fix='mlflow.run(…, env_manager="local"), which runs it in the environment that is there',
         fluent="died",
-        place="main.py:8",
+        source_line="main.py:8",
     )
 
 
@@ -172,7 +172,7 @@ def test_an_inner_run_in_an_environment_that_was_never_finished() -> None:
     left = f"bash: line 1: /root/.mlflow/envs/mlflow-{'0a' * 20}/bin/activate: No such file or directory\n"
     failed = traceback(f"ExecutionException: Run (ID '{RUN_ID}') failed", RUN, PROJECTS)
     finding = only(died("fluent", left + failed))
-    assert (finding.rule, finding.subject, finding.place) == (
+    assert (finding.rule, finding.subject, finding.source_line) == (
         "inner-run-environment",
         "virtualenv",
         "main.py:8",
@@ -199,7 +199,7 @@ def test_an_inner_run_in_an_environment_without_mlflow() -> None:
         fix='mlflow.run(…, env_manager="local"), which runs it in the environment that is there; or name in '
         "a python_env.yaml all that it needs",
         fluent="died",
-        place="main.py:8",
+        source_line="main.py:8",
     )
     # In the environment that is there, something else is wrong.
     assert only(died("fluent", lacks + failed)).rule == "launch-failed"
@@ -207,7 +207,7 @@ def test_an_inner_run_in_an_environment_without_mlflow() -> None:
 
 def test_an_environment_manager_that_something_else_wants() -> None:
     finding = only(died("fluent", traceback(NO_CONDA, (HOME / "serve.py", 3, "predict()"), CONDA)))
-    assert (finding.rule, finding.place) == ("launch-failed", "serve.py:3")
+    assert (finding.rule, finding.source_line) == ("launch-failed", "serve.py:3")
     assert finding.why == "MLflow is to make an environment with Conda, which isn't installed here."
     other = traceback("ValueError: 'uv'", RUN, PROJECTS, (f"{LIBRARY}/projects/utils.py", 1, "raise"))
     assert only(died("fluent", other)).rule == "launch-failed"
@@ -217,7 +217,7 @@ def test_an_environment_manager_that_something_else_wants() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "path"),
+    ("message", "path"),
     [
         ("FileNotFoundError: [Errno 2] No such file or directory: '../../data/x.csv'", "../../data/x.csv"),
         ('FileNotFoundError: [Errno 2] No such file or directory: "../../it\'s"', "../../it's"),
@@ -246,9 +246,9 @@ def test_an_environment_manager_that_something_else_wants() -> None:
         ("No such file or directory", None),
     ],
 )
-def test_a_file_outside_the_copy(said: str, path: str | None) -> None:
-    stderr = traceback(said, (HOME / "load.py", 5, "open('No such file or directory: \"../../y\"')"))
-    finding = only(died("fluent", stderr if "Error:" in said else f"{said}\n"))
+def test_a_file_outside_the_copy(message: str, path: str | None) -> None:
+    stderr = traceback(message, (HOME / "load.py", 5, "open('No such file or directory: \"../../y\"')"))
+    finding = only(died("fluent", stderr if "Error:" in message else f"{message}\n"))
     if path is None:
         assert finding.rule == "launch-failed"
         return
@@ -259,18 +259,20 @@ def test_a_file_outside_the_copy(said: str, path: str | None) -> None:
         "project alone where it lies in none. `mlflow run` of a Git URI doesn't bring it along either.",
         fix="keep the file inside the repository, or give its absolute path as a parameter",
         fluent="not found",
-        place="load.py:5" if "Error:" in said else None,
+        source_line="load.py:5" if "Error:" in message else None,
     )
 
 
 def test_without_a_known_workspace_nothing_is_outside_it() -> None:
-    said = "cat: ../../x: No such file or directory\n"
-    assert only(died("fluent", said, workspace=None)).rule == "launch-failed"
+    message = "cat: ../../x: No such file or directory\n"
+    assert only(died("fluent", message, workspace=None)).rule == "launch-failed"
 
 
 def test_both_launches_missing_the_same_file_is_said_once() -> None:
-    said = "cat: ../../x: No such file or directory\n"
-    findings = check_launches(compare(died("fluent", said), died("mlflow-run", f"{said}=== failed ===\n")))
+    message = "cat: ../../x: No such file or directory\n"
+    findings = check_launches(
+        compare(died("fluent", message), died("mlflow-run", f"{message}=== failed ===\n"))
+    )
     assert slugs(findings) == [("file-outside-workspace", "../../x")]
     assert (findings[0].fluent, findings[0].mlflow_run) == ("not found", "not found")
 
@@ -301,7 +303,7 @@ def autologged(stderr: str, **fields: Any) -> Finding:
 
 
 def test_autologging_that_dies_of_a_param() -> None:
-    calls = (Observation("autolog", "sklearn", place="train.py:3"), Observation("autolog", "sklearn"))
+    calls = (Observation("autolog", "sklearn", source_line="train.py:3"), Observation("autolog", "sklearn"))
     assert autologged(f"begin\n{REWRITTEN}end\n{REWRITTEN}", observations=calls) == Finding(
         rule="autologging-failed",
         subject="sklearn",
@@ -310,10 +312,10 @@ def test_autologging_that_dies_of_a_param() -> None:
         fix="leave these names to autologging: call the parameter of the MLproject, or what the code logs, "
         "something else",
         mlflow_run="failed",
-        place="train.py:3",
+        source_line="train.py:3",
     )
     batch = autologged(BATCH)
-    assert (batch.subject, batch.place) == ("xgboost", None)
+    assert (batch.subject, batch.source_line) == ("xgboost", None)
     assert batch.why.endswith('logged others anew: C ("1", then "1.0"), tol ("0", then "0.1").')
 
 
@@ -321,7 +323,7 @@ def test_autologging_that_dies_of_anything_else() -> None:
     finding = autologged(f"\x1b[31m{WARNING}Pydantic AI autologging: {'x' * 300}\x1b[0m\n")
     assert finding.subject == "Pydantic AI"
     assert finding.why.endswith(f"is missing. MLflow says: {'x' * 200}…")
-    assert finding.fix == "mend what MLflow says, or log it yourself"
+    assert finding.fix == "fix what MLflow says, or log it yourself"
     assert autologged(f"{WARNING}autologging: no\n").subject == "autologging"
     cut = REWRITTEN[: REWRITTEN.index("Attempted")]
     assert "MLflow says: The following failures" in autologged(cut).why
@@ -367,7 +369,7 @@ EPOCHS = (
 
 
 def test_a_param_that_is_refused_to_a_thread() -> None:
-    calls = [Observation("log_param", key, place="train.py:3") for key in ("epochs", "lr")]
+    calls = [Observation("log_param", key, source_line="train.py:3") for key in ("epochs", "lr")]
     comparison = compare(
         launch("fluent", run(params={"epochs": "2.0", "lr": "0.1"})),
         launch("mlflow-run", run(params={"epochs": "2"}), stderr=EPOCHS, observations=calls),
@@ -381,7 +383,7 @@ def test_a_param_that_is_refused_to_a_thread() -> None:
         "the output, and the launch went on without it and more of the same call.",
         fix="call the parameter of the MLproject, or what the code logs, something else",
         mlflow_run='logged "2", then "2.0"',
-        place="train.py:3",
+        source_line="train.py:3",
     )
     # What is missing for it isn't said again.
     assert judge("params", comparison, Policy()).findings == ()
@@ -394,7 +396,7 @@ def test_anything_else_that_is_refused_to_a_thread() -> None:
     (finding,) = check_launches(compare(*launches))
     assert (finding.subject, finding.fluent, finding.mlflow_run) == ("run data", "refused", "refused")
     assert finding.why.endswith("same call. MLflow says: no run …")
-    assert (finding.place, finding.fix) == (None, "mend what MLflow says")
+    assert (finding.source_line, finding.fix) == (None, "fix what MLflow says")
 
 
 def test_a_launch_that_died_is_explained_besides() -> None:
@@ -500,7 +502,7 @@ def test_messages_of_mlflow_are_explained_in_place(message: str) -> None:
         why=why,
         fix=fix,
         fluent="exit code 1",
-        place="train.py:12",
+        source_line="train.py:12",
         detail=finding.detail,
     )
     assert message in finding.detail
@@ -533,7 +535,7 @@ def test_launches_failing_of_one_thing_are_one_finding_and_of_two_are_two() -> N
     two = check_launches(compare(died("fluent", active), died("mlflow-run", conda)))
     assert slugs(two) == [("launch-failed", "fluent"), ("launch-failed", "mlflow run")]
     half = check_launches(compare(died("fluent", active), died("mlflow-run", "no\n")))
-    assert [finding.fix[:7] for finding in half] == ["end the", "mend wh"]
+    assert [finding.fix[:7] for finding in half] == ["end the", "fix wha"]
 
 
 @pytest.mark.parametrize(
@@ -601,7 +603,7 @@ NO_MLFLOW = traceback(
 def test_a_package_that_the_environment_lacks(project: dict[str, Path], why: str, fix: str) -> None:
     both = died("fluent", NO_MLFLOW), died("mlflow-run", NO_MLFLOW)
     (finding,) = check_launches(compare(*both, case=case(**project), env_manager="uv"))
-    assert (finding.rule, finding.subject, finding.place) == (
+    assert (finding.rule, finding.subject, finding.source_line) == (
         "launch-failed",
         "fluent and mlflow run",
         "train.py:1",
@@ -636,8 +638,8 @@ def test_a_traceback_taken_apart() -> None:
     assert died_of.text == text
     assert died_of.frames == (Frame("b.py", 2, ""), Frame("c.py", 3, "c()"))
     assert died_of.message == "E: m\nafter\n"
-    assert "KeyError: 1" in died_of.said
-    assert "x[1]" not in died_of.said
+    assert "KeyError: 1" in died_of.without_code
+    assert "x[1]" not in died_of.without_code
     assert death("plain\n  text") == death("plain\n  text")
     assert (death("plain\n  text").message, death("plain\n  text").frames) == ("plain\n  text", ())
     assert death("Traceback (most recent call last):\n").message == ""

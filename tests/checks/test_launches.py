@@ -110,7 +110,7 @@ def test_every_end_but_exit_code_0_is_a_failure(exit_code: int, how: str) -> Non
         rule="launch-failed",
         subject="fluent",
         why="`python train.py` didn't end with exit code 0.",
-        fix="mend what the output above says; paths in it are relative to the project",
+        fix="fix what the output above says; paths in it are relative to the project",
         fluent=how,
         mlflow_run=None,
         detail="python train.py\nno output\nlogged until then: 1 run, 1 param, 1 metric",
@@ -197,7 +197,7 @@ def test_a_null_default_without_a_value_is_all_there_is_to_say() -> None:
         '"not given" in the code',
         fluent=None,
         mlflow_run="null",
-        place="MLproject:6",
+        source_line="MLproject:6",
     )
     for check in CHECKS[1:]:
         reason = judge(check, comparison, Policy()).skipped
@@ -228,7 +228,7 @@ def test_a_param_that_mlflow_run_logged_and_the_code_logs_again() -> None:
         fix="log alpha only where it isn't logged yet, and the value in use as cfg_alpha",
         fluent=None,
         mlflow_run='logged "1", then "1.0"',
-        place="src/net.py:7",
+        source_line="src/net.py:7",
     )
 
 
@@ -245,15 +245,15 @@ def test_a_param_that_only_the_code_logs_isnt_blamed_on_mlflow_run(with_case: bo
     stderr = log_param_dies((HOME / "train.py", 4), key="seed")
     finding = only(died("mlflow-run", stderr), case=case(parameter("alpha")) if with_case else None)
     assert finding.why.startswith('seed = "1" was logged already; then train.py:4 logged seed = "1.0".')
-    assert finding.place == "train.py:4"
+    assert finding.source_line == "train.py:4"
 
 
 def test_the_place_in_the_mlproject_stands_in_where_no_line_of_the_code_is_known() -> None:
     finding = only(died("mlflow-run", rewriting()), case=case(parameter("alpha", line=6)))
-    assert finding.place == "MLproject:6"
+    assert finding.source_line == "MLproject:6"
     assert 'from MLproject:6; then the code logged alpha = "1.0".' in finding.why
     finding = only(died("fluent", rewriting()), case=case(parameter("alpha", line=6)))
-    assert finding.place is None
+    assert finding.source_line is None
 
 
 def test_a_batch_of_a_sql_store_names_every_param() -> None:
@@ -262,7 +262,7 @@ def test_a_batch_of_a_sql_store_names_every_param() -> None:
         message, (HOME / "train.py", 4), (f"{LIBRARY}/store/tracking/sqlalchemy_store.py", 2117)
     )
     findings = found(died("mlflow-run", stderr), case=case(parameter("a", line=6)))
-    assert [(finding.subject, finding.mlflow_run, finding.place) for finding in findings] == [
+    assert [(finding.subject, finding.mlflow_run, finding.source_line) for finding in findings] == [
         ("a", 'logged "1", then "1.0"', "train.py:4"),
         ("b", 'logged "it\'s "x" ] \n}\', y", then "2"', "train.py:4"),
         ("c", 'logged "", then "\'\'"', "train.py:4"),
@@ -273,7 +273,7 @@ def test_a_batch_of_a_sql_store_names_every_param() -> None:
 def test_a_batch_of_a_file_store_wraps_the_message_once_more() -> None:
     store = traceback(rewriting(), (f"{LIBRARY}/store/tracking/file_store.py", 1156))
     stderr = store + CHAINED + traceback(rewriting(), (HOME / "train.py", 9), (f"{LIBRARY}/fluent.py", 1433))
-    assert only(died("fluent", stderr)).place == "train.py:9"
+    assert only(died("fluent", stderr)).source_line == "train.py:9"
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_two_messages_of_one_exception_name_both_params() -> None:
         log_param_dies((HOME / "t.py", 1)) + CHAINED + log_param_dies((HOME / "t.py", 5), key="beta", old="2")
     )
     findings = found(died("fluent", stderr))
-    assert [(finding.subject, finding.fluent, finding.place) for finding in findings] == [
+    assert [(finding.subject, finding.fluent, finding.source_line) for finding in findings] == [
         ("alpha", 'logged "1", then "1.0"', "t.py:1"),
         ("beta", 'logged "2", then "1.0"', "t.py:5"),
     ]
@@ -333,7 +333,7 @@ def test_a_chain_that_goes_on_after_the_message() -> None:
         + traceback("training", (HOME / "t.py", 9), kind="RuntimeError")
     )
     finding = only(died("fluent", stderr))
-    assert (finding.rule, finding.place) == ("param-rewritten", "t.py:3")
+    assert (finding.rule, finding.source_line) == ("param-rewritten", "t.py:3")
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_what_goes_wrong_at_exit_comes_after_the_cause(above: str) -> None:
         + f"{above}\n"
         + traceback("bad", (HOME / "u.py", 1), kind="OSError")
     )
-    assert only(died("fluent", stderr)).place == "t.py:3"
+    assert only(died("fluent", stderr)).source_line == "t.py:3"
 
 
 def test_a_rewriting_that_was_caught_isnt_what_the_launch_died_of() -> None:
@@ -371,26 +371,26 @@ def test_only_lines_of_the_project_are_places() -> None:
         (f"{HOME}-other/train.py", 6),
         ("<sqlalchemy generated _go() wrapper>", 2),
     ]
-    assert only(died("fluent", log_param_dies(*frames))).place == "train.py:4"
-    assert only(died("fluent", log_param_dies(*frames[2:]))).place is None
+    assert only(died("fluent", log_param_dies(*frames))).source_line == "train.py:4"
+    assert only(died("fluent", log_param_dies(*frames[2:]))).source_line is None
     relative: list[tuple[str | Path, int]] = [("src/train.py", 8)]
-    assert only(died("fluent", log_param_dies(*relative))).place == "src/train.py:8"
+    assert only(died("fluent", log_param_dies(*relative))).source_line == "src/train.py:8"
 
 
 def test_the_place_is_that_of_the_message_and_not_of_an_earlier_traceback() -> None:
     earlier = traceback("caught", (HOME / "early.py", 1), kind="ValueError")
-    assert only(died("fluent", earlier + log_param_dies((HOME / "t.py", 3)))).place == "t.py:3"
+    assert only(died("fluent", earlier + log_param_dies((HOME / "t.py", 3)))).source_line == "t.py:3"
     nowhere = log_param_dies(("/elsewhere/x.py", 1))
-    assert only(died("fluent", earlier + nowhere)).place is None
+    assert only(died("fluent", earlier + nowhere)).source_line is None
     # Printed without a traceback of its own.
-    assert only(died("fluent", log_param_dies((HOME / "t.py", 3)) + "Aborted!\n")).place == "t.py:3"
+    assert only(died("fluent", log_param_dies((HOME / "t.py", 3)) + "Aborted!\n")).source_line == "t.py:3"
 
 
 def test_output_cut_at_the_front_still_tells() -> None:
     whole = log_param_dies((HOME / "train.py", 4))
     start = whole.rindex('  File "' + str(HOME))
-    assert only(died("fluent", whole[start:])).place == "train.py:4"
-    assert only(died("fluent", whole[whole.rindex("Changing param") :])).place is None
+    assert only(died("fluent", whole[start:])).source_line == "train.py:4"
+    assert only(died("fluent", whole[whole.rindex("Changing param") :])).source_line is None
     assert only(died("fluent", whole[whole.rindex("param values is") :])).rule == "launch-failed"
 
 
@@ -398,7 +398,7 @@ def test_both_launches_dying_alike_is_said_once() -> None:
     stderr = log_param_dies((HOME / "t.py", 3), key="seed")
     other = stderr.replace(str(HOME), "/other/copy")
     finding = only(died("fluent", stderr), died("mlflow-run", other, directory=Path("/other/copy")))
-    assert (finding.subject, finding.place) == ("seed", "t.py:3")
+    assert (finding.subject, finding.source_line) == ("seed", "t.py:3")
     assert (finding.fluent, finding.mlflow_run) == ('logged "1", then "1.0"',) * 2
 
 

@@ -54,7 +54,7 @@ def test_a_name_in_one_launch() -> None:
 
 
 def test_a_tag_in_one_launch_with_its_line() -> None:
-    call = Observation("set_tag", "team", "a", run_id="r1", place="train.py:4")
+    call = Observation("set_tag", "team", "a", run_id="r1", source_line="train.py:4")
     comparison = compare(
         launch("fluent", logged(tags={"team": "a"}), observations=(call,)), launch("mlflow-run", logged())
     )
@@ -63,7 +63,7 @@ def test_a_tag_in_one_launch_with_its_line() -> None:
             rule="tag-missing",
             subject="team",
             fluent="a",
-            place="train.py:4",
+            source_line="train.py:4",
             why="The same code with the same values set this tag in one launch only.",
             fix='set it whatever the launch mode:  mlflow.set_tag("team", …)',
         )
@@ -71,13 +71,13 @@ def test_a_tag_in_one_launch_with_its_line() -> None:
 
 
 def test_a_tag_given_at_the_start_has_the_line_of_the_start() -> None:
-    call = Observation("start_run", run_id="r1", place="train.py:2")
+    call = Observation("start_run", run_id="r1", source_line="train.py:2")
     comparison = compare(
         launch("fluent", logged(tags={"team": "a"}), observations=(call,)),
         launch("mlflow-run", logged(tags={"team": "b"})),
     )
     (finding,) = check_launches(comparison)
-    assert (finding.rule, finding.place) == ("tag-differs", "train.py:2")
+    assert (finding.rule, finding.source_line) == ("tag-differs", "train.py:2")
     assert (finding.fluent, finding.mlflow_run) == ("a", "b")
 
 

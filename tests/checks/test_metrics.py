@@ -368,11 +368,11 @@ def test_points_that_asynchronous_logging_wrote_in_another_order() -> None:
 def test_the_first_call_that_logged_it_is_the_place() -> None:
     one = run(metrics=[series("loss", [2, 1], [0, 0])])
     calls = [
-        Observation("log_metric", "loss", place="train.py:4"),
-        Observation("log_metric", "loss", place="train.py:9"),
+        Observation("log_metric", "loss", source_line="train.py:4"),
+        Observation("log_metric", "loss", source_line="train.py:9"),
     ]
     finding = check_metrics(compare(launch("fluent", one, observations=calls), launch("mlflow-run", one)))[0]
-    assert finding.place == "train.py:4"
+    assert finding.source_line == "train.py:4"
 
 
 @quick

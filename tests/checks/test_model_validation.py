@@ -1,4 +1,4 @@
-"""What is said of a model that fails a step of its proof: each reason told apart from the others."""
+"""What is said of a model that fails a step of its validation: each reason told apart from the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import (
     Launch,
     Model,
-    ModelProof,
+    ModelValidation,
     ModelVersion,
     Observation,
     RegisteredModel,
@@ -29,14 +29,14 @@ FIX_FILE = (
 )
 
 
-def proven(one: Model, **fields: Any) -> Launch:
-    """A launch that logged one model, with what its proof says."""
-    proof = ModelProof(one.uri, **{"registered": True, "loaded": True, **fields})
-    call = Observation("log_model", one.name, run_id="r1", place="train.py:9")
+def validated(one: Model, **fields: Any) -> Launch:
+    """A launch that logged one model, with what its validation says."""
+    validation = ModelValidation(one.uri, **{"registered": True, "loaded": True, **fields})
+    call = Observation("log_model", one.name, run_id="r1", source_line="train.py:9")
     return launch(
         "fluent",
         run(models=[one]),
-        proofs=[proof],
+        validations=[validation],
         observations=(call,),
         directory=WORKSPACE / "proj",
         workspace=WORKSPACE,
@@ -48,14 +48,14 @@ def said(*chain: str, one: Model | None = None, **fields: Any) -> tuple[str, str
     """Why it doesn't load, and the fix."""
     one = one or model("m")
     failed = {"loaded": False, "error": "".join(chain[:1]), "chain": chain, **fields}
-    (finding,) = check_models(compare(proven(one, **failed)))
-    assert (finding.rule, finding.subject, finding.place) == ("model-not-loadable", "m", "train.py:9")
+    (finding,) = check_models(compare(validated(one, **failed)))
+    assert (finding.rule, finding.subject, finding.source_line) == ("model-not-loadable", "m", "train.py:9")
     assert finding.why.startswith("m registers, but ")
     return finding.why.removeprefix("m registers, but "), finding.fix
 
 
 def test_a_class_pickled_from_main() -> None:
-    text = "AttributeError: Can't get attribute 'Net' on <module '__main__' from '/prover/__main__.py'>"
+    text = "AttributeError: Can't get attribute 'Net' on <module '__main__' from '/validator/__main__.py'>"
     assert said(text, module="__main__", lacks="Net") == (
         "Net was pickled from __main__: a pickle keeps only the name, and elsewhere train.py isn't __main__.",
         "move Net into a module of its own (net.py), import it, and log it with code_paths=['net.py']",
@@ -182,13 +182,13 @@ def test_a_model_that_hangs() -> None:
 def test_any_other_reason() -> None:
     assert said("ValueError: no") == (
         "`models:/NAME/1` doesn't load as it would on another machine, without the project and the network.",
-        "mend what the message says; modules go into code_paths=[…], files into artifacts={…}",
+        "fix what the message says; modules go into code_paths=[…], files into artifacts={…}",
     )
 
 
 def test_details_name_the_files_of_the_user() -> None:
     text = "ValueError: /area/fluent/workspace/proj/a.txt is wrong"
-    (finding,) = check_models(compare(proven(model("m"), loaded=False, error=text)))
+    (finding,) = check_models(compare(validated(model("m"), loaded=False, error=text)))
     assert finding.detail == "ValueError: /home/me/repo/proj/a.txt is wrong"
 
 
@@ -196,24 +196,30 @@ def registered(*versions: ModelVersion, name: str = "net", **fields: Any) -> Reg
     return RegisteredModel(name, versions, **fields)
 
 
-def with_registry(one: Launch, *models: RegisteredModel, proofs: tuple[ModelProof, ...] = ()) -> Launch:
+def with_registry(
+    one: Launch, *models: RegisteredModel, validations: tuple[ModelValidation, ...] = ()
+) -> Launch:
     record = StoreRecord(one.runs, models)
-    return replace(one, record=record, proofs={**one.proofs, **{proof.uri: proof for proof in proofs}})
+    return replace(
+        one,
+        record=record,
+        validations={**one.validations, **{validation.uri: validation for validation in validations}},
+    )
 
 
 def test_a_version_that_points_into_the_artifacts_of_a_run() -> None:
     version = ModelVersion("1", "file:///store/0/abc/artifacts/model")
-    broken = ModelProof(
+    broken = ModelValidation(
         "models:/net/1", True, False, "MlflowException: No such artifact: ''", ("No such artifact",)
     )
-    call = Observation("register_model", "net", place="train.py:12")
+    call = Observation("register_model", "net", source_line="train.py:12")
     one = launch("fluent", run(params={"a": "1"}), observations=(call,))
-    (finding,) = check_models(compare(with_registry(one, registered(version), proofs=(broken,))))
+    (finding,) = check_models(compare(with_registry(one, registered(version), validations=(broken,))))
     assert finding == Finding(
         rule="model-not-loadable",
         subject="net, version 1",
         fluent="doesn't load",
-        place="train.py:12",
+        source_line="train.py:12",
         why="net, version 1 registers, but its source 'model' lies among the artifacts of a run, where "
         "MLflow 3 keeps no models: a logged model has a place of its own (models:/m-…).",
         fix="register what log_model gives:  info = mlflow.….log_model(…); "
@@ -227,7 +233,7 @@ def test_a_version_that_points_into_the_artifacts_of_a_run() -> None:
 
 def test_a_signature_that_rejects_its_own_example() -> None:
     chain = ("MlflowException: Failed to enforce schema of data",)
-    one = proven(model("m"), predicted=False, error=chain[0], chain=chain)
+    one = validated(model("m"), predicted=False, error=chain[0], chain=chain)
     (finding,) = check_models(compare(one))
     assert (finding.rule, finding.fluent, finding.detail) == (
         "model-rejects-example",
@@ -238,14 +244,14 @@ def test_a_signature_that_rejects_its_own_example() -> None:
 
 
 def test_code_that_fails_with_its_own_example() -> None:
-    one = proven(model("m"), predicted=False, error="KeyError: 'x'", chain=("KeyError: 'x'",))
+    one = validated(model("m"), predicted=False, error="KeyError: 'x'", chain=("KeyError: 'x'",))
     (finding,) = check_models(compare(one))
     assert finding.why == "m loads, but predict() fails with the input example that it was logged with."
 
 
 def test_what_is_only_missed_when_it_predicts() -> None:
     chain = ("ModuleNotFoundError: No module named 'clean'",)
-    one = proven(
+    one = validated(
         model("m"), predicted=False, error=chain[0], chain=chain, module="clean", module_file="clean.py"
     )
     (finding,) = check_models(compare(one))
@@ -258,11 +264,11 @@ def test_what_is_only_missed_when_it_predicts() -> None:
 
 
 def test_a_model_that_asks_a_service_isnt_tried() -> None:
-    assert check_models(compare(proven(model("m"), predicted=False, error="URLError", network=True))) == []
+    assert check_models(compare(validated(model("m"), predicted=False, error="URLError", network=True))) == []
 
 
 def test_requirements_that_arent_met_or_not_named() -> None:
-    one = proven(
+    one = validated(
         model("m"),
         unmet=(("scikit-learn==0.24", "1.9.1"), ("gone==1", None)),
         unlisted=("humanize",),
@@ -273,9 +279,9 @@ def test_requirements_that_arent_met_or_not_named() -> None:
         "scikit-learn==0.24, installed: 1.9.1; gone==1, installed: not at all; "
         "needs humanize, doesn't ask for it"
     )
-    (finding,) = check_models(compare(proven(model("m"), unlisted=("humanize",))))
+    (finding,) = check_models(compare(validated(model("m"), unlisted=("humanize",))))
     assert finding.fix == "extra_pip_requirements=['humanize'] in log_model"
-    (finding,) = check_models(compare(proven(model("m"), unmet=(("gone", None),))))
+    (finding,) = check_models(compare(validated(model("m"), unmet=(("gone", None),))))
     assert finding.fix.startswith("install what it asks for")
 
 
@@ -283,14 +289,14 @@ def test_a_model_that_answers_differently_each_time_isnt_compared() -> None:
     assert both(predicting(None), predicting(None)) == []
 
 
-def both(one: ModelProof, other: ModelProof, **settings: Any) -> list[Finding]:
+def both(one: ModelValidation, other: ModelValidation, **settings: Any) -> list[Finding]:
     record = run(models=[model("m")])
-    sides = launch("fluent", record, proofs=[one]), launch("mlflow-run", record, proofs=[other])
+    sides = launch("fluent", record, validations=[one]), launch("mlflow-run", record, validations=[other])
     return check_models(compare(*sides, **settings))
 
 
-def predicting(prediction: Any, example: str = "e") -> ModelProof:
-    return ModelProof("models:/m-m", True, True, predicted=True, prediction=prediction, example=example)
+def predicting(prediction: Any, example: str = "e") -> ModelValidation:
+    return ModelValidation("models:/m-m", True, True, predicted=True, prediction=prediction, example=example)
 
 
 def test_another_prediction() -> None:

@@ -1,4 +1,4 @@
-"""Models: the same in both launches, and proven to register and load."""
+"""Models: the same in both launches, and validated to register and load."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pytest
 from pytest_mlflow_check.checks.models import check_models
 from pytest_mlflow_check.checks.runner import Comparison, Policy, judge
 from pytest_mlflow_check.core.findings import Finding
-from pytest_mlflow_check.core.records import Model, ModelProof
-from support.builders import compare, launch, model, proof, run, slugs
+from pytest_mlflow_check.core.records import Model, ModelValidation
+from support.builders import compare, launch, model, run, slugs, validation
 
 
 def compared(
     fluent: list[Model],
     mlflow_run: list[Model],
-    proofs: tuple[list[ModelProof], list[ModelProof]] = ([], []),
+    validations: tuple[list[ModelValidation], list[ModelValidation]] = ([], []),
     **settings: Any,
 ) -> Comparison:
     return compare(
-        launch("fluent", run(models=fluent), proofs=proofs[0]),
-        launch("mlflow-run", run(models=mlflow_run), proofs=proofs[1]),
+        launch("fluent", run(models=fluent), validations=validations[0]),
+        launch("mlflow-run", run(models=mlflow_run), validations=validations[1]),
         **settings,
     )
 
@@ -33,8 +33,8 @@ def signature(**parts: list[dict[str, object]]) -> str:
 
 def test_equal_models_that_load_are_fine() -> None:
     models = [model("m", signature=signature(inputs=[{"type": "double", "name": "x"}])), model("n")]
-    proofs = [proof("m"), proof("n")]
-    assert check_models(compared(models, models, (proofs, proofs))) == []
+    validations = [validation("m"), validation("n")]
+    assert check_models(compared(models, models, (validations, validations))) == []
 
 
 def test_models_are_the_same_by_name_whatever_their_uri() -> None:
@@ -122,7 +122,7 @@ def test_signatures_that_cant_be_told_apart_in_short_are_shown_as_they_are(here:
 
 
 def test_a_model_the_registry_refuses() -> None:
-    refused = proof("m", registered=False, loaded=False, error="log_model left it FAILED")
+    refused = validation("m", registered=False, loaded=False, error="log_model left it FAILED")
     models = [model("m", flavors=[], status="FAILED")]
     (finding,) = judge("models", compared(models, models, ([refused], [refused])), Policy()).findings
     assert finding == Finding(
@@ -137,9 +137,11 @@ def test_a_model_the_registry_refuses() -> None:
 
 
 def test_a_model_left_half_written_in_one_launch_is_reported_once() -> None:
-    refused = proof("m", registered=False, loaded=False, error="log_model left it FAILED")
+    refused = validation("m", registered=False, loaded=False, error="log_model left it FAILED")
     half = model("m", flavors=[], status="FAILED")
-    (finding,) = judge("models", compared([model("m")], [half], ([proof("m")], [refused])), Policy()).findings
+    (finding,) = judge(
+        "models", compared([model("m")], [half], ([validation("m")], [refused])), Policy()
+    ).findings
     assert (finding.rule, finding.fluent, finding.mlflow_run) == (
         "model-not-registrable",
         "loads",
@@ -149,14 +151,14 @@ def test_a_model_left_half_written_in_one_launch_is_reported_once() -> None:
 
 
 def test_a_model_that_doesnt_load() -> None:
-    broken = proof("m", loaded=False, error="ModuleNotFoundError: No module named 'net'")
+    broken = validation("m", loaded=False, error="ModuleNotFoundError: No module named 'net'")
     (finding,) = check_models(compared([model("m")], [model("m")], ([broken], [broken])))
     assert finding == Finding(
         rule="model-not-loadable",
         subject="m",
         why="m registers, but `models:/NAME/1` doesn't load as it would on another machine, without the "
         "project and the network.",
-        fix="mend what the message says; modules go into code_paths=[…], files into artifacts={…}",
+        fix="fix what the message says; modules go into code_paths=[…], files into artifacts={…}",
         fluent="doesn't load",
         mlflow_run="doesn't load",
         detail="ModuleNotFoundError: No module named 'net'",
@@ -164,7 +166,10 @@ def test_a_model_that_doesnt_load() -> None:
 
 
 def test_sides_that_fail_in_two_ways_are_two_findings() -> None:
-    refused, broken = proof("m", registered=False, loaded=False), proof("m", loaded=False, error="why")
+    refused, broken = (
+        validation("m", registered=False, loaded=False),
+        validation("m", loaded=False, error="why"),
+    )
     found = check_models(compared([model("m")], [model("m")], ([refused], [broken])))
     assert slugs(found) == [("model-not-registrable", "m"), ("model-not-loadable", "m")]
     assert {(one.fluent, one.mlflow_run) for one in found} == {("not registered", "doesn't load")}
@@ -176,13 +181,13 @@ def test_a_model_without_a_proof_is_compared_and_no_more() -> None:
 
 
 def test_models_are_proven_where_only_one_launch_was_made() -> None:
-    one = launch("fluent", run(models=[model("m")]), proofs=[proof("m", loaded=False)])
+    one = launch("fluent", run(models=[model("m")]), validations=[validation("m", loaded=False)])
     (finding,) = check_models(compare(one))
     assert (finding.rule, finding.fluent, finding.mlflow_run) == ("model-not-loadable", "doesn't load", None)
 
 
 def test_ignored_models_are_neither_compared_nor_proven() -> None:
-    broken = proof("tmp-1", loaded=False)
+    broken = validation("tmp-1", loaded=False)
     comparison = compared([model("tmp-1"), model("m")], [], ([broken], []), ignore={"models": ["tmp-*"]})
     assert slugs(check_models(comparison)) == [("model-missing", "m")]
 

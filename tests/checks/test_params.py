@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.checks.params import check_params
-from pytest_mlflow_check.checks.runner import Comparison, Policy, compare_launches, without_symptoms
-from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.checks.runner import Comparison, Policy, compare_launches, without_superseded
+from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, Observation
 from support.builders import case, compare, compare_runs, launch, parameter, quick, run, slugs
@@ -27,7 +27,7 @@ def compared(fluent: dict[str, str], mlflow_run: dict[str, str], **more: Any) ->
 
 
 def only(comparison: Comparison) -> Finding:
-    (finding,) = without_symptoms(check_params(comparison), comparison, Policy())
+    (finding,) = without_superseded(check_params(comparison), comparison, Policy())
     return finding
 
 
@@ -45,7 +45,7 @@ def test_a_declared_param_missing_in_fluent_is_explained_by_mlflow_run_logging_i
         fix='log it after start_run():  mlflow.log_param("index", …)',
         fluent=None,
         mlflow_run="10",
-        place="MLproject:6",
+        source_line="MLproject:6",
     )
 
 
@@ -53,7 +53,7 @@ def test_a_param_given_with_p_and_not_declared_is_logged_by_mlflow_run_too() -> 
     finding = only(compared({}, {"extra": "10"}, case=case(params={"extra": "10"})))
     assert finding.rule == "param-missing-in-fluent"
     assert finding.why.startswith("`mlflow run` logs the parameters of MLproject:3 by itself.")
-    assert finding.place is None
+    assert finding.source_line is None
 
 
 @pytest.mark.parametrize("with_case", [True, False])
@@ -117,7 +117,7 @@ def test_a_declared_param_that_differs_is_explained_by_the_raw_text() -> None:
         fix="log the value in use as cfg_out, or allow it with a reason",
         fluent="default",
         mlflow_run="''",
-        place="MLproject:8",
+        source_line="MLproject:8",
     )
 
 
@@ -137,7 +137,7 @@ def test_one_param_under_two_names_isnt_missing_as_well() -> None:
         fix="write max_depth in the MLproject too, or log max-depth in the code",
         fluent="max_depth",
         mlflow_run="max-depth, max_depth",
-        place="MLproject:5",
+        source_line="MLproject:5",
     )
 
 
@@ -156,8 +156,8 @@ def observed(mode: Mode, *calls: Observation, params: dict[str, str]) -> Launch:
     return launch(mode, run(params=params), observations=calls)
 
 
-def logged(key: str, place: str | None = "train.py:3", what: str = "log_param") -> Observation:
-    return Observation(what, key, place=place)
+def logged(key: str, source_line: str | None = "train.py:3", what: str = "log_param") -> Observation:
+    return Observation(what, key, source_line=source_line)
 
 
 def test_a_param_with_a_counter_logged_while_it_trains() -> None:
@@ -173,7 +173,7 @@ def test_a_param_with_a_counter_logged_while_it_trains() -> None:
         fix='mlflow.log_metric("lr", …, step=…)',
         fluent="3 params",
         mlflow_run="3 params",
-        place="train.py:3",
+        source_line="train.py:3",
     )
 
 
@@ -209,11 +209,11 @@ def test_the_line_that_logs_it_is_the_place() -> None:
         observed("fluent", logged("seed", "train.py:9"), params={"seed": "1"}),
         observed("mlflow-run", params={"seed": "2"}),
     )
-    assert only(comparison).place == "train.py:9"
+    assert only(comparison).source_line == "train.py:9"
 
 
 def test_what_is_never_logged_belongs_behind_the_start_of_the_run() -> None:
-    start = Observation("start_run", run_id="r1", place="train.py:7")
+    start = Observation("start_run", run_id="r1", source_line="train.py:7")
     finding = only(
         compare(
             observed("fluent", start, params={"a": "1"}),
@@ -221,7 +221,7 @@ def test_what_is_never_logged_belongs_behind_the_start_of_the_run() -> None:
             case=case(parameter("index", line=6)),
         )
     )
-    assert finding.place == "train.py:7"
+    assert finding.source_line == "train.py:7"
     assert finding.fix == 'log it after start_run() in train.py:7:  mlflow.log_param("index", …)'
 
 
@@ -269,18 +269,16 @@ def test_places_in_the_copies_are_the_same_place() -> None:
         return launch(mode, run(params={"data": f"{copy}/{file}"}), workspace=copy, origin=Path("/home/me"))
 
     one, same = logged("fluent", "a.csv"), logged("mlflow-run", "a.csv")
-    assert (
-        check_params(compare_launches({"fluent": one, "mlflow-run": same}, settings=ProjectSettings())) == []
-    )
+    assert check_params(compare_launches({"fluent": one, "mlflow-run": same}, settings=ProjectConfig())) == []
     other = logged("mlflow-run", "b.csv")
-    finding = only(compare_launches({"fluent": one, "mlflow-run": other}, settings=ProjectSettings()))
+    finding = only(compare_launches({"fluent": one, "mlflow-run": other}, settings=ProjectConfig()))
     assert (finding.fluent, finding.mlflow_run) == ("/home/me/a.csv", "/home/me/b.csv")
 
 
 def test_where_a_store_keeps_its_artifacts_is_no_difference() -> None:
-    def at(mode: Mode, place: str) -> Launch:
-        params = {"where": f"{place}/artifacts/0/RUN", "uri": f"sqlite:///{place}/mlflow.db"}
-        return replace(launch(mode, run(params=params)), store_uri=f"sqlite:///{place}/mlflow.db")
+    def at(mode: Mode, source_line: str) -> Launch:
+        params = {"where": f"{source_line}/artifacts/0/RUN", "uri": f"sqlite:///{source_line}/mlflow.db"}
+        return replace(launch(mode, run(params=params)), store_uri=f"sqlite:///{source_line}/mlflow.db")
 
     assert check_params(compare(at("fluent", "/a/store"), at("mlflow-run", "/b/store"))) == []
     elsewhere = replace(at("mlflow-run", "/b/store"), store_uri="sqlite:////c/store/mlflow.db")

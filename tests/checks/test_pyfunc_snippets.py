@@ -273,7 +273,7 @@ PASTED = re.compile(
 )
 
 
-def gate(project: Path, base: Path) -> tuple[int, str, dict[str, str]]:
+def run_session(project: Path, base: Path) -> tuple[int, str, dict[str, str]]:
     """Exit code, output, and the failure text of each item."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", f"--mlflow-project={project}"]
     options = [f"--basetemp={base}", f"--junitxml={base}.xml"]
@@ -310,7 +310,7 @@ def test_what_is_pasted_as_printed_makes_the_next_gate_pass(tmp_path: Path, log:
         Edit("train.py", LOG_MODEL, f"{LOG_FILE}{log}    # paste here\n"),
     )
     Mutant("pasted", "sklearn", edits).write(project)
-    code, output, failures = gate(project, tmp_path / "one")
+    code, output, failures = run_session(project, tmp_path / "one")
     assert (code, {*failures}) == (1, {"artifacts"}), output
     assert subject in failures["artifacts"]
     printed = PASTED.search(failures["artifacts"])
@@ -318,11 +318,11 @@ def test_what_is_pasted_as_printed_makes_the_next_gate_pass(tmp_path: Path, log:
     (project / printed["file"]).write_text(dedent(printed["wrapper"]))
     call = "".join(f"    {line}" for line in dedent(printed["call"]).splitlines(keepends=True))
     script.write_text(script.read_text().replace("    # paste here\n", call))
-    code, output, failures = gate(project, tmp_path / "two")
+    code, output, failures = run_session(project, tmp_path / "two")
     assert (code, failures) == (0, {}), output
     assert {*re.findall(r"\[([a-z]+(?:-[a-z]+)+)\]$", output, re.MULTILINE)} == {"model-without-signature"}
     # The last line of the call, with the project's own name for its data.
     script.write_text(script.read_text().replace("# input_example=X[:3]", "input_example=x[:3]"))
-    code, output, failures = gate(project, tmp_path / "three")
+    code, output, failures = run_session(project, tmp_path / "three")
     assert (code, failures) == (0, {}), output
     assert "warning:" not in output

@@ -181,7 +181,7 @@ def test_runs_without_a_name_are_matched_by_equal_params() -> None:
 def test_a_run_more_is_the_one_unlike_the_others() -> None:
     """A run that a client makes doesn't join the one of `mlflow run`."""
     made = run("r1", params={"a": "1"}, metrics=[series("m", [1])], artifacts=[artifact("x/y")])
-    called = Observation("create_run", run_id="r1", place="train.py:3")
+    called = Observation("create_run", run_id="r1", source_line="train.py:3")
     comparison = compare(
         launch("fluent", made, observations=(called,)),
         launch("mlflow-run", run("r0", params={"b": "1"}), made, observations=(called,)),
@@ -192,7 +192,7 @@ def test_a_run_more_is_the_one_unlike_the_others() -> None:
             rule="run-missing",
             subject="run 1",
             mlflow_run="1 param",
-            place="train.py:3",
+            source_line="train.py:3",
             why="Under `mlflow run` the first start_run() joins the run that `mlflow run` made; a run "
             "created in another way is one more. A run that can't be matched isn't compared.",
             fix="use mlflow.start_run() for the outermost run, and make the number of runs depend on the "

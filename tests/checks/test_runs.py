@@ -7,14 +7,14 @@ import pytest
 from pytest_mlflow_check.checks.artifacts import check_artifacts
 from pytest_mlflow_check.checks.launches import check_launches
 from pytest_mlflow_check.checks.models import check_models
-from pytest_mlflow_check.checks.runner import Comparison, Policy, judge, without_symptoms
+from pytest_mlflow_check.checks.runner import Comparison, Policy, judge, without_superseded
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, Observation, RunRecord
 from support.builders import artifact, case, compare, launch, model, parameter, run, series, slugs
 
-START = Observation("start_run", run_id="r1", place="train.py:7")
+START = Observation("start_run", run_id="r1", source_line="train.py:7")
 EXIT = Observation("end_run", value="FINISHED", run_id="r1", by="exit")
-SET = Observation("redirect", "http://me:***@prod:5000", "mlflow.set_tracking_uri", place="train.py:3")
+SET = Observation("redirect", "http://me:***@prod:5000", "mlflow.set_tracking_uri", source_line="train.py:3")
 LOGGED = run(metrics=[series("score", [0.5])])
 
 
@@ -30,7 +30,7 @@ def only(comparison: Comparison) -> Finding:
 
 def test_a_run_left_running() -> None:
     finding = only(both(run(params={"a": "1"}, status="RUNNING"), START))
-    assert (finding.rule, finding.subject, finding.fluent, finding.place) == (
+    assert (finding.rule, finding.subject, finding.fluent, finding.source_line) == (
         "run-left-running",
         "run",
         "RUNNING",
@@ -51,7 +51,7 @@ def test_a_run_of_a_launch_that_failed_may_still_be_running() -> None:
 
 def test_a_run_closed_only_at_exit() -> None:
     finding = only(both(LOGGED, START, EXIT))
-    assert (finding.rule, finding.fluent, finding.place) == (
+    assert (finding.rule, finding.fluent, finding.source_line) == (
         "run-closed-at-exit",
         "closed at exit",
         "train.py:7",
@@ -70,7 +70,7 @@ def test_a_failed_launch_whose_run_says_finished() -> None:
         launch(mode, LOGGED, exit_code=1, observations=[START, EXIT]) for mode in ("fluent", "mlflow-run")
     ]
     first, second = check_launches(compare(*sides))
-    assert (first.rule, first.fluent, first.mlflow_run, first.place) == (
+    assert (first.rule, first.fluent, first.mlflow_run, first.source_line) == (
         "failed-but-finished",
         "FINISHED",
         "FINISHED",
@@ -93,10 +93,10 @@ def test_a_store_named_in_the_code() -> None:
         subject="http://me:***@prod:5000",
         why="train.py:3 leads MLflow to http://me:***@prod:5000 with mlflow.set_tracking_uri, wherever the "
         "run was started for. It was led back to the launch's own store; nothing was sent there.",
-        fix="take it out of the code and give it from outside:  MLFLOW_TRACKING_URI=… python …",
+        fix="remove it from the code and give it from outside:  MLFLOW_TRACKING_URI=… python …",
         fluent="mlflow.set_tracking_uri",
         mlflow_run="mlflow.set_tracking_uri",
-        place="train.py:3",
+        source_line="train.py:3",
     )
 
 
@@ -163,14 +163,14 @@ def test_one_launch_alone_that_logged_nothing(mode: Mode) -> None:
 
 
 def test_stale_files_in_a_directory_logged_whole() -> None:
-    call = Observation("log_artifacts", "plots", "/copy/project/out", place="train.py:9")
+    call = Observation("log_artifacts", "plots", "/copy/project/out", source_line="train.py:9")
     record = run(artifacts=[artifact("plots/old.png"), artifact("plots/new.png")])
     sides = [
         launch(mode, record, observations=[call], stale={"out": ("out/old.png",)})
         for mode in ("fluent", "mlflow-run")
     ]
     (finding,) = check_artifacts(compare(*sides))
-    assert (finding.rule, finding.subject, finding.fluent, finding.place) == (
+    assert (finding.rule, finding.subject, finding.fluent, finding.source_line) == (
         "artifact-stale",
         "out/old.png",
         "logged with out",
@@ -181,9 +181,9 @@ def test_stale_files_in_a_directory_logged_whole() -> None:
 
 def test_the_line_of_an_artifact_logged_by_itself_or_with_its_directory() -> None:
     calls = [
-        Observation("log_artifacts", "", "/copy/project/out", place="train.py:1"),
-        Observation("log_artifacts", "plots", "/copy/project/plots", place="train.py:2"),
-        Observation("log_artifact", "plots/a.png", place="train.py:3"),
+        Observation("log_artifacts", "", "/copy/project/out", source_line="train.py:1"),
+        Observation("log_artifacts", "plots", "/copy/project/plots", source_line="train.py:2"),
+        Observation("log_artifact", "plots/a.png", source_line="train.py:3"),
     ]
     sides = [
         launch(
@@ -191,20 +191,20 @@ def test_the_line_of_an_artifact_logged_by_itself_or_with_its_directory() -> Non
         ),
         launch("mlflow-run", run(params={"a": "1"})),
     ]
-    assert {one.subject: one.place for one in check_artifacts(compare(*sides))} == {
+    assert {one.subject: one.source_line for one in check_artifacts(compare(*sides))} == {
         "plots/a.png": "train.py:3",
         "plots/b.png": "train.py:2",
     }
 
 
 def test_a_model_without_a_signature() -> None:
-    call = Observation("log_model", "m", "sklearn", place="train.py:9")
+    call = Observation("log_model", "m", "sklearn", source_line="train.py:9")
     sides = [
         launch(mode, run(models=[model("m", signature=None)]), observations=[call])
         for mode in ("fluent", "mlflow-run")
     ]
     (finding,) = check_models(compare(*sides))
-    assert (finding.rule, finding.subject, finding.fluent, finding.place) == (
+    assert (finding.rule, finding.subject, finding.fluent, finding.source_line) == (
         "model-without-signature",
         "m",
         "no signature",
@@ -215,5 +215,5 @@ def test_a_model_without_a_signature() -> None:
 def test_a_model_that_is_missing_isnt_told_to_have_a_signature() -> None:
     sides = [launch("fluent", run(models=[model("m", signature=None)])), launch("mlflow-run", run())]
     comparison = compare(*sides)
-    left = without_symptoms(check_models(comparison), comparison, Policy())
+    left = without_superseded(check_models(comparison), comparison, Policy())
     assert slugs(left) == [("model-missing", "m")]

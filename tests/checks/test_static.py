@@ -24,10 +24,10 @@ def test_a_parameter_that_the_command_doesnt_use() -> None:
         subject="log-dir",
         why="`mlflow run` logs its value, and the command, which has no placeholder for it, never gets it: "
         "the run claims a value that nothing used.",
-        fix="pass it on in the command:  --log-dir {log-dir}  or take it out of the MLproject",
+        fix="pass it on in the command:  --log-dir {log-dir}  or remove it from the MLproject",
         fluent=None,
         mlflow_run="logged, not passed on",
-        place="MLproject:7",
+        source_line="MLproject:7",
     )
 
 
@@ -67,7 +67,7 @@ def test_docker_that_cant_be_reached_is_said_in_place_of_the_launches() -> None:
         fix="start Docker, or check the plain command alone:  --mlflow-launch=fluent",
         fluent=None,
         mlflow_run="docker_env",
-        place="MLproject:2",
+        source_line="MLproject:2",
     )
     reasons = {judge(check, comparison, Policy()).skipped for check in CHECKS[1:]}
     assert reasons == {"nothing was launched: needs-docker (see launches)"}
@@ -93,7 +93,7 @@ RUN_ID = Finding(
     "there is none",
     fluent="not set",
     mlflow_run="set",
-    place="MLproject:8",
+    source_line="MLproject:8",
 )
 
 
@@ -112,7 +112,7 @@ def test_the_plain_command_is_what_counts() -> None:
     assert check_launches(compare(*BOTH, case=of)) == []
     of = case(command="python t.py", fluent="python t.py $MLFLOW_RUN_ID")
     (finding,) = check_launches(compare(*BOTH, case=of))
-    assert finding.place is None
+    assert finding.source_line is None
     assert finding.why == (
         "The command under the settings key fluent uses MLFLOW_RUN_ID, which only `mlflow run` sets."
     )

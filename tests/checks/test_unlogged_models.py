@@ -34,7 +34,7 @@ def both(
 
 def test_a_model_known_only_by_its_path_as_a_whole_text() -> None:
     named = run(params={"weights": BEST, "epochs": "3"})
-    calls = (Observation("log_param", "weights", BEST, place="train.py:31"),)
+    calls = (Observation("log_param", "weights", BEST, source_line="train.py:31"),)
     found = check_artifacts(both(named, saved=WEIGHTS, calls=calls))
     assert render(found) == dedent(
         """\
@@ -127,9 +127,9 @@ def test_a_word_and_a_path_elsewhere_dont_name_a_file_in_the_project() -> None:
 
 def test_a_tag_is_named_with_its_line_and_a_file_is_told_once() -> None:
     runs = (run("r1", tags={"best": BEST}), run("r2", params={"weights": BEST}))
-    calls = (Observation("set_tag", "best", BEST, place="train.py:7"),)
+    calls = (Observation("set_tag", "best", BEST, source_line="train.py:7"),)
     (finding,) = check_artifacts(both(*runs, saved=WEIGHTS, calls=calls))
-    assert (finding.place, finding.run) == ("train.py:7", "run 1")
+    assert (finding.source_line, finding.run) == ("train.py:7", "run 1")
     assert "the tag 'best' names this file" in finding.why
 
 
@@ -157,7 +157,11 @@ def test_a_model_only_saved_as_a_file() -> None:
     }
     logged = run(params={"a": "1"})
     (finding,) = check_artifacts(both(logged, saved=saved))
-    assert (finding.subject, finding.fluent, finding.place) == ("out/clf.joblib", "joblib, not logged", None)
+    assert (finding.subject, finding.fluent, finding.source_line) == (
+        "out/clf.joblib",
+        "joblib, not logged",
+        None,
+    )
     assert finding.why == (
         "The launch wrote this model to a file, and no run logs a model: MLflow knows nothing of it, so it "
         "can't be found from its run, compared, registered or loaded."

@@ -14,7 +14,7 @@ from pytest_mlflow_check.config.settings import (
     AllowSettings,
     CaseSettings,
     Ignore,
-    ProjectSettings,
+    ProjectConfig,
     Tolerance,
     load_settings,
     validate_settings,
@@ -48,7 +48,7 @@ def message(project: Path, **sources: Any) -> str:
 
 def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
-    assert settings.values == ProjectSettings(
+    assert settings.values == ProjectConfig(
         entry_point="main",
         params={},
         launch="both",
@@ -108,7 +108,7 @@ WHOLE = """
 
 def test_a_file_beside_the_mlproject_may_say_all_of_it(write: Write) -> None:
     settings = load_settings(write(WHOLE))
-    assert settings.values == ProjectSettings(
+    assert settings.values == ProjectConfig(
         entry_point="train.py",
         params={"index": "10"},
         launch="fluent",
@@ -145,7 +145,7 @@ def test_a_file_beside_the_mlproject_may_say_all_of_it(write: Write) -> None:
 
 def test_an_empty_file_leaves_the_defaults(write: Write) -> None:
     settings = load_settings(write(""))
-    assert settings.values == ProjectSettings()
+    assert settings.values == ProjectConfig()
     assert settings.file is not None
     assert settings.origins == {}
 
@@ -153,7 +153,7 @@ def test_an_empty_file_leaves_the_defaults(write: Write) -> None:
 def test_a_table_in_pyproject_does_as_well(write: Write) -> None:
     text = "[tool.other]\nstore = 5\n[tool.mlflow-check]\nstore = 'sqlite'\n[tool.mlflow-check.rules]\n"
     settings = load_settings(write(text, "pyproject.toml"))
-    assert settings.values == ProjectSettings(store="sqlite")
+    assert settings.values == ProjectConfig(store="sqlite")
     assert settings.file == settings.project / "pyproject.toml"
     assert settings.origin("store") == "pyproject.toml [tool.mlflow-check]"
 
@@ -161,7 +161,7 @@ def test_a_table_in_pyproject_does_as_well(write: Write) -> None:
 @pytest.mark.parametrize("text", ["", "[project]\nname = 'x'\n", "[tool.other]\n", "tool = 5\n"])
 def test_a_pyproject_without_the_table_is_none_of_ours(write: Write, text: str) -> None:
     settings = load_settings(write(text, "pyproject.toml"))
-    assert (settings.values, settings.file) == (ProjectSettings(), None)
+    assert (settings.values, settings.file) == (ProjectConfig(), None)
 
 
 def test_settings_in_two_places_are_refused(write: Write) -> None:
@@ -177,7 +177,7 @@ def test_files_of_other_directories_dont_count(write: Write) -> None:
     write("[tool.mlflow-check]\nstore = 'sqlite'\n", "pyproject.toml")
     project = write("") / "project"
     project.mkdir()
-    assert load_settings(project).values == ProjectSettings()
+    assert load_settings(project).values == ProjectConfig()
 
 
 # Which of them holds

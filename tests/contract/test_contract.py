@@ -19,7 +19,7 @@ from pytest_mlflow_check.contract.build import contract_of
 from pytest_mlflow_check.contract.compare import judge_contract
 from pytest_mlflow_check.contract.load import Source, read_contract, read_text
 from pytest_mlflow_check.contract.merge import merged
-from pytest_mlflow_check.contract.normalize import View
+from pytest_mlflow_check.contract.normalize import Normalizer
 from pytest_mlflow_check.contract.save import save, updated
 from pytest_mlflow_check.contract.schema import CaseContract
 from pytest_mlflow_check.contract.yaml_edit import Flow, edited, entry, scalar
@@ -54,13 +54,13 @@ LOGGED = run(
 )
 
 
-def made(*samples: RunRecord, view: View | None = None, **fields: Any) -> CaseContract:
+def made(*samples: RunRecord, view: Normalizer | None = None, **fields: Any) -> CaseContract:
     """The contract of a case whose fluent launches logged these runs, one each, and so did `mlflow run`."""
     return of({mode: [launch(mode, one, **fields) for one in samples] for mode in MODES}, view)
 
 
-def of(samples: Mapping[Mode, list[Launch]], view: View | None = None) -> CaseContract:
-    return contract_of(samples, view or View())
+def of(samples: Mapping[Mode, list[Launch]], view: Normalizer | None = None) -> CaseContract:
+    return contract_of(samples, view or Normalizer())
 
 
 def source(contract: CaseContract) -> Source:
@@ -93,7 +93,7 @@ def test_the_whole_file() -> None:
 # Written from two launches of each kind: what differed between them isn't held (null: any value).
 # After a change that is meant, write it anew, and look at the difference:
 #     pytest --mlflow-project=. --mlflow-update
-# Edit it as you like: names may be patterns (plots/*.png), a value may be null, a step or a line taken out.
+# Edit it as you like: names may be patterns (plots/*.png), a value may be null, a step or a line removed.
 # Comments stay, and so does what you made looser, as long as it holds.
 
 version: 1
@@ -205,7 +205,7 @@ def test_no_path_of_a_copy_no_id_no_day_and_no_secret_is_held() -> None:
         },
         artifacts=[artifact("2025-11-26/log.txt"), artifact("hunter2hunter2.txt")],
     )
-    view = View(masked=Secrets(("hunter2hunter2",)).masked)
+    view = Normalizer(masked=Secrets(("hunter2hunter2",)).masked)
     assert body(made(record, record, view=view, started=day, duration=1.0)) == (
         """\
       run 1:
@@ -244,7 +244,7 @@ def test_no_day_in_words_and_no_name_of_the_machine_or_its_user_is_held() -> Non
 def test_no_secret_and_no_path_of_a_signature_is_held(default: str) -> None:
     column = {"name": "key", "type": "string", "default": default, "shape": None}
     logged = run(models=[model("m", signature=json.dumps({"inputs": None, "params": [column]}))])
-    held = made(logged, logged, view=View(masked=Secrets(("hunter2hunter2",)).masked))
+    held = made(logged, logged, view=Normalizer(masked=Secrets(("hunter2hunter2",)).masked))
     assert default not in body(held)
     (shape,) = held.runs["run 1"].models.values()
     assert (shape.inputs, shape.params) == ((), None)
@@ -330,7 +330,7 @@ def test_a_tree_of_runs() -> None:
     (renamed,) = judged(contract, replace(runs[0], name="search"), *runs[1:])
     assert (renamed.rule, renamed.subject, renamed.fluent) == ("contract-renamed", "run sweep", "search")
     (inside,) = judged(contract, *runs[:2], replace(runs[2], metrics={}))
-    assert (inside.subject, inside.run, inside.place) == (
+    assert (inside.subject, inside.run, inside.source_line) == (
         "metric f1",
         "sweep/last",
         "mlflow-contract.yaml:21",
@@ -355,7 +355,7 @@ def test_a_run_that_began_before_its_parent_is_still_nested_in_it() -> None:
 
 def test_what_is_ignored_is_neither_held_nor_new() -> None:
     ignore = {"metrics": ("sc*",), "models": ("m",), "tags": ("*",)}
-    contract = made(LOGGED, LOGGED, view=View(Ignore(**ignore)))
+    contract = made(LOGGED, LOGGED, view=Normalizer(Ignore(**ignore)))
     assert "score" not in body(contract)
     assert "models:" not in body(contract)
     assert judged(contract, LOGGED, ignore=ignore) == []
@@ -371,7 +371,7 @@ def test_a_finding_as_it_is_shown() -> None:
         params={"learning_rate": "0.1", "seed": "18"},
         metrics={"loss": series("loss", [3, 2, 1], [0, 0, 0])},
     )
-    calls = (Observation("log_metric", "loss", run_id="r1", place="train.py:8"),)
+    calls = (Observation("log_metric", "loss", run_id="r1", source_line="train.py:8"),)
     launches = [launch(mode, now, observations=calls) for mode in MODES]
     findings = judge_contract(source(contract), compare(*launches, case=case()))
     assert render(findings) == (

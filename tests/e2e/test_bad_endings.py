@@ -14,7 +14,7 @@ import pytest
 
 from pytest_mlflow_check.checks.exit_status import last_moments
 from pytest_mlflow_check.checks.runner import judge
-from pytest_mlflow_check.config.settings import ProjectSettings, load_settings
+from pytest_mlflow_check.config.settings import ProjectConfig, load_settings
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.findings import CHECKS, Finding
 from pytest_mlflow_check.core.models import Case
@@ -46,7 +46,7 @@ def launched(tmp_path: Path, script: str, timeout: float = PATIENCE) -> tuple[La
     """The plain command's launch, and the one finding about it in all checks."""
     case, launcher = project(tmp_path, script), Launcher(tmp_path / "area", cache=tmp_path)
     try:
-        comparison = launcher.compare(case, ProjectSettings(launch="fluent", timeout=timeout))
+        comparison = launcher.compare(case, ProjectConfig(launch="fluent", timeout=timeout))
     finally:
         launcher.stop()
     (finding,) = [one for check in CHECKS for one in judge(check, comparison, Policy()).findings]
@@ -95,7 +95,7 @@ def test_the_end_is_told_with_what_was_logged_until_then(
     assert UNTIL_THEN in finding.detail.splitlines()
     if says.endswith(", at"):
         line = script.rstrip().count("\n") + 1
-        assert finding.place == f"train.py:{line}"
+        assert finding.source_line == f"train.py:{line}"
         assert f"  train.py:{line} (<module>)" in finding.detail
 
 
@@ -112,16 +112,16 @@ with mlflow.start_run():
 @pytest.mark.launch
 def test_both_launches_tell_the_signal_and_the_last_call(tmp_path: Path) -> None:
     directory = project(tmp_path, SEGFAULT).project.directory
-    report = check_project(load_settings(directory), area=tmp_path / "area")
+    report = check_project(load_settings(directory), session_dir=tmp_path / "area")
     (finding,) = [one for case in report.cases for result in case.results for one in result.findings]
     assert (finding.fluent, finding.mlflow_run) == ("killed by SIGSEGV", "killed by SIGSEGV")
-    assert finding.place == "train.py:6"
+    assert finding.source_line == "train.py:6"
     said = re.findall(r"^logged until then: (.*)$", finding.detail, re.MULTILINE)
     assert said == ["1 run, 1 metric; the last was log_metric('loss', step=7) at train.py:5"] * 2
 
 
 def test_the_last_metric_of_a_burst_is_told_by_the_store() -> None:
-    call = Observation("log_metric", "loss", "0.5", run_id="r1", step=0, place="train.py:8", time=5.0)
+    call = Observation("log_metric", "loss", "0.5", run_id="r1", step=0, source_line="train.py:8", time=5.0)
     points = MetricSeries(
         "loss", np.array([0, 3]), np.array([0.5, 0.25]), np.array([4_000, 6_000], dtype=np.int64)
     )
@@ -157,7 +157,7 @@ def test_a_hang_tells_where_each_thread_stood(tmp_path: Path) -> None:
         lines.index("    lock.acquire()  # here") + 1,
         lines.index("    threading.Event().wait()") + 1,
     )
-    assert finding.place == f"train.py:{here}"
+    assert finding.source_line == f"train.py:{here}"
     told = finding.detail.splitlines()
     assert UNTIL_THEN in told
     stood = told[told.index("where it stood when its time was over:") + 1 :]
@@ -256,7 +256,7 @@ sys.exit(5)
 
 
 def test_memory_stays_flat_whatever_is_printed(tmp_path: Path) -> None:
-    """The keeper's peak, told by the system when it has ended as a child of this process."""
+    """The supervisor's peak, told by the system when it has ended as a child of this process."""
     code = f"""
 import resource, sys
 from pathlib import Path
@@ -326,7 +326,7 @@ os.waitpid(child, 0)
 raise RuntimeError("for another reason")
 """
     _, finding = launched(tmp_path, script)
-    assert finding.place == "train.py:7"
+    assert finding.source_line == "train.py:7"
     assert "Segmentation fault" not in finding.detail
 
 
@@ -340,7 +340,7 @@ def test_a_place_in_a_directory_whose_name_is_not_ascii(tmp_path: Path) -> None:
     above = tmp_path / "größer"
     above.mkdir()
     launch, finding = launched(above, "import ctypes\nctypes.string_at(0)\n")
-    assert finding.place == "train.py:2"
+    assert finding.source_line == "train.py:2"
     assert launch.stacks[0].frames[-1].own
 
 

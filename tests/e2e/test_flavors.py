@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from support.sessions import ROOT, gate, outcome
+from support.sessions import ROOT, outcome, run_session
 
 FLAVORS = "tests/projects/flavors"
 
 
 def found_in(tmp_path: Path, case: str) -> tuple[str, dict[str, dict[str, set[str]]]]:
-    """The output of the gate on one case of the project, and its findings; all of its items did run."""
-    output, report = gate(tmp_path, f"--mlflow-project={FLAVORS}", "-k", case)
+    """The output of a session on one case of the project, and its findings; all of its items did run."""
+    output, report = run_session(tmp_path, f"--mlflow-project={FLAVORS}", "-k", case)
     assert [item.attrib["name"] for item in report.iter("testcase") if item.find("skipped") is not None] == []
     (checks,) = outcome(report).values()
     return output, checks

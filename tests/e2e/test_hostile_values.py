@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from pytest_mlflow_check.checks.comparison import matches_any
-from pytest_mlflow_check.config.settings import ProjectSettings, load_settings
+from pytest_mlflow_check.config.settings import ProjectConfig, load_settings
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.engine.launcher import Launcher
@@ -84,8 +84,8 @@ def test_both_launches_hand_over_the_same_data(tmp_path: Path) -> None:
     template = " ".join(["python train.py", *(f"{{{name}}}" for name in names), "--more {more}"])
     fluent_case = Case("own", case.project, case.entry_point, case.params, template)
     launcher = Launcher(tmp_path / "area", cache=tmp_path / "cache")
-    both = launcher.launches(case, ProjectSettings())
-    own = launcher.launches(fluent_case, ProjectSettings(launch="fluent"))["fluent"]
+    both = launcher.launches(case, ProjectConfig())
+    own = launcher.launches(fluent_case, ProjectConfig(launch="fluent"))["fluent"]
     for launch in (*both.values(), own):
         assert launch.exit_code == 0, launch.stderr
         assert json.loads(launch.stdout.splitlines()[-1]) == [*values.values(), "--more", extra["more"]]
@@ -184,7 +184,7 @@ def test_a_value_just_short_enough_is_passed(tmp_path: Path) -> None:
     home = project(tmp_path, {"main": {"parameters": {"x": "string"}, "command": "test -n {x}"}})
     length = LIMIT - len("test -n ") - 1
     case = cases(home, params={"x": "y" * length})[0]
-    launch = Launcher(tmp_path / "area", cache=tmp_path).launches(case, ProjectSettings(launch="fluent"))
+    launch = Launcher(tmp_path / "area", cache=tmp_path).launches(case, ProjectConfig(launch="fluent"))
     assert launch["fluent"].exit_code == 0
     assert mistake(home, params={"x": "y" * (length + 1)})
 
@@ -218,7 +218,7 @@ def test_a_script_elsewhere_in_the_repository(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "train.py").write_text(SCRIPT)
     case = cases(home, entry_point="../train.py")[0]
-    launch = Launcher(tmp_path / "area", cache=tmp_path).launches(case, ProjectSettings(launch="fluent"))
+    launch = Launcher(tmp_path / "area", cache=tmp_path).launches(case, ProjectConfig(launch="fluent"))
     assert launch["fluent"].stdout == "[]\n"
 
 
@@ -249,7 +249,7 @@ def test_the_name_of_an_entry_point_leads_nowhere(tmp_path: Path, name: str) -> 
     home = project(tmp_path, {name: {"command": "python train.py"}})
     case = cases(home, entry_point=name)[0]
     area = tmp_path / "area"
-    launch = Launcher(area, cache=tmp_path / "cache").launches(case, ProjectSettings(launch="fluent"))
+    launch = Launcher(area, cache=tmp_path / "cache").launches(case, ProjectConfig(launch="fluent"))
     assert launch["fluent"].directory.resolve().is_relative_to(area.resolve())
     assert {path.name for path in tmp_path.iterdir()} <= {"proj", "area", "cache"}
 
@@ -281,7 +281,7 @@ def test_patterns_in_settings_are_patterns_of_fnmatch_and_no_more(tmp_path: Path
     assert not matches_any("a" * 2000, patterns)
 
 
-# the gate, with all of it at once
+# a session, with all of it at once
 
 LOGGING = """
 import mlflow

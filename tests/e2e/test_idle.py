@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
@@ -10,10 +11,15 @@ import pytest
 from support.projects import FILES, LOGGING, MakeProject
 
 LAUNCHING = ("mlflow", "numpy", "pandas", "sqlite3", "filelock")
-OUR_LAUNCHING = tuple(
-    f"pytest_mlflow_check.{name}" for name in ("checks", "engine", "launch", "launcher", "reading", "records")
+OUR_LAUNCHING = (
+    "pytest_mlflow_check.checks.runner",
+    "pytest_mlflow_check.core.records",
+    "pytest_mlflow_check.engine.api",
+    "pytest_mlflow_check.engine.launch",
+    "pytest_mlflow_check.engine.launcher",
+    "pytest_mlflow_check.stores.readers",
 )
-OF_CONTRACT = tuple(f"pytest_mlflow_check.contract.{name}" for name in ("comparing", "making", "writing"))
+OF_CONTRACT = tuple(f"pytest_mlflow_check.contract.{name}" for name in ("compare", "build", "save"))
 REPORTING = ("jinja2", "matplotlib", "pytest_mlflow_check.plugin.report_hooks")
 HEAVY = (
     *LAUNCHING,
@@ -61,6 +67,11 @@ def loaded(result: pytest.RunResult) -> set[str]:
     """The heavy modules that the conftest of a session tells of."""
     (line,) = [line for line in result.outlines if line.startswith("loaded:")]
     return set(line.removeprefix("loaded:").split())
+
+
+@pytest.mark.parametrize("name", [name for name in HEAVY if name.startswith("pytest_mlflow_check")])
+def test_modules_that_may_not_be_loaded_exist(name: str) -> None:
+    assert importlib.util.find_spec(name)
 
 
 def test_importing_the_plugin_imports_little() -> None:

@@ -16,7 +16,7 @@ from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.scaffold.command import initialise, write_new
 from pytest_mlflow_check.scaffold.project_files import tree_of
 from support.projects import FILES, MakeProject
-from support.sessions import ROOT, gate, outcome
+from support.sessions import ROOT, outcome, run_session
 
 TRAIN = """
 import argparse
@@ -315,7 +315,7 @@ def test_files_have_the_rights_that_others_have(tmp_path: Path) -> None:
 def test_the_check_of_what_it_wrote(tmp_path: Path) -> None:
     home = write(tmp_path / "home", {name: text for name, text in PROJECT.items() if name != "evaluate.py"})
     initialise(home)
-    _, report = gate(tmp_path, f"--mlflow-project={home}")
+    _, report = run_session(tmp_path, f"--mlflow-project={home}")
     assert [item.attrib["name"] for item in report.iter("testcase")].count("launches") == 1
     assert not any(outcome(report).values())
 
@@ -327,7 +327,7 @@ def test_the_check_of_several_scripts(tmp_path: Path) -> None:
     home = write(tmp_path / "home", {"evaluate.py": EVALUATE})
     shutil.copy(ROOT / "example_project" / "iterate.py", home)
     initialise(home)
-    text, report = gate(tmp_path, f"--mlflow-project={home}")
+    text, report = run_session(tmp_path, f"--mlflow-project={home}")
     assert [item.attrib["name"] for item in report.iter("testcase")].count("launches") == 2
     assert not any(outcome(report).values())
     assert "warning" not in text

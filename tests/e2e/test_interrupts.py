@@ -38,7 +38,7 @@ time.sleep(1000)
 
 MLPROJECT = 'entry_points:\n  main:\n    command: "python train.py"\n'
 
-GATE = ["--mlflow-project=proj", "--mlflow-launch=fluent", "proj"]
+CHECK = ["--mlflow-project=proj", "--mlflow-launch=fluent", "proj"]
 
 FIXTURE = """
 def test_launch(mlflow_launch):
@@ -87,7 +87,7 @@ class Session:
         os.close(self._writing)
         self._writing = -1
         end = time.monotonic() + PATIENCE
-        # The launch is dead when nobody holds the pipe; who kept it and the warm process end at once then.
+        # The launch is dead when nobody holds the pipe; its supervisor and the fork server end at once then.
         while (left := self._marked()) and time.monotonic() < end:
             time.sleep(0.02)
         # This ends where nobody holds the pipe. Workers whose controller was killed may have launched again,
@@ -151,7 +151,7 @@ def half_written(base: Path) -> list[Path]:
 def test_nothing_survives(
     session: Session, workers: str, signals: list[signal.Signals], codes: set[int]
 ) -> None:
-    process = session.start(*GATE, "-n", workers)
+    process = session.start(*CHECK, "-n", workers)
     session.until_launched()
     for number in signals:
         # A terminal sends Ctrl-C to all processes of the job.
@@ -183,7 +183,7 @@ def test_the_first_failure_ends_the_launch_that_goes_on_beside_it(session: Sessi
     os.mkfifo(go)
     os.environ["GO"] = str(go)
     try:
-        session.start("test_first.py", *GATE, "-x", "-n", "0")
+        session.start("test_first.py", *CHECK, "-x", "-n", "0")
     finally:
         del os.environ["GO"]
     session.until_launched()
@@ -201,7 +201,7 @@ def test_a_failing_conftest(session: Session, tmp_path: Path, hook: str) -> None
         "import os\nlines = [open(os.environ['ALIVE'])]\n"
         f"def pytest_{hook}:\n{waiting}    raise RuntimeError('on purpose')\n"
     )
-    session.start(*GATE, "-x", "-k", "launches", "-n", "0")
+    session.start(*CHECK, "-x", "-k", "launches", "-n", "0")
     code, output = session.ended()
     assert code != 0
     assert "on purpose" in output
@@ -209,14 +209,14 @@ def test_a_failing_conftest(session: Session, tmp_path: Path, hook: str) -> None
 
 
 def test_the_next_session_is_not_troubled(session: Session, tmp_path: Path) -> None:
-    process = session.start(*GATE, "-n", "0")
+    process = session.start(*CHECK, "-n", "0")
     session.until_launched()
     process.kill()
     session.ended()
     assert session.left() == []
     (tmp_path / "proj" / "train.py").write_text("")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", f"--basetemp={session.base}", *GATE, "-n", "0"],
+        [sys.executable, "-m", "pytest", f"--basetemp={session.base}", *CHECK, "-n", "0"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from pytest_mlflow_check.config.settings import ProjectSettings, load_settings
+from pytest_mlflow_check.config.settings import ProjectConfig, load_settings
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.core.records import Launch
 from pytest_mlflow_check.engine.api import cases_of
 from pytest_mlflow_check.engine.cache.fingerprint import files_of
-from pytest_mlflow_check.engine.cache.launch_cache import Remembered
+from pytest_mlflow_check.engine.cache.launch_cache import LaunchCache
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.runtime.sandbox.interpreter import Interpreter
 from support import ROOT
@@ -294,14 +294,14 @@ def test_an_expected_failure_is_no_pass(pytester: pytest.Pytester, proj: Project
 
 def test_of_a_docker_image_nobody_knows_whether_it_is_the_same(tmp_path: Path, proj: Project) -> None:
     (case,) = cases_of(load_settings(proj.directory))
-    values = ProjectSettings(cache=True, store="file")
+    values = ProjectConfig(cache=True, store="file")
     docker = replace(case, project=replace(case.project, docker_image="python:3.12"))
-    remembered = Remembered(tmp_path / "launches")
+    remembered = LaunchCache(tmp_path / "launches")
     for number in ("1", "2"):
         area = tmp_path / number
         area.mkdir()
         (area / "launch.json").write_text(json.dumps({"files": files_of(proj.directory)}))
-        found = remembered.recalled_or_made(docker, "mlflow-run", values, Interpreter(), lambda at=area: at)
+        found = remembered.get_or_create(docker, "mlflow-run", values, Interpreter(), lambda at=area: at)
         assert found == area
         assert [file.name for file in area.iterdir()] == ["launch.json"]
 
@@ -463,7 +463,7 @@ def launched(tmp_path: Path) -> Callable[..., tuple[Launch, Launch]]:
         (project / "MLproject").write_text(FILES["MLproject"])
         (project / "train.py").write_text(script)
         (case,) = cases_of(load_settings(project))
-        values = ProjectSettings(launch="fluent", cache=True, **keys)
+        values = ProjectConfig(launch="fluent", cache=True, **keys)
         first = _session(tmp_path / "first", case, values)
         shutil.rmtree(tmp_path / "first")
         return first, _session(tmp_path / "second", case, values)
@@ -471,7 +471,7 @@ def launched(tmp_path: Path) -> Callable[..., tuple[Launch, Launch]]:
     return launch
 
 
-def _session(area: Path, case: Case, values: ProjectSettings) -> Launch:
+def _session(area: Path, case: Case, values: ProjectConfig) -> Launch:
     launcher = Launcher(area, cache=area.with_name("a cache"))
     launch = launcher.launches(case, values)["fluent"]
     assert launch.exit_code == 0, launch.stderr

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_mlflow_check.plugin.options import project_directories, project_settings
-from pytest_mlflow_check.plugin.session import Gate
+from pytest_mlflow_check.plugin.session import CheckSession
 from pytest_mlflow_check.rules import RULES, explain
 from support.projects import FILES, MakeProject
 
@@ -63,7 +63,7 @@ def test_a_case_stands_between_file_and_command_line(
     case = 'params = { a = 1, b = 1, c = 1 }\n[[case]]\nid = "x"\nparams = { b = 2, c = 2 }\n'
     make_project("proj", {**FILES, "mlflow-check.toml": case})
     config = pytester.parseconfig("--mlflow-project=proj", "-P", "c=3")
-    assert Gate(config).projects[0].cases[0].params == {"a": "1", "b": "2", "c": "3"}
+    assert CheckSession(config).projects[0].cases[0].params == {"a": "1", "b": "2", "c": "3"}
 
 
 def test_the_project_by_option_and_by_ini(
@@ -152,7 +152,7 @@ def test_explain_refuses_an_unknown_rule(pytester: pytest.Pytester) -> None:
 def test_nothing_happens_without_a_project(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     make_project(".", {**FILES, "mlflow-check.toml": "nonsense"})
     pytester.makepyfile(
-        "def test_it(pytestconfig): assert not pytestconfig.pluginmanager.hasplugin('mlflow-check-gate')"
+        "def test_it(pytestconfig): assert not pytestconfig.pluginmanager.hasplugin('mlflow-check-session')"
     )
     pytester.makeini("[pytest]\nmlflow_store = nonsense\naddopts = --strict-markers --strict-config\n")
     result = pytester.runpytest("-P", "x", "--mlflow-strict", "--mlflow-entry-point=nowhere")

@@ -21,10 +21,10 @@ WARNS = {**FILES, "train.py": LOGGING, "mlflow-check.toml": FLUENT + WARNING + A
 
 UNUSED = """\
 warning: proj: [[allow]] rule = "param-differs", match = "x*": nothing needed
-  it; take it out"""
+  it; remove it"""
 UNUSED_STRICT = """\
 error (strict): proj: [[allow]] rule = "param-differs", match = "x*": nothing
-  needed it; take it out"""
+  needed it; remove it"""
 SKIPPED = "the fluent launch logged nothing (see launches)"
 NOTHING_LOGGED = """\
 launches: fluent logged nothing                                  [no-run-logged]
@@ -110,7 +110,7 @@ def test_a_script_that_fails(pytester: pytest.Pytester, make_project: MakeProjec
         "    the end of AREA/fluent/stderr.txt:\n"
         "      no data\n"
         "    logged until then: nothing\n\n"
-        "    fix: mend what the output above says; paths in it are relative to the\n"
+        "    fix: fix what the output above says; paths in it are relative to the\n"
         "         project\n"
         "    more: pytest --mlflow-explain=launch-failed\n"
         "== mlflow-check ==\n"

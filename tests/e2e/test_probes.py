@@ -375,7 +375,7 @@ def test_a_whole_number_for_a_float_is_found_before_the_first_user_does(
         [
             'probe: alpha=1 breaks this; the case "main", with alpha=0.5, passes.',
             "",
-            "launches: died of rewriting alpha * [[]param-rewritten[]]",
+            "launches: crashed, logged with two different values: alpha * [[]param-rewritten[]]",
             '*alpha * logged "1", then "1.0" * train.py:6',
         ]
     )
@@ -388,7 +388,7 @@ def test_check_project_makes_probes_too(tmp_path: Path, make_project: MakeProjec
     script = f'import sys\nSTEP = "0" if sys.argv[1] == "1" else "1"\n{STEPLESS}'
     project = make_project("proj", {**FLOAT, "train.py": script})
     settings = load_settings(project, command_line={"probes": True, "launch": "fluent"})
-    report = check_project(settings, area=tmp_path)
+    report = check_project(settings, session_dir=tmp_path)
     found: dict[str, list[Finding]] = {
         one.case: [finding for result in one.results for finding in result.findings] for one in report.cases
     }

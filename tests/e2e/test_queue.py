@@ -80,11 +80,14 @@ def test_the_trace_sees_what_is_started(pytester: pytest.Pytester, make_project:
     make_project()
     pytester.makepyfile(traced=TRACE)
     pytester.runpytest_subprocess("-p", "traced", *FLUENT, timeout=PATIENCE)
-    # The warm process, and the launch.
+    # The fork server, and the launch.
     assert len((pytester.path / "started").read_text().splitlines()) == 2
 
 
-COLD = "mlflow-check: MLflow is loaded anew for each `mlflow run` and each proof: AF_UNIX path too long"
+NO_FORK_SERVER = (
+    "mlflow-check: MLflow is loaded anew for each `mlflow run` and each model validation: "
+    "AF_UNIX path too long"
+)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -99,7 +102,7 @@ def test_the_header_says_where_nothing_can_be_kept_warm(
         *FLUENT, "-n", workers, f"--basetemp={pytester.path / 'base'}", timeout=PATIENCE
     )
     assert result.stdout.str().count("MLflow is loaded anew") == 1
-    result.stdout.fnmatch_lines(["mlflow-check: proj: *", COLD, "rootdir: *"])
+    result.stdout.fnmatch_lines(["mlflow-check: proj: *", NO_FORK_SERVER, "rootdir: *"])
     assert list(long.iterdir()) == []
 
 
@@ -127,7 +130,7 @@ def test_the_summary_says_where_the_warm_process_failed(
     # It was launched all the same.
     result.stdout.fnmatch_lines(["*launches: fluent and mlflow run logged nothing*"])
     result.stdout.fnmatch_lines(
-        ["mlflow-check: MLflow is loaded anew for each `mlflow run` and each proof:*"]
+        ["mlflow-check: MLflow is loaded anew for each `mlflow run` and each model validation:*"]
     )
 
 

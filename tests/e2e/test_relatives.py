@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.sessions import gate, outcome
+from support.sessions import outcome, run_session
 
 RELATIVES = "tests/projects/relatives"
 
@@ -46,7 +46,9 @@ LIGHT: dict[str, dict[str, dict[str, set[str]]]] = {
 @pytest.mark.launch
 def test_every_relative_gives_exactly_its_findings(tmp_path: Path) -> None:
     projects = dict.fromkeys(case.partition("/")[0] for case in LIGHT)
-    output, report = gate(tmp_path, "-n", "2", *(f"--mlflow-project={RELATIVES}/{name}" for name in projects))
+    output, report = run_session(
+        tmp_path, "-n", "2", *(f"--mlflow-project={RELATIVES}/{name}" for name in projects)
+    )
     found = outcome(report)
     assert found == {f"{RELATIVES}/{case}": expected for case, expected in LIGHT.items()}, output
     assert "warning:" not in output
@@ -59,7 +61,7 @@ def test_the_callback_of_a_trainer_loses_every_param_behind_one_that_is_written_
     """Hugging Face's callback logs all its arguments in a thread. `mlflow run` has logged
     `num_train_epochs` as `2`, the callback says `2.0`; MLflow refuses, the thread writes a line into the
     output, and more than 60 arguments that come after it are missing. The exit code is 0."""
-    output, report = gate(tmp_path, "-n", "2", "-rs", f"--mlflow-project={RELATIVES}/callback_trainer")
+    output, report = run_session(tmp_path, "-n", "2", "-rs", f"--mlflow-project={RELATIVES}/callback_trainer")
     assert outcome(report) == {
         f"{RELATIVES}/callback_trainer": {},
         f"{RELATIVES}/callback_trainer/mistaken": {

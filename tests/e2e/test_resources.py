@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlflow_check.config.settings import ProjectSettings, load_settings
+from pytest_mlflow_check.config.settings import ProjectConfig, load_settings
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.engine.launcher import Launcher
@@ -49,10 +49,10 @@ def disk() -> Iterator[Path]:
         place.rmdir()
 
 
-def gate(
+def run_session(
     directory: Path, *arguments: str, limit: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the gate in a process of its own."""
+    """Runs a session in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", *TEMPORARY, *arguments],
         cwd=directory,
@@ -86,14 +86,16 @@ def test_a_disk_that_the_copy_fills(
 ) -> None:
     project = make_project("proj", {**FILES, "mlflow-check.toml": f'launch = "{launch}"\n'})
     (project / "big.bin").write_bytes(os.urandom(5 << 20))
-    done = gate(pytester.path, f"--basetemp={disk / 'base'}")
+    done = run_session(pytester.path, f"--basetemp={disk / 'base'}")
     refused(done, f"{disk / 'base'}", "No space left on device", "--basetemp=DIR")
     assert done.stdout.count("No space left on device\n") == 1
     assert not left(disk)
     # A later session has the same place, and room.
     (project / "big.bin").unlink()
     (project / "train.py").write_text(LOGGING)
-    again = gate(pytester.path, f"--basetemp={disk / 'base'}", "-k", "params", "--mlflow-launch=fluent")
+    again = run_session(
+        pytester.path, f"--basetemp={disk / 'base'}", "-k", "params", "--mlflow-launch=fluent"
+    )
     assert again.returncode == 0, again.stdout
 
 
@@ -106,7 +108,7 @@ def test_a_disk_that_the_script_fills(
     if caught:
         script = script.replace("while big", "with contextlib.suppress(OSError):\n  while big")
     make_project("proj", {**FILES, "train.py": script, "mlflow-check.toml": FLUENT})
-    done = gate(pytester.path, f"--basetemp={disk / 'base'}")
+    done = run_session(pytester.path, f"--basetemp={disk / 'base'}")
     refused(done, "no room for the launches: No space left on device", "--basetemp=DIR")
     assert not left(disk)
 
@@ -117,21 +119,21 @@ def test_a_disk_that_is_full_before(make_project: MakeProject, pytester: pytest.
     with suppress(OSError), (disk / "full").open("wb", buffering=0) as file:
         while file.write(b"x" * 4096):
             pass
-    done = gate(pytester.path, f"--basetemp={disk / 'base'}")
+    done = run_session(pytester.path, f"--basetemp={disk / 'base'}")
     refused(done, "No space left on device", "--basetemp=DIR")
 
 
 def test_a_disk_without_writing(make_project: MakeProject, pytester: pytest.Pytester, disk: Path) -> None:
     make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    done = gate(pytester.path, f"--basetemp={disk / 'base'}")
+    done = run_session(pytester.path, f"--basetemp={disk / 'base'}")
     refused(done, f"{disk / 'base'}", "can't be written to: Read-only file system", "--basetemp=DIR")
 
 
 def test_a_file_in_place_of_the_directory(make_project: MakeProject, pytester: pytest.Pytester) -> None:
     make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     (pytester.path / "file").touch()
-    done = gate(pytester.path, "--basetemp=file/base")
+    done = run_session(pytester.path, "--basetemp=file/base")
     refused(done, "file/base", "can't be made: Not a directory", "--basetemp=DIR")
 
 
@@ -139,7 +141,7 @@ def test_files_larger_than_allowed(make_project: MakeProject, pytester: pytest.P
     project = make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     (project / "big.bin").write_bytes(b"x" * (3 << 20))
     limit = (2 << 20, 2 << 20)
-    done = gate(
+    done = run_session(
         pytester.path, "--basetemp=base", limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     )
     refused(done, "File too large", "ulimit -f unlimited")
@@ -152,7 +154,7 @@ def test_files_larger_than_allowed(make_project: MakeProject, pytester: pytest.P
 def test_few_open_files(make_project: MakeProject, pytester: pytest.Pytester, files: int) -> None:
     """At any number: the launch is made, or it says why not."""
     make_project("proj", {**FILES, "train.py": LOGGING, "mlflow-check.toml": FLUENT})
-    done = gate(
+    done = run_session(
         pytester.path,
         *("--basetemp=base", "-k", "params"),
         limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
@@ -177,7 +179,7 @@ def test_no_process_and_no_thread_is_left(case: Case, tmp_path: Path) -> None:
                 os.setuid(65534)
                 try:
                     Launcher(place / "area", cache=place).launch(
-                        case, "fluent", ProjectSettings(launch="fluent")
+                        case, "fluent", ProjectConfig(launch="fluent")
                     )
                 except UserError as error:
                     (place / "said").write_text(str(error))

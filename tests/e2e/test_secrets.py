@@ -17,7 +17,7 @@ from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.store import Store
 from pytest_mlflow_check.reporting.text import render
 from pytest_mlflow_check.rules.policy import Policy
-from pytest_mlflow_check.runtime.sandbox.environment import launch_environment, warm_environment
+from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment, launch_environment
 from support.builders import finding
 from support.projects import LOGGING, MakeProject
 
@@ -170,7 +170,7 @@ def test_no_variable_leads_there(production: Production, tmp_path: Path) -> None
     for kind in ("file", "sqlite"):
         env = launch_environment(Store(kind, tmp_path / "s"), root=tmp_path / "a", copy=tmp_path / "b")
         assert [name for name, value in env.items() if production.uri in value] == []
-    env = warm_environment([tmp_path])
+    env = fork_server_environment([tmp_path])
     assert [name for name, value in env.items() if production.uri in value or name == "MLFLOW_RUN_ID"] == []
 
 

@@ -21,7 +21,7 @@ PATIENCE = 120.0
 
 MLPROJECT = 'entry_points:\n  main:\n    command: "python train.py"\n'
 
-GATE = ["--mlflow-project=proj", "--mlflow-launch=fluent"]
+CHECK = ["--mlflow-project=proj", "--mlflow-launch=fluent"]
 
 WAITING = f"""
 import os
@@ -66,7 +66,7 @@ class Pipe:
 
 
 @dataclass
-class Place:
+class Rendezvous:
     """A project whose launches tell that they have begun, and go on when they may."""
 
     path: Path
@@ -88,7 +88,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rendezvous]:
     (tmp_path / "proj").mkdir()
     (tmp_path / "proj" / "MLproject").write_text(MLPROJECT)
     (tmp_path / "proj" / "train.py").write_text(WAITING)
@@ -96,12 +96,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     for name in ("COUNTER", "STARTED", "GO", "WORKERS"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     pipes = Pipe(tmp_path / "started"), Pipe(tmp_path / "go")
-    yield Place(tmp_path, *pipes)
+    yield Rendezvous(tmp_path, *pipes)
     for pipe in pipes:
         pipe.close()
 
 
-def test_a_worker_that_is_killed_while_it_launches(place: Place) -> None:
+def test_a_worker_that_is_killed_while_it_launches(place: Rendezvous) -> None:
     (place.path / "test_it.py").write_text(TESTS)
     running = place.session("test_it.py", "-n", "2", "-v")
     place.started.take(2)
@@ -126,20 +126,22 @@ def keeps(process: int) -> bool:
         for task in Path(f"/proc/{process}/task").iterdir()
         for child in (task / "children").read_text().split()
     ]
-    keeper = os.fsencode(PATH)
-    return any(keeper == Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[-2] for child in children)
+    supervisor = os.fsencode(PATH)
+    return any(
+        supervisor == Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[-2] for child in children
+    )
 
 
-def test_eight_workers_share_one_launch(place: Place) -> None:
+def test_eight_workers_share_one_launch(place: Rendezvous) -> None:
     place.go.give(8)
-    output, _ = place.session(*GATE, "-n", "8").communicate(timeout=PATIENCE)
+    output, _ = place.session(*CHECK, "-n", "8").communicate(timeout=PATIENCE)
     assert re.search(r"^proj::main\b", output, re.MULTILINE), output
     assert place.launched == 1
 
 
 @pytest.mark.parametrize("cache", [[], ["--mlflow-cache"]], ids=["", "cache"])
-def test_two_sessions_check_one_project_at_once(place: Place, cache: list[str]) -> None:
-    both = [place.session(*GATE, *cache, base=base) for base in ("one", "two")]
+def test_two_sessions_check_one_project_at_once(place: Rendezvous, cache: list[str]) -> None:
+    both = [place.session(*CHECK, *cache, base=base) for base in ("one", "two")]
     place.started.take()
     if not cache:
         # With the cache, the second may find what the first one made, or wait for it.

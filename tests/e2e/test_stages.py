@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.sessions import findings, gate, outcome
+from support.sessions import findings, outcome, run_session
 
 STAGES: dict[str, dict[str, dict[str, set[str]]]] = {
     "tests/projects/stage0": {"launches": {"no-run-logged": {"fluent and mlflow run"}}},
@@ -58,7 +58,7 @@ MISTAKES: dict[str, dict[str, set[str]]] = {
 @pytest.mark.parametrize("store", ["file", "sqlite"])
 def test_every_stage_gives_exactly_its_findings(tmp_path: Path, store: str, workers: str) -> None:
     projects = [f"--mlflow-project={project}" for project in STAGES]
-    output, report = gate(tmp_path, "-n", workers, f"--mlflow-store={store}", *projects)
+    output, report = run_session(tmp_path, "-n", workers, f"--mlflow-store={store}", *projects)
     assert outcome(report) == STAGES, output
     # Clean means clean: no warning either, and no allowance that nothing needed.
     assert "warning:" not in output
@@ -66,7 +66,7 @@ def test_every_stage_gives_exactly_its_findings(tmp_path: Path, store: str, work
 
 @pytest.mark.launch
 def test_every_mistake_of_a_real_project_is_found_once(tmp_path: Path) -> None:
-    output, report = gate(tmp_path, "--mlflow-project=tests/projects/mistakes")
+    output, report = run_session(tmp_path, "--mlflow-project=tests/projects/mistakes")
     found = {
         item.attrib["name"]: findings((failure.text or "") + "\n")
         for item in report.iter("testcase")
@@ -84,7 +84,7 @@ def test_every_mistake_of_a_real_project_is_found_once(tmp_path: Path) -> None:
 @pytest.mark.launch
 def test_autologging_passes_with_values_that_survive_as_text(tmp_path: Path) -> None:
     """`C=0.5` is `0.5` in the shell and in Python; what autologging logs again is the same."""
-    output, report = gate(tmp_path, "--mlflow-project=tests/projects/sklearn_autolog")
+    output, report = run_session(tmp_path, "--mlflow-project=tests/projects/sklearn_autolog")
     assert outcome(report) == {"tests/projects/sklearn_autolog": {}}, output
 
 
@@ -92,7 +92,9 @@ def test_autologging_passes_with_values_that_survive_as_text(tmp_path: Path) -> 
 def test_autologging_loses_every_param_when_one_is_written_another_way(tmp_path: Path) -> None:
     """`C=1` is `1` in the shell and `1.0` in Python: MLflow refuses the whole batch, and autologging only
     warns. Twelve hyper-parameters are gone, with exit code 0."""
-    output, report = gate(tmp_path, "--mlflow-project=tests/projects/sklearn_autolog", "-P", "C=1", "-rs")
+    output, report = run_session(
+        tmp_path, "--mlflow-project=tests/projects/sklearn_autolog", "-P", "C=1", "-rs"
+    )
     found = outcome(report)["tests/projects/sklearn_autolog"]
     assert found == {"launches": {"autologging-failed": {"sklearn"}}}, output
     # The params that are missing for it are its symptoms.

@@ -41,7 +41,8 @@ TELL = """
 import sys
 
 def pytest_unconfigure():
-    ours = ("launch", "launcher", "warm", "prover", "engine")
+    ours = ("engine.api", "engine.launch", "engine.launcher", "runtime.forkserver.client")
+    ours += ("runtime.model_validation.client",)
     names = ("mlflow", "pandas", "filelock", *(f"pytest_mlflow_check.{name}" for name in ours))
     print("\\nloaded:", *(name for name in names if name in sys.modules))
 """

@@ -14,7 +14,7 @@ from pytest_mlflow_check import assert_runs_match
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.records import Launch, RunRecord
 from pytest_mlflow_check.reporting.text import render
-from support.builders import artifact, launch, model, proof, quick, run, series, written
+from support.builders import artifact, launch, model, quick, run, series, validation, written
 
 Side = Launch | RunRecord
 
@@ -73,8 +73,8 @@ def test_a_failed_launch_is_all_there_is_to_say_of_launches() -> None:
 def test_launches_bring_proofs_of_their_models() -> None:
     record = run(models=[model("m")])
     sides = (
-        launch("fluent", record, proofs=[proof("m")]),
-        launch("mlflow-run", record, proofs=[proof("m", loaded=False)]),
+        launch("fluent", record, validations=[validation("m")]),
+        launch("mlflow-run", record, validations=[validation("m", loaded=False)]),
     )
     assert "models: 1 can't be loaded back" in said(*sides)
     assert_runs_match(record, record)

@@ -14,21 +14,21 @@ from typing import get_args
 
 import pytest
 
-from pytest_mlflow_check.config.settings import EnvManager, ProjectSettings, load_settings
+from pytest_mlflow_check.config.settings import EnvManager, ProjectConfig, load_settings
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.engine.api import check_project
 from pytest_mlflow_check.engine.launcher import Launcher, _directory_name
 from pytest_mlflow_check.engine.planning import cases_of
 from pytest_mlflow_check.plugin.resources import preparation
-from pytest_mlflow_check.runtime.forkserver.client import WarmProcess, why_not
+from pytest_mlflow_check.runtime.forkserver.client import ForkServerProcess, unsupported_reason
 from pytest_mlflow_check.runtime.sandbox import interpreter
-from pytest_mlflow_check.runtime.sandbox.environment import warm_environment
+from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment
 
 PATIENCE = 60.0
 """Seconds after which a test fails instead of waiting for ever; none takes them."""
 
-FLUENT = ProjectSettings(launch="fluent")
+FLUENT = ProjectConfig(launch="fluent")
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def test_another_process_finds_what_was_made(tmp_path: Path, case: Case) -> None
         "import sys; from pathlib import Path\n"
         "from pytest_mlflow_check.engine.planning import cases_of\n"
         "from pytest_mlflow_check.engine.launcher import Launcher\n"
-        "from pytest_mlflow_check.config.settings import ProjectSettings, load_settings\n"
+        "from pytest_mlflow_check.config.settings import ProjectConfig, load_settings\n"
         "area, project = map(Path, sys.argv[1:])\n"
         "case = cases_of(load_settings(project))[0]\n"
         "launcher = Launcher(area, cache=area)\n"
-        "print(launcher.launches(case, ProjectSettings(launch='fluent'))['fluent'].stderr, end='')\n"
+        "print(launcher.launches(case, ProjectConfig(launch='fluent'))['fluent'].stderr, end='')\n"
     )
     arguments = [str(tmp_path / "area"), str(case.project.directory)]
     done = subprocess.run(
@@ -91,13 +91,13 @@ def test_what_differs_is_launched_by_itself(tmp_path: Path, case: Case) -> None:
     launcher = Launcher(tmp_path / "area", cache=tmp_path)
     launcher.launches(case, FLUENT)
     launcher.launches(replace(case, env={"SEED": "1"}), FLUENT)
-    launcher.launches(case, ProjectSettings(launch="fluent", timeout=5))
+    launcher.launches(case, ProjectConfig(launch="fluent", timeout=5))
     launcher.launches(case, FLUENT)
     assert started(tmp_path) == 3
 
 
 def test_the_environment_manager_is_part_of_what_is_launched(case: Case) -> None:
-    names = {_directory_name(case, ProjectSettings(env_manager=manager)) for manager in get_args(EnvManager)}
+    names = {_directory_name(case, ProjectConfig(env_manager=manager)) for manager in get_args(EnvManager)}
     assert len(names) == 4
 
 
@@ -114,7 +114,7 @@ def test_an_attempt_that_died_is_not_used_again(tmp_path: Path, case: Case) -> N
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_launch_that_cannot_be_made_is_not_tried_again(tmp_path: Path, case: Case, cache: bool) -> None:
-    area, values = tmp_path / "area", ProjectSettings(launch="fluent", cache=cache)
+    area, values = tmp_path / "area", ProjectConfig(launch="fluent", cache=cache)
     gone = replace(case, project=replace(case.project, directory=tmp_path / "gone"))
     messages = []
     for launcher in (Launcher(area, cache=tmp_path), Launcher(area, cache=tmp_path)):
@@ -130,7 +130,7 @@ def test_a_launch_that_cannot_be_made_is_not_tried_again(tmp_path: Path, case: C
 
 def test_check_project_needs_no_pytest(tmp_path: Path, case: Case) -> None:
     settings = load_settings(case.project.directory, command_line={"launch": "fluent"})
-    report = check_project(settings, area=tmp_path / "area")
+    report = check_project(settings, session_dir=tmp_path / "area")
     assert report.failed
     checks = {result.check: result for result in report.cases[0].results}
     assert [finding.rule for finding in checks["launches"].findings] == ["no-run-logged"]
@@ -180,14 +180,14 @@ from dataclasses import replace
 from pathlib import Path
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of
-from pytest_mlflow_check.config.settings import ProjectSettings, load_settings
+from pytest_mlflow_check.config.settings import ProjectConfig, load_settings
 
 project, area, pipe = map(Path, sys.argv[1:])
-case, values = cases_of(load_settings(project))[0], ProjectSettings(launch="fluent")
+case, values = cases_of(load_settings(project))[0], ProjectConfig(launch="fluent")
 command = f"exec 3>{pipe}; echo started >&3; sleep 1000"
 launcher = Launcher(area, cache=area, jobs=1)
 launcher.begin([(replace(case, entry_point=replace(case.entry_point, command=command)), values)])
-# Not before the other one has the slot.
+# Not before the other one has the semaphore.
 sys.stdin.readline()
 try:
     launcher.launch(case, "fluent", values)
@@ -218,20 +218,22 @@ def test_who_waits_for_a_slot_can_be_interrupted(tmp_path: Path, case: Case) -> 
     assert not (tmp_path / "counter").exists()
 
 
-@pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+@pytest.mark.skipif(unsupported_reason() is not None, reason=unsupported_reason() or "")
 def test_what_waits_for_mlflow_can_be_stopped(tmp_path: Path, case: Case) -> None:
     os.mkfifo(tmp_path / "alive")
     (tmp_path / "mlflow.py").write_text(
         f"import time\nalive = open({str(tmp_path / 'alive')!r}, 'w')\n"
         "print('loading', file=alive, flush=True)\ntime.sleep(1000)\n"
     )
-    warm = WarmProcess({**warm_environment([]), "PYTHONPATH": str(tmp_path)}, preparation())
-    launcher = Launcher(tmp_path / "area", cache=tmp_path, warm=warm)
-    launcher.begin([(case, ProjectSettings(launch="mlflow-run"))])
+    fork_server = ForkServerProcess(
+        {**fork_server_environment([]), "PYTHONPATH": str(tmp_path)}, preparation()
+    )
+    launcher = Launcher(tmp_path / "area", cache=tmp_path, fork_server=fork_server)
+    launcher.begin([(case, ProjectConfig(launch="mlflow-run"))])
     with (tmp_path / "alive").open() as alive:
         assert alive.readline() == "loading\n"
         launcher.stop()
-        warm.stop()
+        fork_server.stop()
         assert alive.read() == ""
     assert not (tmp_path / "counter").exists()
     assert not list((tmp_path / "area").glob("*/*/result.json"))
@@ -247,7 +249,7 @@ def test_an_environment_that_is_being_made_can_be_stopped(
     monkeypatch.setattr(interpreter, "_require", lambda *_: None)
     launcher = Launcher(tmp_path / "area", cache=tmp_path, jobs=2)
     # One makes it, the other waits for it.
-    launcher.begin([(case, ProjectSettings(env_manager="uv"))])
+    launcher.begin([(case, ProjectConfig(env_manager="uv"))])
     with pipe.open() as alive:
         assert alive.readline() == "started\n"
         launcher.stop()

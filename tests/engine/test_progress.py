@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_mlflow_check.core.masking import Secrets
-from pytest_mlflow_check.engine.launch import OBSERVATIONS, PROOF, STDOUT
-from pytest_mlflow_check.engine.progress import Follower
+from pytest_mlflow_check.engine.launch import OBSERVATIONS, STDOUT, VALIDATION
+from pytest_mlflow_check.engine.progress import LaunchProgress
 
 
 def call(what: str, key: str = "", **given: Any) -> str:
@@ -35,39 +35,39 @@ def write(area: Path, text: str) -> None:
         file.write(text)
 
 
-def follow(area: Path) -> Follower:
-    follower = Follower("proj::main", "fluent", area.parent)
-    follower.look(1.0)
+def follow(area: Path) -> LaunchProgress:
+    follower = LaunchProgress("proj::main", "fluent", area.parent)
+    follower.poll(1.0)
     return follower
 
 
 def test_secrets_are_masked(area: Path) -> None:
     write(area, call("log_param", "token", value="hunter22"))
-    follower = Follower("proj::main", "fluent", area.parent, masked=Secrets(("hunter22",)).masked)
-    follower.look(1.0)
+    follower = LaunchProgress("proj::main", "fluent", area.parent, masked=Secrets(("hunter22",)).masked)
+    follower.poll(1.0)
     assert follower.last == "log_param token = ***"
 
 
 def test_its_phases(tmp_path: Path) -> None:
-    follower = Follower("proj::main", "fluent", tmp_path / "home")
+    follower = LaunchProgress("proj::main", "fluent", tmp_path / "home")
     seen = [(follower.phase, follower.since)]
     steps = [
         "home",
         "home/attempt-a",
         f"home/attempt-a/{STDOUT}",
-        f"home/attempt-a/{PROOF}",
+        f"home/attempt-a/{VALIDATION}",
         "home/result.json",
     ]
     for now, step in enumerate(steps, 1):
         (tmp_path / step).mkdir()
-        follower.look(now)
+        follower.poll(now)
         seen.append((follower.phase, follower.since))
     assert seen == [
         ("waiting", 0.0),
         ("waiting", 1),
         ("copying", 2),
         ("running", 2),
-        ("proving models", 2),
+        ("validating models", 2),
         ("over", 2),
     ]
 
@@ -85,7 +85,7 @@ def test_points_are_counted_and_each_is_read_once(area: Path) -> None:
     ]
     for piece in pieces:
         write(area, piece)
-        follower.look(2.0)
+        follower.poll(2.0)
         found.append((follower.points, follower.last))
     assert found == [
         (0, ""),
@@ -123,7 +123,7 @@ def test_a_launch_that_is_made_anew(area: Path) -> None:
     follower = follow(area)
     assert follower.points == 1
     (area.parent / "attempt-y").mkdir()
-    follower.look(2.0)
+    follower.poll(2.0)
     assert (follower.phase, follower.points, follower.last) == ("copying", 0, "")
 
 
@@ -134,7 +134,7 @@ def test_what_a_launch_put_in_place_of_the_file(area: Path) -> None:
     assert follower.last == ""
     (area / OBSERVATIONS).unlink()
     (area / OBSERVATIONS).mkdir()
-    follower.look(2.0)
+    follower.poll(2.0)
     assert (follower.phase, follower.last) == ("running", "")
 
 
@@ -142,5 +142,5 @@ def test_a_line_without_end_is_passed_over(area: Path) -> None:
     write(area, "x" * 100_000)
     follower = follow(area)
     write(area, "\n" + call("log_metric", "loss"))
-    follower.look(2.0)
+    follower.poll(2.0)
     assert (follower.points, follower.last) == (1, "log_metric loss")

@@ -141,7 +141,7 @@ def test_reads_every_form_of_a_parameter_with_its_line() -> None:
         },
     )
     assert list(project.entry_points["main"].parameters)[:2] == ["typed", "mapping"]
-    assert project.place(6) == "MLproject:6"
+    assert project.source_line(6) == "MLproject:6"
 
 
 @pytest.mark.parametrize("name", ["MLproject", "MLProject", "mlproject", "MLPROJECT"])
@@ -289,7 +289,7 @@ BROKEN = {
         "expected <block end>, but found '<scalar>'\n"
         "          command: {x} y\n"
         "                       ^\n"
-        "  put text that begins with {, [ or a quote in quotes, or mend the indentation",
+        "  put text that begins with {, [ or a quote in quotes, or fix the indentation",
     ),
     "two documents": (
         "name: a\n---\nname: b\n",

@@ -33,9 +33,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mutants import MUTANTS
 from mutants.mutant import Mutant
 from pytest_mlflow_check.checks.comparison import matches_any
-from pytest_mlflow_check.config.settings import Settings, load_settings
+from pytest_mlflow_check.config.settings import ResolvedConfig, load_settings
 from pytest_mlflow_check.contract.build import contract_of
-from pytest_mlflow_check.contract.normalize import View
+from pytest_mlflow_check.contract.normalize import Normalizer
 from pytest_mlflow_check.contract.save import updated
 from pytest_mlflow_check.contract.schema import KINDS
 from pytest_mlflow_check.core.errors import UserError
@@ -46,8 +46,8 @@ from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of
 from pytest_mlflow_check.plugin.resources import preparation
 from pytest_mlflow_check.rules import RULES
-from pytest_mlflow_check.runtime.forkserver.client import Warm, WarmProcess
-from pytest_mlflow_check.runtime.sandbox.environment import warm_environment
+from pytest_mlflow_check.runtime.forkserver.client import ForkServer, ForkServerProcess
+from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment
 
 LOSSES = ("contract-missing", "contract-renamed")
 
@@ -55,20 +55,20 @@ MAJOR = int(importlib.metadata.version("mlflow").partition(".")[0])
 
 
 @dataclass(frozen=True)
-class Conditions:
+class MatrixOptions:
     """How the mutants are launched.
 
     Attributes:
         observer: whether the calls are observed.
         store: `file` or `sqlite`.
         area: where projects and launches are kept.
-        warm: what keeps MLflow loaded, if anything does.
+        fork_server: what keeps MLflow loaded, if anything does.
     """
 
     observer: bool
     store: str
     area: Path
-    warm: Warm | None
+    fork_server: ForkServer | None
 
 
 @dataclass(frozen=True)
@@ -83,20 +83,20 @@ class Found:
     check: str
     rule: str
     subject: str
-    place: str | None = None
+    source_line: str | None = None
     why: str = ""
 
     def __str__(self) -> str:
-        return f"{self.rule} of {self.subject}" + (f" in {self.place}" if self.place else "")
+        return f"{self.rule} of {self.subject}" + (f" in {self.source_line}" if self.source_line else "")
 
     def matches(self, found: Found) -> bool:
         """Whether another one is what is expected here, wherever its place is."""
         same = (self.check, self.rule) == (found.check, found.rule) and self.why in found.why
         return same and (self.subject == found.subject or fnmatchcase(found.subject, self.subject))
 
-    def at_place_of(self, found: Found) -> bool:
+    def at_line_of(self, found: Found) -> bool:
         """Whether another one is in the place that is expected here, if any."""
-        return self.place in (None, found.place)
+        return self.source_line in (None, found.source_line)
 
 
 @dataclass(frozen=True)
@@ -143,20 +143,20 @@ class Base:
     logged: Mapping[tuple[str, str], Counter[str]]
 
 
-def base_of(name: str, conditions: Conditions) -> Base:
+def base_of(name: str, options: MatrixOptions) -> Base:
     """Launches a correct project twice in each mode, and makes its contract."""
-    home = conditions.area / f"base-{name}"
+    home = options.area / f"base-{name}"
     project = home / "project"
     if not project.exists():
         Mutant(name, name).write(project)
-    settings = _settings(project, "both", conditions)
-    launcher = Launcher(home / "launches", cache=home / "launches" / "cache", warm=conditions.warm)
+    settings = _settings(project, "both", options)
+    launcher = Launcher(home / "launches", cache=home / "launches" / "cache", fork_server=options.fork_server)
     contracts, logged = {}, {}
     try:
         for case in cases_of(settings, probes=False):
             first, again = (make(case, settings.values) for make in (launcher.launches, launcher.again))
             samples = {mode: [first[mode], again[mode]] for mode in first}
-            contracts[case.id] = contract_of(samples, View(settings.values.ignore))
+            contracts[case.id] = contract_of(samples, Normalizer(settings.values.ignore))
             for mode, launches in samples.items():
                 logged[case.id, mode] = counted(launches[0]) & counted(launches[1])
     finally:
@@ -181,10 +181,10 @@ def counted(launch: Launch) -> Counter[str]:
 
 
 def _against_contract(
-    found: Sequence[Found], base: Base, project: Path, area: Path, launch: str, conditions: Conditions
+    found: Sequence[Found], base: Base, project: Path, area: Path, launch: str, options: MatrixOptions
 ) -> tuple[list[str], list[str]]:
     """What was lost and isn't named, and what is named and wasn't lost."""
-    settings = _settings(project, launch, conditions)
+    settings = _settings(project, launch, options)
     launcher = Launcher(area, cache=area / "cache")
     lost: set[str] = set()
     for case in cases_of(settings, probes=False):
@@ -209,28 +209,28 @@ def _against_contract(
     return unnamed, sorted(named - lost - datasets)
 
 
-def try_mutant(mutant: Mutant, conditions: Conditions, base: Base) -> Outcome:
+def try_mutant(mutant: Mutant, options: MatrixOptions, base: Base) -> Outcome:
     """Writes a mutant, launches and judges it, also by the contract of its base, and compares."""
     started = time.monotonic()
     texts = json.dumps(mutant.texts(), sort_keys=True)
     # Another text is another project: what was launched before isn't taken for it.
-    home = conditions.area / mutant.id / hashlib.sha256(texts.encode()).hexdigest()[:8]
+    home = options.area / mutant.id / hashlib.sha256(texts.encode()).hexdigest()[:8]
     project = home / "project"
     if not project.exists():
         mutant.write(project)
     (project / "mlflow-contract.yaml").write_text(base.contract, encoding="utf-8")
-    everything, unjudged = _findings(mutant, project, home / "launches", conditions)
+    everything, unjudged = _findings(mutant, project, home / "launches", options)
     held = [one for one in everything if one.check == "contract"]
     found = [one for one in everything if one.check != "contract"]
     unnamed, untrue = (
         ([], [])
         if unjudged
-        else _against_contract(held, base, project, home / "launches", mutant.launch, conditions)
+        else _against_contract(held, base, project, home / "launches", mutant.launch, options)
     )
     if not (mutant.edits or mutant.files):
         # Of the project from which the contract was made, nothing at all may be said.
         untrue = [str(one) for one in held]
-    wanted = _wanted(mutant, project, conditions.observer)
+    wanted = _wanted(mutant, project, options.observer)
     missed, false, misplaced = compare(wanted, found)
     return Outcome(
         mutant.id,
@@ -256,7 +256,7 @@ def compare(
     unplaced: list[Found] = []
     # First those in the right place, so that of several alike none is taken for another.
     for expected in wanted:
-        if best := next((one for one in left if expected.matches(one) and expected.at_place_of(one)), None):
+        if best := next((one for one in left if expected.matches(one) and expected.at_line_of(one)), None):
             left.remove(best)
         else:
             unplaced.append(expected)
@@ -265,7 +265,7 @@ def compare(
     for expected in unplaced:
         if best := next((one for one in left if expected.matches(one)), None):
             left.remove(best)
-            misplaced.append((best, str(expected.place)))
+            misplaced.append((best, str(expected.source_line)))
         else:
             missed.append(expected)
     return missed, left, misplaced
@@ -277,7 +277,8 @@ def _wanted(mutant: Mutant, project: Path, observer: bool) -> list[Found]:
         return [Found("usage", mutant.error, "")]
     if observer:
         return [
-            Found(one.check, one.rule, one.subject, one.place(project), one.says) for one in mutant.expected
+            Found(one.check, one.rule, one.subject, one.source_line(project), one.says)
+            for one in mutant.expected
         ]
     return [
         Found(one.check, one.rule, one.subject if one.unseen is None else one.unseen, None, one.says)
@@ -286,23 +287,23 @@ def _wanted(mutant: Mutant, project: Path, observer: bool) -> list[Found]:
     ]
 
 
-def _settings(project: Path, launch: str, conditions: Conditions) -> Settings:
+def _settings(project: Path, launch: str, options: MatrixOptions) -> ResolvedConfig:
     return load_settings(
         project,
         command_line={
             "launch": launch,
-            "observer": conditions.observer,
-            "store": conditions.store,
+            "observer": options.observer,
+            "store": options.store,
             "timeout": 120,
         },
     )
 
 
-def _findings(mutant: Mutant, project: Path, area: Path, conditions: Conditions) -> tuple[list[Found], str]:
+def _findings(mutant: Mutant, project: Path, area: Path, options: MatrixOptions) -> tuple[list[Found], str]:
     """All that is found, and why nothing was held to the contract, else an empty text."""
     try:
-        settings = _settings(project, mutant.launch, conditions)
-        report = check_project(settings, area=area, warm=conditions.warm)
+        settings = _settings(project, mutant.launch, options)
+        report = check_project(settings, session_dir=area, fork_server=options.fork_server)
     except UserError as error:
         return [Found("usage", error.rule or str(error), "")], "nothing was launched"
     except Exception:
@@ -319,7 +320,7 @@ def _findings(mutant: Mutant, project: Path, area: Path, conditions: Conditions)
 
 def _said(report: Report) -> list[Found]:
     found = [
-        Found(result.check, finding.rule, finding.subject, finding.place, finding.why)
+        Found(result.check, finding.rule, finding.subject, finding.source_line, finding.why)
         for case in report.cases
         for result in case.results
         for finding in result.findings
@@ -353,7 +354,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         )
         lines += [f"    missed: {one}" for one in outcome.missed]
         lines += [f"    false:  {one}" for one in outcome.false]
-        lines += [f"    place:  {one}, not {place}" for one, place in outcome.misplaced]
+        lines += [f"    place:  {one}, not {source_line}" for one, source_line in outcome.misplaced]
         lines += [f"    contract: {one.rule} of {one.subject}" for one in outcome.held]
         lines += [f"    contract: not judged: {outcome.unjudged}"] if outcome.unjudged else []
         lines += [f"    lost, and not named: {one}" for one in outcome.unnamed]
@@ -402,7 +403,9 @@ def main() -> int:
     parser.add_argument("--base", choices=sorted({mutant.base for mutant in MUTANTS}))
     parser.add_argument("--observer", choices=("on", "off"), default="on")
     parser.add_argument("--store", choices=("file", "sqlite"), default="file")
-    parser.add_argument("--cold", action="store_true", help="load MLflow anew for each run and proof")
+    parser.add_argument(
+        "--cold", action="store_true", help="load MLflow anew for each run and model validation"
+    )
     parser.add_argument("--area", type=Path, metavar="DIR", help="keep launches here, and use those there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes to a file too")
     args = parser.parse_args()
@@ -413,17 +416,16 @@ def main() -> int:
         parser.error("no such mutant")
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary:
         area = (args.area or Path(temporary)).absolute()
-        warm = WarmProcess(warm_environment([area]), preparation())
-        conditions = Conditions(args.observer == "on", args.store, area, None if args.cold else warm)
+        fork_server = ForkServerProcess(fork_server_environment([area]), preparation())
+        options = MatrixOptions(args.observer == "on", args.store, area, None if args.cold else fork_server)
         started = time.monotonic()
         with ExitStack() as stack:
-            stack.callback(warm.stop)
+            stack.callback(fork_server.stop)
             pool = stack.enter_context(ThreadPoolExecutor(args.j))
             names = sorted({mutant.base for mutant in mutants})
-            bases = dict(zip(names, pool.map(lambda name: base_of(name, conditions), names), strict=True))
+            bases = dict(zip(names, pool.map(lambda name: base_of(name, options), names), strict=True))
             running = {
-                pool.submit(try_mutant, mutant, conditions, bases[mutant.base]): mutant.id
-                for mutant in mutants
+                pool.submit(try_mutant, mutant, options, bases[mutant.base]): mutant.id for mutant in mutants
             }
             for number, future in enumerate(as_completed(running), 1):
                 mark = "" if future.result().right else "  <- not as expected"

@@ -40,7 +40,7 @@ class Expected:
     says: str = ""
     unseen: str | None = None
 
-    def place(self, project: Path) -> str | None:
+    def source_line(self, project: Path) -> str | None:
         """`train.py:12` in a project that was written with the mutant's edits."""
         if self.at is None:
             return None

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlflow_check.engine.progress import Follower
+from pytest_mlflow_check.engine.progress import LaunchProgress
 from pytest_mlflow_check.plugin.progress_display import Block, lines
 from support.builders import quick
 from support.projects import FILES, LOGGING, MakeProject
@@ -30,20 +30,22 @@ from support.screens import Screen
 HOME = Path("home")
 
 
-def at_work(name: str = "proj::main", **given: object) -> Follower:
-    return Follower(name, "fluent", HOME, **{"phase": "running", "since": 10.0, **given})  # type: ignore[arg-type]
+def at_work(name: str = "proj::main", **given: object) -> LaunchProgress:
+    return LaunchProgress(name, "fluent", HOME, **{"phase": "running", "since": 10.0, **given})  # type: ignore[arg-type]
 
 
 def test_a_line_for_each_launch_at_work() -> None:
     followers = [
         at_work(points=1234, last="log_metric loss = 0.25, step 3"),
-        Follower("projects/with-a-long-name::表", "mlflow-run", HOME, "proving models", 12.4, points=1),
+        LaunchProgress(
+            "projects/with-a-long-name::表", "mlflow-run", HOME, "validating models", 12.4, points=1
+        ),
         at_work("done", phase="over"),
         at_work("later", phase="waiting"),
     ]
     assert lines(followers, 22.0, 79, 20) == [
         "proj::main                fluent       12 s  1,234 points  log_metric…5, step 3",
-        "projects/wit…ng-name::表  mlflow run   10 s  1 point       proving models",
+        "projects/wit…ng-name::表  mlflow run   10 s  1 point       validating models",
         "1 launch waiting",
     ]
 

@@ -40,7 +40,7 @@ def many() -> Iterator[Launch]:
             ),
             command="python train.py " + " ".join(f"--option-{key}=value" for key in range(40)),
             observations=tuple(
-                Observation("log_metric", f"m{key}", place=f"train.py:{key}", time=1.0 + key)
+                Observation("log_metric", f"m{key}", source_line=f"train.py:{key}", time=1.0 + key)
                 for key in range(20)
             ),
             stdout="x" * 5000,

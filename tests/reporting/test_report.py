@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from pytest_mlflow_check.core.findings import Allowance, CheckResult, CodePart, Finding
 from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.records import Launch, Observation
-from pytest_mlflow_check.reporting.builder import NOT_RUN, Checked, CheckedCase, CheckedProject, build
+from pytest_mlflow_check.reporting.builder import NOT_RUN, CaseResults, CheckOutcome, ProjectResults, build
 from pytest_mlflow_check.reporting.charts import Plots
 from pytest_mlflow_check.reporting.downsampling import as_series, points_each
 from pytest_mlflow_check.reporting.formats import write
@@ -100,9 +100,9 @@ def test_of_one_launch_nothing_is_compared() -> None:
     }
 
 
-def verdict_of(**outcomes: Checked) -> tuple[str, str]:
+def verdict_of(**outcomes: CheckOutcome) -> tuple[str, str]:
     settings = settings_of()
-    project = CheckedProject("proj", settings, cases=[CheckedCase(case(), {}, outcomes)])
+    project = ProjectResults("proj", settings, cases=[CaseResults(case(), {}, outcomes)])
     made = build([project], versions={})
     return made.verdict, made.headline
 
@@ -110,41 +110,41 @@ def verdict_of(**outcomes: Checked) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("outcomes", "expected"),
     [
-        ({"params": Checked("passed")}, ("passed", "1 of 1 checks in 1 case passed.")),
+        ({"params": CheckOutcome("passed")}, ("passed", "1 of 1 checks in 1 case passed.")),
         (
-            {"params": Checked("failed"), "models": NOT_RUN},
+            {"params": CheckOutcome("failed"), "models": NOT_RUN},
             ("failed", "1 of 2 checks in 1 case failed."),
         ),
-        ({"params": Checked("error", text="x")}, ("failed", "1 of 1 checks in 1 case failed.")),
+        ({"params": CheckOutcome("error", text="x")}, ("failed", "1 of 1 checks in 1 case failed.")),
         (
-            {"params": Checked("passed"), "models": NOT_RUN},
+            {"params": CheckOutcome("passed"), "models": NOT_RUN},
             ("incomplete", "The session ended early: 1 of 2 checks in 1 case weren't made."),
         ),
         (
-            {"params": Checked("skipped", text="x")},
+            {"params": CheckOutcome("skipped", text="x")},
             ("passed", "None of 1 checks in 1 case had anything to say."),
         ),
     ],
 )
-def test_the_verdict(outcomes: dict[str, Checked], expected: tuple[str, str]) -> None:
+def test_the_verdict(outcomes: dict[str, CheckOutcome], expected: tuple[str, str]) -> None:
     assert verdict_of(**outcomes) == expected
 
 
 def test_an_allowance_that_nothing_needed_fails_a_strict_project() -> None:
     settings = settings_of(strict=True, allow=[{"rule": "param-differs", "match": "x", "reason": "y"}])
-    of_case = CheckedCase(case(), {}, {"params": Checked("passed")})
+    of_case = CaseResults(case(), {}, {"params": CheckOutcome("passed")})
     unused = [Allowance("param-differs", "x", "y")]
-    report = build([CheckedProject("proj", settings, cases=[of_case], unused=unused)], versions={})
+    report = build([ProjectResults("proj", settings, cases=[of_case], unused=unused)], versions={})
     assert report.verdict == "failed"
     assert report.projects[0].allowances[0].used is False
     for text in (render_html(report), render_markdown(report)):
-        assert "take it out" in text
+        assert "remove it" in text
 
 
 def test_a_contract_that_is_not_written_fails_what_passed() -> None:
-    of_case = CheckedCase(case(), {}, {"params": Checked("passed")})
+    of_case = CaseResults(case(), {}, {"params": CheckOutcome("passed")})
     why = "mlflow-contract.yaml: main isn't written: somebody is writing it"
-    report = build([CheckedProject("proj", settings_of(), cases=[of_case])], versions={}, unwritten=[why])
+    report = build([ProjectResults("proj", settings_of(), cases=[of_case])], versions={}, unwritten=[why])
     assert (report.verdict, report.unwritten) == ("failed", (why,))
     assert report.headline == "All checks passed, but the contract isn't written whole."
     for text in (render_html(report), render_markdown(report)):
@@ -152,13 +152,13 @@ def test_a_contract_that_is_not_written_fails_what_passed() -> None:
 
 
 def test_a_session_that_ends_early_says_what_it_lacks() -> None:
-    checks = {"params": Checked("passed"), "metrics": NOT_RUN}
-    project = CheckedProject("proj", settings_of(), cases=[CheckedCase(case(), {}, checks)])
+    checks = {"params": CheckOutcome("passed"), "metrics": NOT_RUN}
+    project = ProjectResults("proj", settings_of(), cases=[CaseResults(case(), {}, checks)])
     unwritten = build([project], versions={}, complete=False, unwritten=["why"])
     assert unwritten.headline == (
         "1 of 2 checks in 1 case weren't made, and the contract isn't written whole."
     )
-    checks["metrics"] = Checked("passed")
+    checks["metrics"] = CheckOutcome("passed")
     early = build([project], versions={}, complete=False)
     assert (early.verdict, early.headline) == (
         "incomplete",
@@ -177,9 +177,9 @@ def test_much_that_is_not_written_hides_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_check_that_is_not_among_ours_appears_by_itself() -> None:
-    found = Finding("param-differs", "x", "Because.", "mend it")
-    of_case = CheckedCase(case(), {}, {"contract": Checked("failed", CheckResult("contract", (found,)))})
-    report = build([CheckedProject("proj", settings_of(), cases=[of_case])], versions={})
+    found = Finding("param-differs", "x", "Because.", "fix it")
+    of_case = CaseResults(case(), {}, {"contract": CheckOutcome("failed", CheckResult("contract", (found,)))})
+    report = build([ProjectResults("proj", settings_of(), cases=[of_case])], versions={})
     assert report.checks == ("contract",)
     assert "Contract: what was found" in render_html(report)
     assert "| case | contract |" in render_markdown(report)
@@ -187,8 +187,8 @@ def test_a_check_that_is_not_among_ours_appears_by_itself() -> None:
 
 def test_what_could_not_be_made_says_why() -> None:
     text = "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin\n\nTraceback …"
-    of_case = CheckedCase(case(), {}, {"params": Checked("error", None, text), "models": NOT_RUN})
-    report = build([CheckedProject("proj", settings_of(), cases=[of_case])], versions={})
+    of_case = CaseResults(case(), {}, {"params": CheckOutcome("error", None, text), "models": NOT_RUN})
+    report = build([ProjectResults("proj", settings_of(), cases=[of_case])], versions={})
     for shape in (render_html(report), render_markdown(report)):
         assert "INTERNAL ERROR in pytest-mlflow-check" in shape
         assert "not made" in shape
@@ -203,7 +203,7 @@ def test_findings_show_the_source_around_their_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "place",
+    "source_line",
     [
         None,
         "",
@@ -218,14 +218,14 @@ def test_findings_show_the_source_around_their_place(tmp_path: Path) -> None:
     ],
 )
 def test_no_source_is_read_where_there_is_none_or_outside_the_project(
-    tmp_path: Path, place: str | None
+    tmp_path: Path, source_line: str | None
 ) -> None:
     project = tmp_path / "project"
     project.mkdir()
     (project / "train.py").write_text("x\n")
     (tmp_path / "secret.py").write_text("password\n")
     (project / "link.py").symlink_to(tmp_path / "secret.py")
-    assert Sources(project).excerpt(place) is None
+    assert Sources(project).excerpt(source_line) is None
 
 
 def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
         ),
         stdout=secret,
         command=f"python train.py {secret}",
-        observations=(Observation("log_param", secret, place=f"{secret}.py:1"),),
+        observations=(Observation("log_param", secret, source_line=f"{secret}.py:1"),),
     )
     mlflow_run = launch("mlflow-run", run("r2", models=[model(secret)]), stderr=secret)
     report = report_of(
@@ -489,8 +489,10 @@ def test_markdown(report: Document) -> None:
 def test_code_in_markdown_says_what_it_is(code: str, language: str) -> None:
     part = CodePart("mlflow-contract.yaml:12", code)
     finding = Finding("contract-renamed", "metric loss", "why", "fix", code=(part,))
-    of_case = CheckedCase(case(), {}, {"contract": Checked("failed", CheckResult("contract", (finding,)))})
-    project = CheckedProject("proj", settings_of(), Secrets(), [of_case])
+    of_case = CaseResults(
+        case(), {}, {"contract": CheckOutcome("failed", CheckResult("contract", (finding,)))}
+    )
+    project = ProjectResults("proj", settings_of(), Secrets(), [of_case])
     report = build([project], versions={}, created="2026-01-02T03:04:05+00:00", seconds=1.0)
     assert f"```{language}\n{code}\n```" in render_markdown(report)
 
@@ -527,7 +529,7 @@ The code logged different values in the two launches.
 def test_markdown_is_no_longer_than_github_takes_it() -> None:
     settings = settings_of()
     cases = [checked(*both("x" * 3000, f"y{number}"), settings=settings) for number in range(500)]
-    written = render_markdown(build([CheckedProject("proj", settings, cases=cases)], versions={}))
+    written = render_markdown(build([ProjectResults("proj", settings, cases=cases)], versions={}))
     assert len(written) <= MOST
     assert "there is room for no more here" in written
     assert written.count("<details") == written.count("</details>")

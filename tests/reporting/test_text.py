@@ -46,7 +46,7 @@ def test_one_finding() -> None:
         "param-missing-in-fluent",
         "index",
         mlflow_run="10",
-        place="MLproject:6",
+        source_line="MLproject:6",
         why="`mlflow run` logs the entry point's parameters by itself. `python iterate.py -i 10` doesn't, "
         "and the code never calls mlflow.log_param for them.",
         fix='log it after start_run():  mlflow.log_param("index", …)',
@@ -104,7 +104,7 @@ def test_rules_stand_in_the_order_in_which_they_occur() -> None:
             Because.
 
             Quoted.
-            fix: mend it
+            fix: fix it
             more: pytest --mlflow-explain=param-quoted
 
         params: 1 with different values                                  [param-differs]
@@ -113,7 +113,7 @@ def test_rules_stand_in_the_order_in_which_they_occur() -> None:
             b        1.0       1
 
             It differs.
-            fix: mend it
+            fix: fix it
             more: pytest --mlflow-explain=param-differs
         """
     )
@@ -142,7 +142,7 @@ def test_a_failed_launch_shows_its_output() -> None:
 
                 deep
 
-            fix: mend it
+            fix: fix it
             more: pytest --mlflow-explain=launch-failed
         """
     )
@@ -168,7 +168,7 @@ def test_a_detail_said_twice_is_shown_once() -> None:
 
             y
 
-            fix: mend it
+            fix: fix it
             more: pytest --mlflow-explain=model-not-loadable
         """
     )
@@ -178,7 +178,7 @@ def test_reasons_and_fixes_end_after_five() -> None:
     found = [finding("param-rewritten", f"p{i}", why=f"Why {i}.", fix=f"fix {i}") for i in range(8)]
     assert render(found) == text(
         """
-        launches: died of rewriting p0, p1, p2 and 5 more              [param-rewritten]
+        launches: crashed, logged with two different values: p0, p1, p2 and 5 more  [param-rewritten]
 
             param    fluent    mlflow run
             p0       —         —
@@ -238,13 +238,13 @@ def test_long_texts_are_wrapped_below_their_beginning() -> None:
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["a"], "launches: died of rewriting a"),
-        (["a", "b", "c"], "launches: died of rewriting a, b, c"),
-        (["a", "b", "a"], "launches: died of rewriting a, b"),
-        (["a", "b", "c", "d"], "launches: died of rewriting a, b, c and 1 more"),
-        (["{n}"], "launches: died of rewriting {n}"),
-        (["a\nb"], "launches: died of rewriting 'a\\nb'"),
-        (["x" * 50], f"launches: died of rewriting {'x' * 19}…{'x' * 19}"),
+        (["a"], "launches: crashed, logged with two different values: a"),
+        (["a", "b", "c"], "launches: crashed, logged with two different values: a, b, c"),
+        (["a", "b", "a"], "launches: crashed, logged with two different values: a, b"),
+        (["a", "b", "c", "d"], "launches: crashed, logged with two different values: a, b, c and 1 more"),
+        (["{n}"], "launches: crashed, logged with two different values: {n}"),
+        (["a\nb"], "launches: crashed, logged with two different values: 'a\\nb'"),
+        (["x" * 50], f"launches: crashed, logged with two different values: {'x' * 19}…{'x' * 19}"),
     ],
 )
 def test_titles_name_up_to_three(names: list[str], expected: str) -> None:
@@ -254,7 +254,8 @@ def test_titles_name_up_to_three(names: list[str], expected: str) -> None:
 def test_a_long_title_keeps_the_rule_behind_it() -> None:
     found = [finding("param-rewritten", letter * 30) for letter in "abc"]
     first = render(found).splitlines()[0]
-    assert first == f"launches: died of rewriting {'a' * 30}, {'b' * 30}, {'c' * 30}  [param-rewritten]"
+    letters = ", ".join(letter * 30 for letter in "abc")
+    assert first == f"launches: crashed, logged with two different values: {letters}  [param-rewritten]"
 
 
 @pytest.mark.parametrize("slug", RULES)
@@ -335,14 +336,14 @@ def test_sides_that_are_alike_look_alike() -> None:
 
 def test_run_and_place_stand_only_where_they_say_something() -> None:
     assert rows(
-        finding("metric-missing", "a", run="run 1", place="train.py:3"),
+        finding("metric-missing", "a", run="run 1", source_line="train.py:3"),
         finding("metric-missing", "b", run="run 2"),
     ) == [
         "metric    fluent    mlflow run    run      place",
         "a         —         —             run 1    train.py:3",
         "b         —         —             run 2",
     ]
-    assert rows(finding("metric-missing", "a", place="")) == [
+    assert rows(finding("metric-missing", "a", source_line="")) == [
         "metric    fluent    mlflow run",
         "a         —         —",
     ]
@@ -350,15 +351,17 @@ def test_run_and_place_stand_only_where_they_say_something() -> None:
 
 def test_columns_line_up_under_wide_and_combining_characters() -> None:
     table = rows(
-        finding("param-differs", "数据", fluent="e\u0301", mlflow_run="1", place="a:1"),
-        finding("param-differs", "abcd", fluent="e", mlflow_run="語", place="b:1"),
+        finding("param-differs", "数据", fluent="e\u0301", mlflow_run="1", source_line="a:1"),
+        finding("param-differs", "abcd", fluent="e", mlflow_run="語", source_line="b:1"),
     )
     assert table == [
         "param    fluent    mlflow run    place",
         "数据     e\u0301         1             a:1",
         "abcd     e         語            b:1",
     ]
-    table = rows(finding("param-differs", "\uff41\uff42", place="a:1"), finding("param-differs", "abcd"))
+    table = rows(
+        finding("param-differs", "\uff41\uff42", source_line="a:1"), finding("param-differs", "abcd")
+    )
     assert table[1] == "\uff41\uff42     —         —             a:1"
 
 
@@ -366,7 +369,10 @@ def test_a_title_of_wide_characters_ends_where_the_others_do() -> None:
     first = render([finding("param-rewritten", "数据")]).splitlines()[0]
     assert (
         first
-        == "launches: died of rewriting 数据".ljust(80 - 2 - len("[param-rewritten]")) + "[param-rewritten]"
+        == "launches: crashed, logged with two different values: 数据".ljust(
+            80 - 2 - len("[param-rewritten]")
+        )
+        + "[param-rewritten]"
     )
 
 
@@ -375,7 +381,7 @@ def test_a_title_of_wide_characters_ends_where_the_others_do() -> None:
 EVIL = "a\x1b]0;title\x07\x1b[2J\r\x08\x9b31m\u202e\ud800 "
 
 
-@pytest.mark.parametrize("field", ["subject", "fluent", "mlflow_run", "place", "why", "fix", "detail"])
+@pytest.mark.parametrize("field", ["subject", "fluent", "mlflow_run", "source_line", "why", "fix", "detail"])
 def test_control_characters_reach_no_terminal(field: str) -> None:
     texts: dict[str, Any] = {"subject": "s", "why": "w", "fix": "f"} | {field: EVIL}
     shown = render([Finding("param-differs", **texts)])
@@ -383,9 +389,9 @@ def test_control_characters_reach_no_terminal(field: str) -> None:
     shown.encode()
 
 
-@pytest.mark.parametrize("field", ["subject", "fluent", "mlflow_run", "place", "why", "fix"])
+@pytest.mark.parametrize("field", ["subject", "fluent", "mlflow_run", "source_line", "why", "fix"])
 def test_line_ends_in_a_value_add_no_lines(field: str) -> None:
-    plain = Finding(rule="param-differs", subject="s", why="w", fix="f", place="p")
+    plain = Finding(rule="param-differs", subject="s", why="w", fix="f", source_line="p")
     broken = Finding(**{**vars(plain), field: "a\nb\n\nlaunches: forged"})
     assert len(render([broken]).splitlines()) == len(render([plain]).splitlines())
 
@@ -403,7 +409,7 @@ FINDINGS = st.builds(
     fix=st.text(min_size=1),
     fluent=st.none() | st.text(),
     mlflow_run=st.none() | st.text(max_size=100),
-    place=st.none() | st.text(max_size=30),
+    source_line=st.none() | st.text(max_size=30),
     detail=st.text(),
 )
 

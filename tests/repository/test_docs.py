@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.contract.load import read_text
 from pytest_mlflow_check.contract.save import updated
 from pytest_mlflow_check.rules import RULES
@@ -50,7 +50,7 @@ def test_every_rule_has_its_section() -> None:
 
 def test_every_setting_has_its_section() -> None:
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) == set(ProjectSettings.model_fields)
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) == set(ProjectConfig.model_fields)
 
 
 def test_the_contract_shown_is_one() -> None:
@@ -113,7 +113,7 @@ def test_commands_and_what_they_print() -> None:
 
 
 def test_a_walk_tells_what_is_not_as_it_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("documents.ROOT", tmp_path)
+    monkeypatch.setattr("support.documents.ROOT", tmp_path)
     page, place = tmp_path / "page.md", tmp_path / "place"
     place.mkdir()
     page.write_text(
@@ -158,7 +158,7 @@ def test_a_project_starts_as_shown(tmp_path: Path) -> None:
 @pytest.mark.launch
 def test_remembered_launches_are_as_shown(tmp_path: Path) -> None:
     place = shutil.copytree(ROOT / "example_project", tmp_path / "example_project")
-    _walked([DOCS / "how-to" / "remembered.md"], place, tmp_path / "home")
+    _walked([DOCS / "how-to" / "launch-cache.md"], place, tmp_path / "home")
 
 
 @pytest.mark.launch

@@ -53,7 +53,7 @@ def test_its_edits_fit_and_its_places_are_there(tmp_path: Path, mutant: Mutant) 
     for script in project.rglob("*.py"):
         ast.parse(script.read_text(encoding="utf-8"), script.name, feature_version=(3, 10))
     for one in mutant.expected:
-        one.place(project)
+        one.source_line(project)
 
 
 def test_an_edit_that_fits_twice_is_refused() -> None:

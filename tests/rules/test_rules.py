@@ -17,7 +17,7 @@ from pytest_mlflow_check.core.findings import CHECKS
 from pytest_mlflow_check.core.records import (
     Damage,
     Dataset,
-    ModelProof,
+    ModelValidation,
     Observation,
     RegisteredModel,
     RunRecord,
@@ -33,9 +33,9 @@ from support.builders import (
     launch,
     model,
     parameter,
-    proof,
     run,
     series,
+    validation,
     written,
 )
 
@@ -45,19 +45,22 @@ PICKLE = run(artifacts=[artifact("weights", format="pickle")])
 
 
 def one_model(*, fluent: bool = True, loaded: bool = True, registered: bool = True) -> Comparison:
-    proven = [proof("m", registered=registered, loaded=loaded)]
+    validated = [validation("m", registered=registered, loaded=loaded)]
     return compare(
-        launch("fluent", run(params={"a": "1"}, models=[model("m")] if fluent else []), proofs=proven),
-        launch("mlflow-run", run(params={"a": "1"}, models=[model("m")]), proofs=proven),
+        launch(
+            "fluent", run(params={"a": "1"}, models=[model("m")] if fluent else []), validations=validated
+        ),
+        launch("mlflow-run", run(params={"a": "1"}, models=[model("m")]), validations=validated),
     )
 
 
-def proven(other: dict[str, Any] | None = None, **fields: Any) -> Comparison:
-    """Both launches logging one model, with what its proofs say."""
+def validated(other: dict[str, Any] | None = None, **fields: Any) -> Comparison:
+    """Both launches logging one model, with what its validations say."""
     record, uri = run(params={"a": "1"}, models=[model("m")]), "models:/m-m"
-    proofs = [ModelProof(uri, True, True, **{**fields, **each}) for each in ({}, other or {})]
+    validations = [ModelValidation(uri, True, True, **{**fields, **each}) for each in ({}, other or {})]
     return compare(
-        launch("fluent", record, proofs=proofs[:1]), launch("mlflow-run", record, proofs=proofs[1:])
+        launch("fluent", record, validations=validations[:1]),
+        launch("mlflow-run", record, validations=validations[1:]),
     )
 
 
@@ -179,7 +182,8 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
         launch("fluent", LOGGED, exit_code=1, observations=[CLOSED]), launch("mlflow-run", LOGGED)
     ),
     "tracking-uri-hardcoded": lambda _: both(
-        LOGGED, Observation("redirect", "http://prod:5000", "mlflow.set_tracking_uri", place="train.py:3")
+        LOGGED,
+        Observation("redirect", "http://prod:5000", "mlflow.set_tracking_uri", source_line="train.py:3"),
     ),
     "linked-file-written": lambda _: compare(
         launch("fluent", LOGGED, changed_originals=("data/x.csv",)), launch("mlflow-run", LOGGED)
@@ -197,8 +201,8 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
             call
             for i in range(3)
             for call in (
-                Observation("log_param", f"lr_{i}", place="train.py:3"),
-                Observation("log_metric", "loss", place="train.py:4"),
+                Observation("log_param", f"lr_{i}", source_line="train.py:3"),
+                Observation("log_metric", "loss", source_line="train.py:4"),
             )
         ],
     ),
@@ -229,9 +233,9 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     ),
     "model-not-registrable": lambda _: one_model(registered=False, loaded=False),
     "model-not-loadable": lambda _: one_model(loaded=False),
-    "model-rejects-example": lambda _: proven(predicted=False),
-    "model-requirements-wrong": lambda _: proven(unlisted=("humanize",)),
-    "prediction-differs": lambda _: proven(predicted=True, prediction=[1], other={"prediction": [2]}),
+    "model-rejects-example": lambda _: validated(predicted=False),
+    "model-requirements-wrong": lambda _: validated(unlisted=("humanize",)),
+    "prediction-differs": lambda _: validated(predicted=True, prediction=[1], other={"prediction": [2]}),
     "registered-model-missing": lambda _: registering([RegisteredModel("net")], []),
     "registered-model-differs": lambda _: registering(
         [RegisteredModel("net", tags={"a": "1"})], [RegisteredModel("net")]
@@ -262,7 +266,7 @@ def test_a_rule_that_is_off_leaves_nothing(slug: str, tmp_path: Path) -> None:
     results = [judge(check, MISTAKES[slug](tmp_path), policy) for check in CHECKS]
     left = {one.rule for result in results for one in result.findings}
     # The symptoms it stood in front of are told now.
-    assert left <= {*RULES[slug].in_front_of, *RULES[slug].in_front_of_subject}
+    assert left <= {*RULES[slug].supersedes, *RULES[slug].supersedes_same_subject}
 
 
 @pytest.mark.parametrize("modes", [("fluent",), ("mlflow-run",), ("fluent", "mlflow-run")])
@@ -275,7 +279,7 @@ def test_what_projects_normally_log_gives_no_finding(modes: tuple[str, ...]) -> 
         tags={"mlflow.user": "me"},
     )
     nested = run("r2", parent="r1", params={"lr": "0.1"})
-    launches = [launch(mode, record, nested, proofs=[proof("m")]) for mode in modes]  # type: ignore[arg-type]
+    launches = [launch(mode, record, nested, validations=[validation("m")]) for mode in modes]  # type: ignore[arg-type]
     of = case(parameter("index"), parameter("max-depth"), parameter("empty", default=""))
     comparison = compare(*launches, case=of)
     results = [judge(check, comparison, Policy()) for check in CHECKS]
@@ -336,7 +340,7 @@ def test_only_what_loses_nothing_is_a_warning() -> None:
 
 def test_a_rule_stands_in_front_of_others_that_exist() -> None:
     for rule in RULES.values():
-        assert set(rule.in_front_of) <= RULES.keys() - {rule.slug}
+        assert set(rule.supersedes) <= RULES.keys() - {rule.slug}
 
 
 MADE_UP = Rule(

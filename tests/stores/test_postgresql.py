@@ -18,13 +18,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from pytest_mlflow_check.config.settings import ProjectSettings, shown_store
+from pytest_mlflow_check.config.settings import ProjectConfig, shown_store
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.store import Store
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
 from pytest_mlflow_check.stores.postgresql import PostgreSQL
 from pytest_mlflow_check.stores.readers import read_store
-from support.sessions import ROOT, gate, outcome
+from support.sessions import ROOT, outcome, run_session
 
 SECRET = secrets.token_hex(8)
 """Another one each time: a launch gets a copy of this repository, with this file in it."""
@@ -148,21 +148,21 @@ def test_each_launch_has_a_database_of_its_own(tmp_path: Path, cluster: str, tem
     for name, postgresql in zip(("first", "second"), processes, strict=True):
         stand = tmp_path / name / "workspace"
         stand.mkdir(parents=True)
-        with postgresql.opened(tmp_path / name / "store", check=nothing_to_check) as opened:
-            assert opened.alias in databases(cluster)
-            assert opened.store.uri == cluster.removesuffix("postgres") + opened.alias
-            env = launch_environment(opened.store, root=stand, copy=stand)
+        with postgresql.open_store(tmp_path / name / "store", check=nothing_to_check) as open_store:
+            assert open_store.alias in databases(cluster)
+            assert open_store.store.uri == cluster.removesuffix("postgres") + open_store.alias
+            env = launch_environment(open_store.store, root=stand, copy=stand)
             assert cluster not in env.values()
             command = [sys.executable, "-c", LOG, name]
             done = subprocess.run(command, cwd=stand, env=env, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             assert done.stdout.split()[0] == "1"
-            opened.take()
-        assert opened.alias not in databases(cluster)
+            open_store.fetch()
+        assert open_store.alias not in databases(cluster)
         store = Store("sqlite", tmp_path / name / "store")
         record = read_store(store)
         (run,) = record.runs
-        assert run.params == {"of": name, "to": shown_store(opened.store.address)}
+        assert run.params == {"of": name, "to": shown_store(open_store.store.address)}
         assert list(run.artifacts) == ["file.txt"]
         assert run.artifacts["file.txt"].file.read_text() == "hello"
         loss = run.metrics["loss"]
@@ -204,7 +204,7 @@ def test_what_a_killed_session_left_is_dropped_by_the_next(
         assert left in databases(cluster)
         # While its session is there, another one lets it be.
         ours = PostgreSQL(cluster, tmp_path / "ours", lambda: template)
-        with ours.opened(tmp_path / "first", check=nothing_to_check):
+        with ours.open_store(tmp_path / "first", check=nothing_to_check):
             assert left in databases(cluster)
         ours.stop()
         assert left in databases(cluster)
@@ -214,7 +214,7 @@ def test_what_a_killed_session_left_is_dropped_by_the_next(
     while locks(cluster) and time.monotonic() < end:
         os.sched_yield()
     ours = PostgreSQL(cluster, tmp_path / "next", lambda: template)
-    with ours.opened(tmp_path / "second", check=nothing_to_check):
+    with ours.open_store(tmp_path / "second", check=nothing_to_check):
         assert left not in databases(cluster)
     ours.stop()
     assert databases(cluster) == []
@@ -236,7 +236,7 @@ def test_the_reference_project_and_no_password_anywhere(tmp_path: Path, cluster:
     # Not an option: everybody could read it while the tests run.
     ini = tmp_path / "pytest.ini"
     ini.write_text(f"[pytest]\nmlflow_store = {url}\n")
-    output, report = gate(
+    output, report = run_session(
         tmp_path,
         "-c",
         str(ini),
@@ -260,7 +260,7 @@ def test_the_reference_project_and_no_password_anywhere(tmp_path: Path, cluster:
 def refusal(url: str, tmp_path: Path, template: Path) -> str:
     with (
         pytest.raises(UserError) as refused,
-        PostgreSQL(url, tmp_path / "area", lambda: template).opened(tmp_path, check=nothing_to_check),
+        PostgreSQL(url, tmp_path / "area", lambda: template).open_store(tmp_path, check=nothing_to_check),
     ):
         pass
     return str(refused.value)
@@ -314,4 +314,4 @@ def test_a_user_who_may_not_make_databases_is_told_what_to_do(tmp_path: Path, cl
 )
 def test_how_a_store_is_shown(url: str, shown: str) -> None:
     assert shown_store(url) == shown
-    assert "secret" not in repr(ProjectSettings(store=url))
+    assert "secret" not in repr(ProjectConfig(store=url))

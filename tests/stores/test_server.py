@@ -19,9 +19,9 @@ from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.store import Store
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
 from pytest_mlflow_check.stores.readers import read_store
-from pytest_mlflow_check.stores.relocate import bring_home
+from pytest_mlflow_check.stores.relocate import relocate_fetched
 from pytest_mlflow_check.stores.server import Server
-from support.sessions import gate, outcome
+from support.sessions import outcome, run_session
 
 LOG = """
 import mlflow, sys
@@ -79,27 +79,27 @@ def logged(server: Server, launch: Path, **base: str) -> tuple[str, str]:
     """Launches the script; gives the address of the server, and the id of the new experiment."""
     stand = launch / "workspace"
     stand.mkdir(parents=True)
-    with server.opened(launch / "store", check=nothing_to_check) as opened:
-        env = launch_environment(opened.store, root=stand, copy=stand, base={**os.environ, **base})
+    with server.open_store(launch / "store", check=nothing_to_check) as open_store:
+        env = launch_environment(open_store.store, root=stand, copy=stand, base={**os.environ, **base})
         command = [sys.executable, "-c", LOG, launch.name]
         done = subprocess.run(command, cwd=stand, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        opened.take()
-    return opened.store.address, done.stdout.split()[0]
+        open_store.fetch()
+    return open_store.store.address, done.stdout.split()[0]
 
 
-def servers(area: Path) -> list[str]:
+def servers(session_dir: Path) -> list[str]:
     """The command lines of the processes that know a directory."""
     listed = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if str(area) in line]
+    return [line for line in listed.stdout.splitlines() if str(session_dir) in line]
 
 
-def none_left(area: Path) -> bool:
+def none_left(session_dir: Path) -> bool:
     """Waits until no process knows the directory, as long as that may take on a busy machine."""
     end = time.monotonic() + 60
-    while servers(area) and time.monotonic() < end:
+    while servers(session_dir) and time.monotonic() < end:
         os.sched_yield()
-    return not servers(area)
+    return not servers(session_dir)
 
 
 @pytest.mark.launch
@@ -138,8 +138,8 @@ def test_where_a_process_is_killed_in_the_middle_nobody_finds_what_it_left(
     tmp_path: Path, server: Callable[[], Server]
 ) -> None:
     own = server()
-    with own.opened(tmp_path / "first", check=nothing_to_check) as opened:
-        before = opened.store.address
+    with own.open_store(tmp_path / "first", check=nothing_to_check) as open_store:
+        before = open_store.store.address
     holding = subprocess.Popen(
         [sys.executable, "-c", HOLDING, str(tmp_path / "area"), str(tmp_path / "second")],
         stdout=subprocess.PIPE,
@@ -149,8 +149,8 @@ def test_where_a_process_is_killed_in_the_middle_nobody_finds_what_it_left(
     with holding:
         assert holding.stdout.readline().strip() == before
         holding.kill()
-    with own.opened(tmp_path / "third", check=nothing_to_check) as opened:
-        assert opened.store.address != before
+    with own.open_store(tmp_path / "third", check=nothing_to_check) as open_store:
+        assert open_store.store.address != before
     own.stop()
     assert none_left(tmp_path)
 
@@ -176,10 +176,10 @@ def test_a_server_that_does_not_start_is_a_clear_message(
     server = Server(tmp_path / "area", lambda: small_template(tmp_path))
     with (
         pytest.raises(UserError, match="`mlflow server` for --mlflow-store=server ended before") as failure,
-        server.opened(tmp_path / "store", check=nothing_to_check),
+        server.open_store(tmp_path / "store", check=nothing_to_check),
     ):
         pass
-    assert "use --mlflow-store=sqlite, or mend the installation" in str(failure.value)
+    assert "use --mlflow-store=sqlite, or fix the installation" in str(failure.value)
     assert "ImportError: no such thing" in str(failure.value)
     assert none_left(tmp_path / "area")
 
@@ -201,7 +201,7 @@ def test_nobody_waits_for_a_server_when_all_is_over(tmp_path: Path, monkeypatch:
         if looks[-1]:
             raise Ended
 
-    with pytest.raises(Ended), server.opened(tmp_path / "store", check=check):
+    with pytest.raises(Ended), server.open_store(tmp_path / "store", check=check):
         pass
     assert none_left(tmp_path / "area")
 
@@ -226,7 +226,7 @@ def test_artifacts_that_went_through_the_server_are_named_where_they_lie(tmp_pat
     with closing(sqlite3.connect(store.database)) as database, database:
         database.execute("CREATE TABLE runs (artifact_uri TEXT)")
         database.executemany("INSERT INTO runs VALUES (?)", [(place,) for place in places])
-    bring_home(store)
+    relocate_fetched(store)
     with closing(sqlite3.connect(store.database)) as database:
         assert [row for (row,) in database.execute("SELECT * FROM runs")] == list(places.values())
 
@@ -235,7 +235,7 @@ def test_artifacts_that_went_through_the_server_are_named_where_they_lie(tmp_pat
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_the_reference_project(tmp_path: Path, workers: str) -> None:
     options = ("--mlflow-project=example_project", "--mlflow-store=server", "--mlflow-strict", "-n", workers)
-    output, report = gate(tmp_path, *options)
+    output, report = run_session(tmp_path, *options)
     assert outcome(report) == {"example_project": {}}, output
     assert [(suite.get("tests"), suite.get("skipped")) for suite in report.iter("testsuite")] == [("5", "0")]
     assert len([*(tmp_path / "base" / "mlflow-check" / "server").glob("server-*")]) == 1

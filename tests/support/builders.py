@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import settings
 
 from pytest_mlflow_check.checks.runner import Comparison, compare_launches
-from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.models import Case, EntryPoint, Parameter, Project
 from pytest_mlflow_check.core.records import (
@@ -19,7 +19,7 @@ from pytest_mlflow_check.core.records import (
     MetricSeries,
     Mode,
     Model,
-    ModelProof,
+    ModelValidation,
     RunRecord,
     StoreRecord,
 )
@@ -67,9 +67,11 @@ def model(
     return Model(name, uri or f"models:/m-{name}", Path("models") / name, tuple(flavors), signature, status)
 
 
-def proof(name: str, *, registered: bool = True, loaded: bool = True, error: str | None = None) -> ModelProof:
+def validation(
+    name: str, *, registered: bool = True, loaded: bool = True, error: str | None = None
+) -> ModelValidation:
     """What became of the model of that name."""
-    return ModelProof(f"models:/m-{name}", registered, loaded, error)
+    return ModelValidation(f"models:/m-{name}", registered, loaded, error)
 
 
 def run(
@@ -105,7 +107,7 @@ def launch(
     stderr: str = "",
     directory: Path = HOME,
     duration: float = 1.0,
-    proofs: Iterable[ModelProof] = (),
+    validations: Iterable[ModelValidation] = (),
     **fields: Any,
 ) -> Launch:
     """A launch that logged these runs."""
@@ -119,7 +121,7 @@ def launch(
         stdout=stdout,
         stderr=stderr,
         record=StoreRecord(runs),
-        proofs={one.uri: one for one in proofs},
+        validations={one.uri: one for one in validations},
         **fields,
     )
 
@@ -155,7 +157,7 @@ def compare(
     **settings: Any,
 ) -> Comparison:
     """The launches side by side; the settings are given by the keys of the file."""
-    values = ProjectSettings.model_validate(settings)
+    values = ProjectConfig.model_validate(settings)
     by_mode: dict[Mode, Launch] = {one.mode: one for one in launches}
     return compare_launches(
         by_mode, settings=values, case=case, unset=tuple(unset), docker_missing=docker_missing
@@ -170,7 +172,7 @@ def compare_runs(
 
 
 def finding(
-    rule: str, subject: str = "x", *, why: str = "Because.", fix: str = "mend it", **fields: Any
+    rule: str, subject: str = "x", *, why: str = "Because.", fix: str = "fix it", **fields: Any
 ) -> Finding:
     """A finding with short texts."""
     return Finding(rule=rule, subject=subject, why=why, fix=fix, **fields)

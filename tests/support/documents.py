@@ -36,7 +36,7 @@ class Block:
         text: what is in it.
     """
 
-    place: str
+    source_line: str
     language: str
     title: str
     text: str
@@ -55,8 +55,8 @@ def blocks(document: Path) -> Iterator[Block]:
     text = document.read_text(encoding="utf-8")
     for found in _FENCE.finditer(text):
         indent, _, language, title, inner = found.groups()
-        place = f"{document.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 1}"
-        yield Block(place, language, title or "", re.sub(f"^{indent}", "", inner, flags=re.MULTILINE))
+        source_line = f"{document.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 1}"
+        yield Block(source_line, language, title or "", re.sub(f"^{indent}", "", inner, flags=re.MULTILINE))
 
 
 def commands(text: str) -> Iterator[Command]:
@@ -99,7 +99,7 @@ def fits(expected: Sequence[str], printed: str) -> bool:
     for part in middle:
         # The first place where a part fits leaves most to those after it.
         places = range(position, len(lines) - len(part) + 1)
-        at = next((place for place in places if _begins(lines[place:], part)), None)
+        at = next((source_line for source_line in places if _begins(lines[source_line:], part)), None)
         if at is None:
             return False
         position = at + len(part)
@@ -121,7 +121,7 @@ def walk(documents: Sequence[Path], directory: Path, home: Path) -> Iterator[str
                 code, printed = _run(command.line, directory, home)
                 if not (fits(command.output, printed) if command.output else code == 0):
                     shown = "\n".join(["shown:", *command.output, f"printed (exit code {code}):", printed])
-                    yield f"{block.place}: $ {command.line}\n{shown}"
+                    yield f"{block.source_line}: $ {command.line}\n{shown}"
         elif block.title:
             file = directory / block.title
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def walk(documents: Sequence[Path], directory: Path, home: Path) -> Iterator[str
             try:
                 file.write_text(changed(file.read_text(encoding="utf-8"), block.text), encoding="utf-8")
             except (OSError, ValueError) as error:
-                yield f"{block.place}: the change of {block.title}: {error}"
+                yield f"{block.source_line}: the change of {block.title}: {error}"
 
 
 def _run(line: str, directory: Path, home: Path) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Environments in which the observer is on, also where MLflow has been loaded before, as in a warm fork."""
+"""Environments in which the observer is on, also where MLflow has been loaded before, as in a fork."""
 
 from __future__ import annotations
 

@@ -9,21 +9,21 @@ from typing import Any
 
 from pytest_mlflow_check.checks.comparison import compare_launches
 from pytest_mlflow_check.checks.runner import judge
-from pytest_mlflow_check.config.settings import Settings, validate_settings
+from pytest_mlflow_check.config.settings import ResolvedConfig, validate_settings
 from pytest_mlflow_check.core.findings import CHECKS
 from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.core.records import Launch, Mode, Observation
 from pytest_mlflow_check.engine.planning import policy_of
-from pytest_mlflow_check.reporting.builder import Checked, CheckedCase, CheckedProject, build
+from pytest_mlflow_check.reporting.builder import CaseResults, CheckOutcome, ProjectResults, build
 from pytest_mlflow_check.reporting.model import Document
-from support.builders import artifact, launch, model, proof, run, series
+from support.builders import artifact, launch, model, run, series, validation
 from support.builders import case as make_case
 
 VERSIONS = {"pytest-mlflow-check": "0.1.0", "mlflow": "3.17.2", "pytest": "9.0.0", "python": "3.11.7"}
 
 
-def checked(*launches: Launch, case: Case | None = None, settings: Settings) -> CheckedCase:
+def checked(*launches: Launch, case: Case | None = None, settings: ResolvedConfig) -> CaseResults:
     """A case without a contract whose checks were all made of these launches."""
     case, policy = case or make_case(), policy_of(settings)
     by_mode: dict[Mode, Launch] = {one.mode: one for one in launches}
@@ -33,13 +33,13 @@ def checked(*launches: Launch, case: Case | None = None, settings: Settings) -> 
         result = judge(check, comparison, policy)
         failed = result.failed(strict=settings.values.strict)
         outcome = "skipped" if result.skipped else "failed" if failed else "passed"
-        checks[check] = Checked(outcome, result, result.skipped or "", 0.5)  # type: ignore[arg-type]
-    return CheckedCase(case, by_mode, checks)
+        checks[check] = CheckOutcome(outcome, result, result.skipped or "", 0.5)  # type: ignore[arg-type]
+    return CaseResults(case, by_mode, checks)
 
 
-def settings_of(project: Path = Path("/copy/project"), **values: Any) -> Settings:
+def settings_of(project: Path = Path("/copy/project"), **values: Any) -> ResolvedConfig:
     """Settings, by the keys of the file."""
-    return Settings(project, validate_settings(values, "test"), None, {}, None, {})
+    return ResolvedConfig(project, validate_settings(values, "test"), None, {}, None, {})
 
 
 def report_of(
@@ -55,7 +55,7 @@ def report_of(
     settings = settings_of(project, **values)
     made = checked(*launches, case=case, settings=settings)
     return build(
-        [CheckedProject("proj", settings, secrets or Secrets(), [made])],
+        [ProjectResults("proj", settings, secrets or Secrets(), [made])],
         versions=versions,
         created="2026-01-02T03:04:05+00:00",
         seconds=12.5,
@@ -74,9 +74,9 @@ SIGNATURE = json.dumps(
 def pair() -> tuple[Launch, Launch]:
     """Two launches that differ in one thing of each kind."""
     calls = [
-        Observation("start_run", place="train.py:1", time=11.0, run_id="r1"),
+        Observation("start_run", source_line="train.py:1", time=11.0, run_id="r1"),
         *(
-            Observation("log_metric", key, place="train.py:2", time=12.0 + step, run_id="r1", step=step)
+            Observation("log_metric", key, source_line="train.py:2", time=12.0 + step, run_id="r1", step=step)
             for step in range(3)
             for key in ("loss", "accuracy")
         ),
@@ -90,7 +90,7 @@ def pair() -> tuple[Launch, Launch]:
             models=[model("m", signature=SIGNATURE)],
             tags={"team": "vision", "mlflow.user": "me"},
         ),
-        proofs=[proof("m")],
+        validations=[validation("m")],
         observations=tuple(calls),
         observed=True,
         started=10.0,
@@ -104,7 +104,7 @@ def pair() -> tuple[Launch, Launch]:
             metrics=[series("loss", [3.0, 2.5, 1.0]), series("accuracy", [0.5])],
             models=[model("m", signature=SIGNATURE)],
         ),
-        proofs=[proof("m", loaded=False, error="ModuleNotFoundError: No module named 'net'")],
+        validations=[validation("m", loaded=False, error="ModuleNotFoundError: No module named 'net'")],
     )
     return fluent, mlflow_run
 
@@ -144,10 +144,10 @@ def both_logged(text: str) -> tuple[Launch, Launch]:
             stdout=text,
             stderr=text,
             notes=(text,),
-            proofs=[proof(text, loaded=False, error=text)],
+            validations=[validation(text, loaded=False, error=text)],
             observations=(
-                Observation(text, text, text, place=f"{text}:1", by=text, run_id=other, time=1.0),  # type: ignore[arg-type]
-                Observation("log_metric", text, place=f"{text}.py:2", run_id=other, step=3, time=2.0),
+                Observation(text, text, text, source_line=f"{text}:1", by=text, run_id=other, time=1.0),  # type: ignore[arg-type]
+                Observation("log_metric", text, source_line=f"{text}.py:2", run_id=other, step=3, time=2.0),
             ),
         )
 

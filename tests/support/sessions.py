@@ -1,4 +1,4 @@
-"""The gate started as a user does, and what it found."""
+"""A session started as a user does, and what it found."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from support import ROOT
 
 
-def gate(tmp_path: Path, *arguments: str) -> tuple[str, ET.Element]:
-    """Runs the gate as a user does, from the repository; gives the output and the JUnit report."""
+def run_session(tmp_path: Path, *arguments: str) -> tuple[str, ET.Element]:
+    """Runs a session as a user does, from the repository; gives the output and the JUnit report."""
     junit = tmp_path / "junit.xml"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "console_output_style=classic"]
     options = [f"--basetemp={tmp_path / 'base'}", f"--junitxml={junit}", *arguments]

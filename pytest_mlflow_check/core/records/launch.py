@@ -12,7 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from pytest_mlflow_check.core.records.store import ModelProof, RunRecord, StoreRecord
+from pytest_mlflow_check.core.records.store import ModelValidation, RunRecord, StoreRecord
 
 Mode = Literal["fluent", "mlflow-run"]
 Caller = Literal["code", "autologging", "mlflow-run", "exit", "mlflow"]
@@ -52,7 +52,7 @@ class Observation:
     run_id: str | None = None
     step: int | None = None
     by: Caller = "code"
-    place: str | None = None
+    source_line: str | None = None
     process: int = 0
     time: float = 0.0
 
@@ -119,7 +119,7 @@ class Launch:
         stdout, stderr: the last 64 kB of the output.
         stdout_path, stderr_path: the whole of it, or the first and the last megabyte.
         record: what the store held when the launch had ended.
-        proofs: by `Model.uri`.
+        validations: by `Model.uri`.
         observations: the logging calls in the order in which they happened; empty where nothing was observed.
         observed: whether the observer was switched on. Python started with `-S`, `-E` or `-I`, or another
             language, goes unobserved all the same.
@@ -150,7 +150,7 @@ class Launch:
     workspace: Path | None = None
     origin: Path | None = None
     record: StoreRecord = field(default_factory=StoreRecord, repr=False)
-    proofs: Mapping[str, ModelProof] = field(default_factory=dict, repr=False)
+    validations: Mapping[str, ModelValidation] = field(default_factory=dict, repr=False)
     observations: tuple[Observation, ...] = field(default=(), repr=False)
     observed: bool = False
     changed: tuple[str, ...] = ()

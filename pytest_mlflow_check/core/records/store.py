@@ -100,7 +100,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class ModelProof:
+class ModelValidation:
     """What happened when a model was registered, loaded and asked for a prediction, in a process of its own.
 
     Attributes:
@@ -138,8 +138,8 @@ class ModelProof:
     unlisted: tuple[str, ...] = ()
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> ModelProof:
-        """The proof out of its fields as JSON holds them."""
+    def from_json(cls, fields: Mapping[str, Any]) -> ModelValidation:
+        """The validation out of its fields as JSON holds them."""
         lists = {name: tuple(fields.get(name, ())) for name in ("chain", "unlisted")}
         unmet = tuple((requirement, version) for requirement, version in fields.get("unmet", ()))
         return cls(**{**fields, **lists, "unmet": unmet})

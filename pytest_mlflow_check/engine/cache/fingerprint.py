@@ -22,11 +22,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from pytest_mlflow_check.config.settings import ProjectSettings, shown_store
+from pytest_mlflow_check.config.settings import ProjectConfig, shown_store
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.core.store import Store
 from pytest_mlflow_check.runtime.process.runner import own_variables
-from pytest_mlflow_check.runtime.sandbox.copy_file import kept_mode
+from pytest_mlflow_check.runtime.sandbox.copy_file import mode_of_copy
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
 from pytest_mlflow_check.runtime.sandbox.interpreter import Interpreter
 from pytest_mlflow_check.runtime.sandbox.symlink_patterns import NO_LINKS, Links
@@ -69,7 +69,7 @@ class Fingerprint:
     rest: str
 
 
-def asked_for(case: Case, values: ProjectSettings) -> list[object]:
+def asked_for(case: Case, values: ProjectConfig) -> list[object]:
     """What is launched, in either mode; settings that only the checks read don't count."""
     return [
         str(case.project.directory),
@@ -82,7 +82,7 @@ def asked_for(case: Case, values: ProjectSettings) -> list[object]:
 
 def rest_of(
     case: Case,
-    values: ProjectSettings,
+    values: ProjectConfig,
     interpreter: Interpreter,
     variables: Mapping[str, str] | None = None,
 ) -> str:
@@ -124,10 +124,10 @@ def files_of(root: Path, links: Links = NO_LINKS) -> str:
         root: the directory that is copied, or a copy of it in which nothing was started yet.
         links: the files that are links in a workspace. They count by size and time of change.
     """
-    return _digest(_told(contents(root), root, links))
+    return _digest(_described(contents(root), root, links))
 
 
-def _told(entries: Iterable[Entry], root: Path, links: Links) -> Iterator[list[object]]:
+def _described(entries: Iterable[Entry], root: Path, links: Links) -> Iterator[list[object]]:
     for entry in entries:
         with suppress(*UNREADABLE):
             if entry.kind != "directory" and links.take(entry.path) and os.path.isfile(entry.source):
@@ -136,7 +136,7 @@ def _told(entries: Iterable[Entry], root: Path, links: Links) -> Iterator[list[o
             elif entry.kind == "link":
                 yield [entry.path, entry.kind, led_to(entry.source, root, _NOWHERE)]
             elif entry.kind == "file":
-                mode = kept_mode(os.stat(entry.source).st_mode)
+                mode = mode_of_copy(os.stat(entry.source).st_mode)
                 yield [entry.path, entry.kind, mode, content_digest(entry.source)]
             else:
                 yield [entry.path, entry.kind]

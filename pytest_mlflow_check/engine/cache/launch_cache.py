@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from pytest_mlflow_check.config.settings import ProjectSettings
+from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.models import Case
@@ -31,7 +31,7 @@ from pytest_mlflow_check.engine.launch import OBSERVATIONS, read_launch
 from pytest_mlflow_check.runtime.process.runner import own_variables
 from pytest_mlflow_check.runtime.sandbox.interpreter import Interpreter
 from pytest_mlflow_check.runtime.sandbox.symlink_patterns import Links
-from pytest_mlflow_check.runtime.sandbox.workspace import enclosing_root, mark_area
+from pytest_mlflow_check.runtime.sandbox.workspace import enclosing_root, mark_session_dir
 from pytest_mlflow_check.stores.readers.safe_files import files_below
 from pytest_mlflow_check.stores.relocate import relocate
 
@@ -44,7 +44,7 @@ _KEPT = 2
 environments, and for a session that still reads the other one."""
 
 
-class Remembered:
+class LaunchCache:
     """The launches that are kept, of each case in each mode: the last that passed under two fingerprints.
 
     Attributes:
@@ -57,11 +57,11 @@ class Remembered:
         self._files: dict[tuple[Path, tuple[str, ...]], str] = {}
         self._lock = threading.Lock()
 
-    def recalled_or_made(
+    def get_or_create(
         self,
         case: Case,
         mode: Mode,
-        values: ProjectSettings,
+        values: ProjectConfig,
         interpreter: Interpreter,
         make: Callable[[], Path],
         variables: Mapping[str, str] | None = None,
@@ -82,20 +82,20 @@ class Remembered:
         except OSError:
             # What can't be read can't be copied either, and the launch says so.
             return make()
-        kept = self._recall(case, mode, before)
+        kept = self._get(case, mode, before)
         if kept is not None:
             return kept
-        area = make()
-        launched = Fingerprint(_read(area)["files"], rest_of(case, values, interpreter, variables))
+        attempt_dir = make()
+        launched = Fingerprint(_read(attempt_dir)["files"], rest_of(case, values, interpreter, variables))
         # Else something changed between the look at it and the end of the launch.
         if launched == before:
-            (area / _FINGERPRINT).write_text(json.dumps(asdict(before)), encoding="utf-8")
-        return area
+            (attempt_dir / _FINGERPRINT).write_text(json.dumps(asdict(before)), encoding="utf-8")
+        return attempt_dir
 
     def _fingerprint(
         self,
         case: Case,
-        values: ProjectSettings,
+        values: ProjectConfig,
         interpreter: Interpreter,
         variables: Mapping[str, str] | None,
     ) -> Fingerprint:
@@ -106,16 +106,16 @@ class Remembered:
                 self._files[key] = files_of(root, Links(values.workspace.link))
         return Fingerprint(self._files[key], rest_of(case, values, interpreter, variables))
 
-    def _recall(self, case: Case, mode: Mode, fingerprint: Fingerprint) -> Path | None:
+    def _get(self, case: Case, mode: Mode, fingerprint: Fingerprint) -> Path | None:
         """None too for one that is damaged, or that somebody has written to."""
-        place = self._place(case, mode, fingerprint)
+        directory = self._directory_of(case, mode, fingerprint)
         with suppress(OSError, ValueError, KeyError, TypeError):
-            summary = _read(place)
-            if summary["fingerprint"] == asdict(fingerprint) and summary["seal"] == _seal(place):
-                return place
+            summary = _read(directory)
+            if summary["fingerprint"] == asdict(fingerprint) and summary["checksum"] == _checksum(directory):
+                return directory
         return None
 
-    def keep(self, case: Case, mode: Mode, area: Path, *, store: str = "") -> None:
+    def keep(self, case: Case, mode: Mode, attempt_dir: Path, *, store: str = "") -> None:
         """Keeps a launch that passed, instead of the oldest one where there are enough.
 
         Not kept is one that holds a secret of the environment, one of which it isn't known what it depends
@@ -127,60 +127,62 @@ class Remembered:
             area: where it is.
             store: what the setting says, in which there may be a password.
         """
-        if area.is_relative_to(self.directory):
+        if attempt_dir.is_relative_to(self.directory):
             return
         # Without room or rights for it the launch is made again, which is what happens without a cache.
         with suppress(OSError, ValueError, KeyError, sqlite3.DatabaseError, UserError):
-            fingerprint = Fingerprint(**json.loads((area / _FINGERPRINT).read_text(encoding="utf-8")))
-            place = self._place(case, mode, fingerprint)
+            fingerprint = Fingerprint(**json.loads((attempt_dir / _FINGERPRINT).read_text(encoding="utf-8")))
+            directory = self._directory_of(case, mode, fingerprint)
             secrets = Secrets.among({**own_variables(), **case.env, "store": store})
-            mark_area(self.directory)
+            mark_session_dir(self.directory)
             with FileLock(self.directory / "lock"):
                 unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
-                if _copy(area, unfinished, place) and not secrets.held_by(files_below(unfinished).values()):
-                    seal = {"fingerprint": asdict(fingerprint), "seal": _seal(unfinished)}
-                    _write(unfinished, {**_read(unfinished), **seal})
-                    shutil.rmtree(place, ignore_errors=True)
-                    unfinished.rename(place)
-                of_case = self.directory.glob(f"{place.name.rpartition('-')[0]}-*")
+                if _copy(attempt_dir, unfinished, directory) and not secrets.found_in(
+                    files_below(unfinished).values()
+                ):
+                    checksum = {"fingerprint": asdict(fingerprint), "checksum": _checksum(unfinished)}
+                    _write(unfinished, {**_read(unfinished), **checksum})
+                    shutil.rmtree(directory, ignore_errors=True)
+                    unfinished.rename(directory)
+                of_case = self.directory.glob(f"{directory.name.rpartition('-')[0]}-*")
                 newest = sorted(of_case, key=lambda one: one.stat().st_mtime_ns, reverse=True)
                 # Also what processes that died have left unfinished.
                 for old in [*newest[_KEPT:], *self.directory.glob(f"{_UNFINISHED}*")]:
                     shutil.rmtree(old, ignore_errors=True)
 
-    def forget(self, area: Path) -> None:
+    def invalidate(self, attempt_dir: Path) -> None:
         """Has the next session make a kept launch again; it stays where it is, to be looked at."""
-        if area.is_relative_to(self.directory):
+        if attempt_dir.is_relative_to(self.directory):
             with suppress(OSError, ValueError, TypeError):
-                _write(area, {**_read(area), "fingerprint": None})
+                _write(attempt_dir, {**_read(attempt_dir), "fingerprint": None})
 
-    def _place(self, case: Case, mode: Mode, fingerprint: Fingerprint) -> Path:
+    def _directory_of(self, case: Case, mode: Mode, fingerprint: Fingerprint) -> Path:
         # Launches of different fingerprints never share a place: somebody may be reading there.
         names = ([str(case.project.directory), case.id], [fingerprint.files, fingerprint.rest])
         whose, of = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in names)
         return self.directory / f"{mode}-{whose}-{of}"
 
 
-def _copy(area: Path, target: Path, place: Path) -> bool:
-    """Copies what is kept, and has it say that it lies at `place`; False where it can't be kept."""
-    launch = read_launch(area)
+def _copy(attempt_dir: Path, target: Path, directory: Path) -> bool:
+    """Copies what is kept, and has it say that it lies at `directory`; False where it can't be kept."""
+    launch = read_launch(attempt_dir)
     logged = [file for run in launch.runs for file in (artifact.file for artifact in run.artifacts.values())]
     logged += [model.path for run in launch.runs for model in run.models.values()]
-    inside = all(file.is_relative_to(area) for file in logged)
-    if not inside or any(file.is_symlink() for file in (area / "store").rglob("*")):
+    inside = all(file.is_relative_to(attempt_dir) for file in logged)
+    if not inside or any(file.is_symlink() for file in (attempt_dir / "store").rglob("*")):
         return False
-    summary = _read(area)
+    summary = _read(attempt_dir)
     store = Store(summary["store"], target / "store")
-    refuse_unfit(Store(store.kind, place / "store"))
-    if (area / "store").is_dir():
-        shutil.copytree(area / "store", store.root)
+    refuse_unfit(Store(store.kind, directory / "store"))
+    if (attempt_dir / "store").is_dir():
+        shutil.copytree(attempt_dir / "store", store.root)
     for name in ("stdout.txt", "stderr.txt", OBSERVATIONS):
-        if (area / name).is_file():
-            shutil.copyfile(area / name, target / name)
+        if (attempt_dir / name).is_file():
+            shutil.copyfile(attempt_dir / name, target / name)
     for file in logged:
-        if not file.is_relative_to(area / "store"):
-            _copy_logged(file, target / file.relative_to(area))
-    relocate(store, area, place)
+        if not file.is_relative_to(attempt_dir / "store"):
+            _copy_logged(file, target / file.relative_to(attempt_dir))
+    relocate(store, attempt_dir, directory)
     _write(
         target, {**summary, "logged_to": launch.logged_to or launch.store_uri, "cached": summary["started"]}
     )
@@ -195,20 +197,22 @@ def _copy_logged(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _read(area: Path) -> dict[str, Any]:
-    summary: dict[str, Any] = json.loads((area / _SUMMARY).read_text(encoding="utf-8"))
+def _read(attempt_dir: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((attempt_dir / _SUMMARY).read_text(encoding="utf-8"))
     return summary
 
 
-def _write(area: Path, summary: dict[str, Any]) -> None:
-    (area / _SUMMARY).write_text(json.dumps(summary), encoding="utf-8")
+def _write(attempt_dir: Path, summary: dict[str, Any]) -> None:
+    (attempt_dir / _SUMMARY).write_text(json.dumps(summary), encoding="utf-8")
 
 
-def _seal(area: Path) -> str:
+def _checksum(attempt_dir: Path) -> str:
     """A digest of all that is kept of a launch, but for what `launch.json` says of keeping it."""
-    summary = {key: value for key, value in _read(area).items() if key not in ("fingerprint", "seal")}
+    summary = {
+        key: value for key, value in _read(attempt_dir).items() if key not in ("fingerprint", "checksum")
+    }
     digest = hashlib.sha256(json.dumps(summary, sort_keys=True).encode())
-    for name, file in files_below(area).items():
+    for name, file in files_below(attempt_dir).items():
         if name != _SUMMARY:
             digest.update(json.dumps([name, content_digest(file)]).encode())
     return digest.hexdigest()

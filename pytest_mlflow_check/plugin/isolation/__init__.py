@@ -19,7 +19,7 @@ from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.store import Store
 
 if TYPE_CHECKING:
-    from pytest_mlflow_check.plugin.isolation.mlflow_internals import Opened
+    from pytest_mlflow_check.plugin.isolation.mlflow_internals import MLflowState
 
 _PREFIXES = ("MLFLOW_", "_MLFLOW_", "DATABRICKS_", "OTEL_EXPORTER_")
 
@@ -56,7 +56,7 @@ def isolated_mlflow(store: Store) -> Iterator[None]:
         # SQLite makes a file but no directory for it
         store.root.mkdir(parents=True, exist_ok=True)
 
-    opened = private.Opened()
+    state = private.MLflowState()
     with ExitStack() as back:
         # put back last of all: it may turn autologging on for libraries that the body imported
         back.callback(private.set_aside_import_hooks())
@@ -65,14 +65,14 @@ def isolated_mlflow(store: Store) -> Iterator[None]:
         )
         back.callback(private.set_aside_uris())
         back.callback(private.set_aside_experiment())
-        back.callback(private.set_aside_runs(opened))
+        back.callback(private.set_aside_runs(state))
         back.callback(private.set_aside_active_model())
         back.callback(private.set_aside_workspace())
         back.callback(private.set_aside_telemetry())
         back.callback(private.set_aside_model_globals())
         back.callback(private.keep_logging())
-        back.callback(private.set_aside_stores(opened, store.uri, store.artifact_root.as_uri()))
-        back.callback(private.close_database, opened, store.uri)
+        back.callback(private.set_aside_stores(state, store.uri, store.artifact_root.as_uri()))
+        back.callback(private.close_database, state, store.uri)
         back.callback(private.set_aside_tracing())
         back.callback(private.set_aside_autologging())
         mlflow.set_tracking_uri(store.uri)
@@ -82,9 +82,9 @@ def isolated_mlflow(store: Store) -> Iterator[None]:
         except BaseException:
             # what the body raised is what matters; a fault in clearing up may come of it
             with suppress(Exception):
-                _clear_up(opened, "FAILED")
+                _clear_up(state, "FAILED")
             raise
-        if left_open := _clear_up(opened, "KILLED"):
+        if left_open := _clear_up(state, "KILLED"):
             raise RunLeftOpen(_message(left_open))
 
 
@@ -110,7 +110,7 @@ def _set_variables(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
 
 
-def _clear_up(opened: Opened, status: str) -> list[str]:
+def _clear_up(state: MLflowState, status: str) -> list[str]:
     """Writes what is still to be written and ends the runs that are still active, children first.
 
     Returns:
@@ -118,10 +118,10 @@ def _clear_up(opened: Opened, status: str) -> list[str]:
     """
     from pytest_mlflow_check.plugin.isolation import mlflow_internals as private
 
-    private.flush(opened)
-    stores = list(dict.fromkeys(uri for uri, _ in opened.tracking_stores))
+    private.flush(state)
+    stores = list(dict.fromkeys(uri for uri, _ in state.tracking_stores))
     left_open = []
-    for thread, stack in opened.run_stacks:
+    for thread, stack in state.run_stacks:
         place = "" if thread is threading.current_thread() else f", in the thread {thread.name!r}"
         for run in reversed(stack):
             private.stop_system_metrics(run.info.run_id)

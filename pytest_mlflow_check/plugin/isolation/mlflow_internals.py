@@ -119,7 +119,7 @@ _NOTHING = _Nothing()
 
 
 @dataclass(frozen=True)
-class Opened:
+class MLflowState:
     """What was opened in MLflow since its state was set aside.
 
     Attributes:
@@ -148,17 +148,17 @@ def set_aside_experiment() -> Restore:
     return _replace(fluent, "_active_experiment_id", None)
 
 
-def set_aside_runs(opened: Opened) -> Restore:
+def set_aside_runs(state: MLflowState) -> Restore:
     """`fluent._active_run_stack`, `_last_active_run_id`, `_last_logged_model_id` (3.x), for all threads.
 
     `mlflow.active_run()` sees the top of the current thread's stack only, and `end_run()`, the one way to
-    take a run off it, ends the run. The stacks made from now on are noted in `opened`: MLflow's own list
+    take a run off it, ends the run. The stacks made from now on are noted in `state`: MLflow's own list
     of them forgets a stack when a later thread is given the same thread id.
     """
 
     def new_stack() -> list[Any]:
         stack: list[Any] = []
-        opened.run_stacks.append((threading.current_thread(), stack))
+        state.run_stacks.append((threading.current_thread(), stack))
         return stack
 
     restores = [_replace_thread_local(fluent._active_run_stack, new_stack)]
@@ -212,7 +212,7 @@ def set_aside_model_globals() -> Restore:
     )
 
 
-def set_aside_stores(opened: Opened, uri: str, artifact_root: str) -> Restore:
+def set_aside_stores(state: MLflowState, uri: str, artifact_root: str) -> Restore:
     """`_get_store_with_resolved_uri` of the two store registries, and `_artifact_repos_cache`.
 
     MLflow keeps the last 100 stores it opened. In that cache the stores of a test session would push out
@@ -223,13 +223,13 @@ def set_aside_stores(opened: Opened, uri: str, artifact_root: str) -> Restore:
     server has no other way in 2.x, and in 3.x only an environment variable that makes MLflow believe it
     were a tracking server.
     """
-    tracking = _set_aside_store_cache(TrackingStoreRegistry, opened.tracking_stores, {uri: artifact_root})
-    registry = _set_aside_store_cache(ModelRegistryStoreRegistry, opened.registry_stores, {})
+    tracking = _set_aside_store_cache(TrackingStoreRegistry, state.tracking_stores, {uri: artifact_root})
+    registry = _set_aside_store_cache(ModelRegistryStoreRegistry, state.registry_stores, {})
     return _together(tracking, registry, _replace(tracking_utils, "_artifact_repos_cache", OrderedDict()))
 
 
 def _set_aside_store_cache(
-    registry: Any, opened: list[tuple[str, Any]], artifact_roots: dict[str, str]
+    registry: Any, state: list[tuple[str, Any]], artifact_roots: dict[str, str]
 ) -> Restore:
     """Gives one of the two registries an empty cache that notes what it opens."""
     name = "_get_store_with_resolved_uri"
@@ -239,7 +239,7 @@ def _set_aside_store_cache(
     @lru_cache(maxsize=100)
     def get_store(self: Any, uri: str, second: str | None = None) -> Any:
         store = build(self, uri, second or artifact_roots.get(uri))
-        opened.append((uri, store))
+        state.append((uri, store))
         return store
 
     setattr(registry, name, get_store)
@@ -381,14 +381,14 @@ def keep_logging() -> Restore:
     return put_back
 
 
-def flush(opened: Opened) -> None:
+def flush(state: MLflowState) -> None:
     """Waits until everything logged asynchronously has been written, and stops the threads that write.
 
     `AbstractStore.shut_down_async_logging` and the values of `_artifact_repos_cache`. The public
     `flush_async_logging` opens a store where none is open, which with SQLite takes seconds, and leaves
     threads behind; `flush_artifact_async_logging` starts a run where none is active.
     """
-    for _, store in opened.tracking_stores:
+    for _, store in state.tracking_stores:
         store.shut_down_async_logging()
     for repository in list(tracking_utils._artifact_repos_cache.values()):
         repository.flush_async_logging()
@@ -420,12 +420,12 @@ def stop_system_metrics(run_id: str) -> None:
         monitor.finish()
 
 
-def close_database(opened: Opened, uri: str) -> None:
+def close_database(state: MLflowState, uri: str) -> None:
     """`SqlAlchemyStore.engine` of the stores at `uri`: closes the connections to the database file.
 
     MLflow keeps an engine per URI for the life of the process. Other URIs are left alone: the engine may
     be that of a store which was in use before, and closing one of a database in memory deletes it.
     """
-    for opened_uri, store in [*opened.tracking_stores, *opened.registry_stores]:
+    for opened_uri, store in [*state.tracking_stores, *state.registry_stores]:
         if opened_uri == uri and (engine := getattr(store, "engine", None)) is not None:
             engine.dispose()

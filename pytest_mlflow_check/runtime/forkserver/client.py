@@ -1,7 +1,7 @@
-"""The warm process: MLflow loaded once a session, and a fork of it wherever MLflow is needed.
+"""The fork server: MLflow loaded once a session, and a fork of it wherever MLflow is needed.
 
 `import mlflow` takes one to two seconds, and the command `mlflow run` twice that (MLflow 3.17.2); a fork
-takes milliseconds. What lies in `path/` runs there, with the interpreter that runs pytest.
+takes milliseconds. What lies in `payload/` runs there, with the interpreter that runs pytest.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pytest_mlflow_check.runtime.process.runner import Call
-from pytest_mlflow_check.runtime.supervisor.client import PATH as KEEPER
-from pytest_mlflow_check.runtime.supervisor.client import Kept, Request
+from pytest_mlflow_check.runtime.supervisor.client import PATH as SUPERVISOR
+from pytest_mlflow_check.runtime.supervisor.client import ProcessHandle, Request
 
 PATH = Path(__file__).with_name("payload")
 """Where the modules lie that a fork imports."""
@@ -39,8 +39,8 @@ _PLUGINS = ("*.dist-info", "*.egg-info")
 """What MLflow finds its plugins by, as it is loaded."""
 
 
-class Warm:
-    """A way to the warm process; every process of the session may have one.
+class ForkServer:
+    """A way to the fork server; every process of the session may have one.
 
     Attributes:
         address: the path of its socket.
@@ -55,21 +55,21 @@ class Warm:
     def begin(self) -> None:
         """Has it there, if it isn't yet. Only the one who starts it has something to do for that."""
 
-    def start(self, call: Call, request: Request, *, check: Callable[[], None]) -> Kept | None:
+    def start(self, call: Call, request: Request, *, check: Callable[[], None]) -> ProcessHandle | None:
         """Has a fork carry out a call, in a session of its own and with empty standard input.
 
         Args:
             call: what to carry out.
-            request: how, as a keeper takes it.
+            request: how, as a supervisor takes it.
             check: raises where there is nothing to wait for any more.
 
         Returns:
-            None where that isn't possible: the warm process failed, or the variables need a new process.
+            None where that isn't possible: the fork server failed, or the variables need a new process.
 
         Raises:
             Exception: what `check` raises while it waits.
         """
-        if not self._fits(request["env"]):
+        if not self._matches_environment(request["env"]):
             return None
         self.begin()
         if self.failure is not None:
@@ -83,24 +83,24 @@ class Warm:
             "argv": call.argv,
         }
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        kept, why = Kept(connection), "it ended"
+        handle, why = ProcessHandle(connection), "it ended"
         try:
             connection.connect(self.address)
-            kept.ask(asked_for)
-            if kept.begun(patience=_PATIENCE, check=check):
-                return kept
+            handle.ask(asked_for)
+            if handle.wait_started(patience=_PATIENCE, check=check):
+                return handle
         except TimeoutError:
             why = f"it wasn't ready within {_PATIENCE:g} seconds"
         except OSError as error:
             why = str(error)
         except BaseException:
-            kept.close()
+            handle.close()
             raise
-        kept.close()
+        handle.close()
         self.failure = why
         return None
 
-    def _fits(self, env: Mapping[str, str]) -> bool:
+    def _matches_environment(self, env: Mapping[str, str]) -> bool:
         differing = {
             name for name in {*env, *self.env} if env.get(name) != self.env.get(name) and name != "PYTHONPATH"
         }
@@ -111,8 +111,8 @@ class Warm:
         return not any(any(entry.glob(pattern)) for entry in added for pattern in _PLUGINS)
 
 
-class WarmProcess(Warm):
-    """The warm process, of the one who starts and ends it."""
+class ForkServerProcess(ForkServer):
+    """The fork server, of the one who starts and ends it."""
 
     def __init__(self, env: Mapping[str, str], preparation: Call) -> None:
         """Says what to start; nothing is started yet.
@@ -147,7 +147,7 @@ class WarmProcess(Warm):
             door.listen(128)
             return subprocess.Popen(
                 [
-                    *(sys.executable, str(PATH), str(door.fileno()), str(KEEPER)),
+                    *(sys.executable, str(PATH), str(door.fileno()), str(SUPERVISOR)),
                     *(str(preparation.path), preparation.module, preparation.function),
                 ],
                 cwd=self._directory,
@@ -172,8 +172,8 @@ class WarmProcess(Warm):
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def why_not() -> str | None:
-    """Why no process can be kept warm on this platform; None where it can."""
+def unsupported_reason() -> str | None:
+    """Why no fork server can run on this platform; None where it can."""
     if not hasattr(os, "fork"):
         return "this platform has no fork"
     # Its system libraries may crash in a fork (Python docs, multiprocessing, "Contexts and start methods").

@@ -1,6 +1,6 @@
 """Whether the models of a launch register, load and predict, found out in processes of their own.
 
-What lies in `path/` runs there, with the interpreter of the launch.
+What lies in `payload/` runs there, with the interpreter of the launch.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_mlflow_check.core.records import Model, ModelProof, StoreRecord
+from pytest_mlflow_check.core.records import Model, ModelValidation, StoreRecord
 from pytest_mlflow_check.core.store import Store
 from pytest_mlflow_check.runtime.process.runner import Call, Ended, Processes
 
 _GRACE = 30.0
 """Seconds for the start of the process, which loads MLflow."""
 
-_PROVER = Path(__file__).with_name("payload")
+_PAYLOAD = Path(__file__).with_name("payload")
 
 
 @dataclass(frozen=True)
-class Provable:
-    """A model to prove, or a version that the project registered itself.
+class ModelToValidate:
+    """A model to validate, or a version that the project registered itself.
 
     Attributes:
         uri: `Model.uri`, or `models:/NAME/VERSION`.
@@ -38,27 +38,27 @@ class Provable:
     loader: str | None = None
 
 
-def provable(record: StoreRecord) -> tuple[list[Provable], list[ModelProof]]:
-    """What of a launch's store can be proven, and the proofs of what can't: models left half-written.
+def models_to_validate(record: StoreRecord) -> tuple[list[ModelToValidate], list[ModelValidation]]:
+    """What of a launch's store can be validated, and the validations of what can't: models left half-written.
 
-    Versions that were made from one of the models aren't proven twice.
+    Versions that were made from one of the models aren't validated twice.
     """
     models = [model for run in record.runs for model in run.models.values()]
     # A model without flavors has nothing to load: one that only stands for something elsewhere
     # (`create_external_model`, `set_active_model` of MLflow 3).
     ready = [
-        Provable(model.uri, loader=model.loader)
+        ModelToValidate(model.uri, loader=model.loader)
         for model in models
         if model.status == "READY" and model.flavors
     ]
     half = [
-        ModelProof(model.uri, False, False, f"log_model left it {model.status}")
+        ModelValidation(model.uri, False, False, f"log_model left it {model.status}")
         for model in models
         if model.status != "READY"
     ]
     known = {source for model in models for source in _sources(model)}
     versions = [
-        Provable(f"models:/{registered.name}/{version.version}", registered=True)
+        ModelToValidate(f"models:/{registered.name}/{version.version}", registered=True)
         for registered in record.registered_models
         for version in registered.versions
         if version.source and version.source.removeprefix("file://") not in known
@@ -66,8 +66,8 @@ def provable(record: StoreRecord) -> tuple[list[Provable], list[ModelProof]]:
     return ready + versions, half
 
 
-def prove_models(
-    models: Sequence[Provable],
+def validate_models(
+    models: Sequence[ModelToValidate],
     *,
     directory: Path,
     env: Mapping[str, str],
@@ -75,13 +75,13 @@ def prove_models(
     interpreter: Path,
     processes: Processes,
     timeout: float,
-) -> list[ModelProof]:
+) -> list[ModelValidation]:
     """Registers each model in a throw-away registry, loads it back through `models:/NAME/1`, and predicts.
 
     The registry is one of its own: the store of the launch stays as the launch left it.
 
     Args:
-        models: what to prove.
+        models: what to validate.
         directory: a directory that doesn't exist yet; the process stands in an empty one below it.
         env: the launch's environment.
         withheld: nothing below these directories is importable: the project's own modules must not be found.
@@ -90,7 +90,7 @@ def prove_models(
         timeout: seconds for all models together.
 
     Returns:
-        The proofs; none of a model that wasn't tried, since the ones before took all the time.
+        The validations; none of a model that wasn't tried, since the ones before took all the time.
     """
     if not models:
         return []
@@ -101,9 +101,9 @@ def prove_models(
     withheld = [path.absolute() for path in withheld]
     request.write_text(json.dumps(_request(models, withheld, timeout)), encoding="utf-8")
     arguments = [str(request), str(answers)]
-    call = Call(_PROVER, "_mlflow_check_validator.main", "main", arguments, [str(_PROVER), *arguments])
+    call = Call(_PAYLOAD, "_mlflow_check_validator.main", "main", arguments, [str(_PAYLOAD), *arguments])
     ended = processes.run(
-        [str(interpreter), str(_PROVER), *arguments],
+        [str(interpreter), str(_PAYLOAD), *arguments],
         # The process that forks runs with this process's own interpreter.
         call=call if interpreter == Path(sys.executable) else None,
         cwd=stand,
@@ -113,14 +113,14 @@ def prove_models(
         # The process keeps the time itself, model by model; this is for when it can't.
         timeout=timeout + _GRACE,
     )
-    proofs = (
-        _proof(answers / f"{number}.json", model, ended, directory / "stderr.txt")
+    validations = (
+        _validation(answers / f"{number}.json", model, ended, directory / "stderr.txt")
         for number, model in enumerate(models)
     )
-    return [proof for proof in proofs if proof is not None]
+    return [validation for validation in validations if validation is not None]
 
 
-def _request(models: Sequence[Provable], withheld: Iterable[Path], seconds: float) -> dict[str, Any]:
+def _request(models: Sequence[ModelToValidate], withheld: Iterable[Path], seconds: float) -> dict[str, Any]:
     asked = [
         {
             "uri": model.uri,
@@ -132,13 +132,13 @@ def _request(models: Sequence[Provable], withheld: Iterable[Path], seconds: floa
     return {"withheld": [str(path) for path in withheld], "models": asked, "seconds": seconds}
 
 
-def _proof(answer: Path, model: Provable, ended: Ended, stderr: Path) -> ModelProof | None:
+def _validation(answer: Path, model: ModelToValidate, ended: Ended, stderr: Path) -> ModelValidation | None:
     if answer.exists():
         said = json.loads(answer.read_text(encoding="utf-8"))
-        return None if said.get("untried") else ModelProof.from_json(said)
+        return None if said.get("untried") else ModelValidation.from_json(said)
     why = "didn't end in time" if ended.exit_code is None else f"ended with exit code {ended.exit_code}"
     error = f"the process that registers and loads it {why}; see {stderr}"
-    return ModelProof(model.uri, model.registered, False, error)
+    return ModelValidation(model.uri, model.registered, False, error)
 
 
 def _environment(env: Mapping[str, str], directory: Path, withheld: Sequence[Path]) -> dict[str, str]:

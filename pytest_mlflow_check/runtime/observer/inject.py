@@ -1,6 +1,6 @@
 """The observer: has the processes of a launch write down each logging call, and keeps them at their store.
 
-What lies in `path/` runs inside the user's processes. It is put first on PYTHONPATH, where Python finds its
+What lies in `payload/` runs inside the user's processes. It is first on PYTHONPATH, where Python finds its
 `sitecustomize` when it starts, in every process of the launch. Python started with `-S`, `-E` or `-I`, or
 with another PYTHONPATH, goes unobserved.
 """
@@ -37,13 +37,13 @@ def observed(
 
     Args:
         env: the environment without it.
-        file: where the observations go; `reading.observations` reads them.
+        file: where the observations go; `observer.read_calls` reads them.
         directory: the project, in which the launch starts; places are relative to it.
         root: the workspace; what lies in it is the user's code.
         uri: tracking and registry URI of the launch's own store.
         block: whether an attempt to reach another store raises, instead of being led to the own one.
         stacks: a directory that is there, in which each process keeps a file for where its threads stand when
-            it crashes, or gets `STACKS_SIGNAL`; `reading.stacks` reads them.
+            it crashes, or gets `STACKS_SIGNAL`; `observer.read_stacks` reads them.
     """
     path = str(Path(__file__).absolute().with_name("payload"))
     inherited = env.get("PYTHONPATH")

@@ -73,7 +73,7 @@ def _observation(content: Mapping[str, Any], texts: dict[str, str]) -> Observati
         run_id=shared("run_id"),
         step=None if step is None else int(step),
         by=by,  # type: ignore[arg-type]
-        place=shared("place"),
+        source_line=shared("place"),
         process=int(content.get("process", 0)),
         time=float(content.get("time", 0.0)),
     )

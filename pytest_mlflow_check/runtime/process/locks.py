@@ -25,11 +25,11 @@ def processors() -> int:
 
 
 @contextmanager
-def slot(directory: Path, count: int, *, check: Callable[[], None]) -> Iterator[None]:
-    """Waits until one of so many slots is free, and holds it.
+def semaphore(directory: Path, count: int, *, check: Callable[[], None]) -> Iterator[None]:
+    """Waits until one of so many semaphores is free, and holds it.
 
     Args:
-        directory: where the locks lie, the same for all who share the slots.
+        directory: where the locks lie, the same for all who share the semaphore.
         count: how many there are.
         check: raises where there is nothing to wait for any more.
     """
@@ -39,7 +39,7 @@ def slot(directory: Path, count: int, *, check: Callable[[], None]) -> Iterator[
 
 
 @contextmanager
-def alone(file: Path, *, check: Callable[[], None], blocking: bool = True) -> Iterator[None]:
+def exclusive_lock(file: Path, *, check: Callable[[], None], blocking: bool = True) -> Iterator[None]:
     """Waits until nobody else holds the lock in a file, and holds it.
 
     Args:

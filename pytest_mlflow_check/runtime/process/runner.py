@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pytest_mlflow_check.runtime.supervisor.client import Kept, Request, keep_command
+from pytest_mlflow_check.runtime.supervisor.client import ProcessHandle, Request, start_supervised
 
 _GRACE = 3.0
 """Seconds between asking all processes of a launch to end and killing them."""
@@ -49,7 +49,7 @@ class Call:
 class Starter(Protocol):
     """What starts a process for a call."""
 
-    def start(self, call: Call, request: Request, *, check: Callable[[], None]) -> Kept | None:
+    def start(self, call: Call, request: Request, *, check: Callable[[], None]) -> ProcessHandle | None:
         """The process, with a session of its own and empty standard input; None where it can't be had.
 
         Where `check` raises, there is nothing to wait for any more.
@@ -78,7 +78,7 @@ class Processes:
         """
         self.variables = own_variables()
         self._starter = starter
-        self._running: set[Kept] = set()
+        self._running: set[ProcessHandle] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -114,7 +114,7 @@ class Processes:
         Raises:
             Stopped: where `stop` was called before, or meanwhile.
             OSError: where the command can't be started.
-            KeeperGone: where how it ended got lost.
+            SupervisorDied: where how it ended got lost.
         """
         self.check()
         request: Request = {
@@ -127,20 +127,20 @@ class Processes:
             "grace": _GRACE,
             "stacks": None if stacks is None else [str(stacks[0]), stacks[1]],
         }
-        kept = None
+        handle = None
         if call is not None and self._starter is not None:
-            kept = self._starter.start(call, request, check=self.check)
-        kept = kept or keep_command(request, self.variables)
+            handle = self._starter.start(call, request, check=self.check)
+        handle = handle or start_supervised(request, self.variables)
         with self._lock:
-            self._running.add(kept)
+            self._running.add(handle)
             if self._stopped:
-                kept.abandon()
+                handle.kill()
         try:
-            return Ended(*kept.ended())
+            return Ended(*handle.wait_ended())
         finally:
-            kept.close()
+            handle.close()
             with self._lock:
-                self._running.discard(kept)
+                self._running.discard(handle)
             # How one ended that was killed says nothing.
             self.check()
 
@@ -157,5 +157,5 @@ class Processes:
         """Kills everything that runs, and starts nothing any more; `run` returns when all is dead."""
         with self._lock:
             self._stopped = True
-            for kept in self._running:
-                kept.abandon()
+            for handle in self._running:
+                handle.kill()

@@ -28,12 +28,12 @@ def copy_file(source: str, copy: str) -> None:
     Raises:
         OSError: where it can't be read, or can't be written; what was written until then stays.
     """
-    with _opened(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as old:
+    with _open_descriptor(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as old:
         status = os.fstat(old)
         if not stat.S_ISREG(status.st_mode):
             return
-        mode = kept_mode(status.st_mode)
-        with _opened(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as new:
+        mode = mode_of_copy(status.st_mode)
+        with _open_descriptor(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as new:
             if status.st_size > _SMALL:
                 if not clone(old, new):
                     _copy_data(old, new, status.st_size)
@@ -45,10 +45,10 @@ def copy_file(source: str, copy: str) -> None:
 
 def clone_file(source: str, copy: str) -> bool:
     """Makes a file that shares the blocks of another one until one is written to, where that can be."""
-    with _opened(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as old:
+    with _open_descriptor(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as old:
         status = os.fstat(old)
-        mode = kept_mode(status.st_mode)
-        with _opened(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as new:
+        mode = mode_of_copy(status.st_mode)
+        with _open_descriptor(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as new:
             cloned = clone(old, new)
             if cloned:
                 os.fchmod(new, mode)
@@ -58,7 +58,7 @@ def clone_file(source: str, copy: str) -> bool:
     return cloned
 
 
-def kept_mode(mode: int) -> int:
+def mode_of_copy(mode: int) -> int:
     """The permissions of a copy."""
     return mode & 0o777 | stat.S_IWUSR
 
@@ -126,7 +126,7 @@ def _write(file: int, block: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: str, flags: int, mode: int = 0o600) -> Iterator[int]:
+def _open_descriptor(path: str, flags: int, mode: int = 0o600) -> Iterator[int]:
     file = os.open(path, flags | os.O_CLOEXEC, mode)
     try:
         yield file

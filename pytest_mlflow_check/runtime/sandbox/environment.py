@@ -109,7 +109,9 @@ def server_environment(*, base: Mapping[str, str] | None = None) -> dict[str, st
     }
 
 
-def warm_environment(roots: Iterable[Path], *, base: Mapping[str, str] | None = None) -> dict[str, str]:
+def fork_server_environment(
+    roots: Iterable[Path], *, base: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The variables for a process that logs nothing itself, but forks for launches.
 
     Args:

@@ -29,7 +29,7 @@ from pytest_mlflow_check.config.settings import EnvManager
 from pytest_mlflow_check.core.errors import UserError, shown_path
 from pytest_mlflow_check.core.models import Project
 from pytest_mlflow_check.core.store import Store
-from pytest_mlflow_check.runtime.process.locks import alone
+from pytest_mlflow_check.runtime.process.locks import exclusive_lock
 from pytest_mlflow_check.runtime.process.runner import Processes
 from pytest_mlflow_check.runtime.sandbox.environment import (
     interpreter_directory,
@@ -69,7 +69,7 @@ _HINTS = (
     ),
     (
         r"No solution found when resolving|No matching distribution found",
-        "mend the dependencies, or say where they are, in PIP_… or UV_… variables: uv doesn't read pip's "
+        "fix the dependencies, or say where they are, in PIP_… or UV_… variables: uv doesn't read pip's "
         "configuration",
     ),
 )
@@ -149,22 +149,23 @@ def make_interpreter(
     if manager == "local" or project.docker_image is not None:
         return Interpreter()
     _require(project, manager)
-    home = cache.resolve() / "environments" / f"{manager}-{_identity(project)}"
-    if shlex.quote(str(home)) != str(home):
+    environment_dir = cache.resolve() / "environments" / f"{manager}-{_identity(project)}"
+    if shlex.quote(str(environment_dir)) != str(environment_dir):
         raise UserError(
-            f"{home}: MLflow can't use an environment in a directory whose name needs quotes in a shell\n"
+            f"{environment_dir}: MLflow can't use an environment in a directory whose name needs quotes in a "
+            "shell\n"
             f"  let pytest keep its cache elsewhere:  -o cache_dir=DIR\n{_instead()}"
         )
-    home.mkdir(parents=True, exist_ok=True)
+    environment_dir.mkdir(parents=True, exist_ok=True)
     processes = processes or Processes()
-    with alone(home / "lock", check=processes.check):
-        prefix = _kept(home)
+    with exclusive_lock(environment_dir / "lock", check=processes.check):
+        prefix = _existing(environment_dir)
         if prefix is None:
-            failed = session / f"{home.name}.txt"
+            failed = session / f"{environment_dir.name}.txt"
             if failed.exists():
                 raise UserError(failed.read_text(encoding="utf-8"))
             try:
-                prefix = _make(project, manager, home, pass_env, processes, links)
+                prefix = _make(project, manager, environment_dir, pass_env, processes, links)
             except UserError as error:
                 failed.write_text(str(error), encoding="utf-8")
                 raise
@@ -175,7 +176,7 @@ def _require(project: Project, manager: EnvManager) -> None:
     """Refuses what MLflow is sure to fail at, without the seconds that it takes to say so."""
     if manager == "conda" and project.conda_env is None:
         raise UserError(
-            f'{_place(project)}: env_manager is "conda", which MLflow takes only with a conda_env\n'
+            f'{_dependency_file(project)}: env_manager is "conda", which MLflow takes only with a conda_env\n'
             "  name its file in the MLproject:  conda_env: conda.yaml\n"
             "  or write another:  --mlflow-env-manager=uv  or  --mlflow-env-manager=virtualenv"
         )
@@ -199,8 +200,8 @@ def _require(project: Project, manager: EnvManager) -> None:
 
 def _conda() -> str:
     """What MLflow starts for conda (mlflow.utils.conda.get_conda_bin_executable)."""
-    if home := os.environ.get("MLFLOW_CONDA_HOME"):
-        return os.path.join(home, "bin", "conda")
+    if environment_dir := os.environ.get("MLFLOW_CONDA_HOME"):
+        return os.path.join(environment_dir, "bin", "conda")
     executable = os.environ.get("CONDA_EXE")
     return str(Path(executable).with_name("conda")) if executable else "conda"
 
@@ -209,7 +210,7 @@ def _instead() -> str:
     return "  or run the project in the environment that pytest runs in:  --mlflow-env-manager=local"
 
 
-def _place(project: Project) -> str:
+def _dependency_file(project: Project) -> str:
     return shown_path(project.python_env or project.conda_env or project.mlproject or project.directory)
 
 
@@ -244,9 +245,9 @@ def _texts(project: Project) -> Iterator[str]:
         yield text
 
 
-def _kept(home: Path) -> Path | None:
+def _existing(environment_dir: Path) -> Path | None:
     """The environment that was made before, if its Python is still there."""
-    record = home / "prefix.txt"
+    record = environment_dir / "prefix.txt"
     prefix = Path(record.read_text(encoding="utf-8")) if record.is_file() else None
     return prefix if prefix and (prefix / "bin" / "python").exists() else None
 
@@ -254,12 +255,16 @@ def _kept(home: Path) -> Path | None:
 def _make(
     project: Project,
     manager: EnvManager,
-    home: Path,
+    environment_dir: Path,
     pass_env: Iterable[str],
     processes: Processes,
     links: Links,
 ) -> Path:
-    environments, output, record = home / "environments", home / "output.txt", home / "prefix.txt"
+    environments, output, record = (
+        environment_dir / "environments",
+        environment_dir / "output.txt",
+        environment_dir / "prefix.txt",
+    )
     # MLflow would take for whole what one that was killed has left.
     shutil.rmtree(environments, ignore_errors=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -289,7 +294,7 @@ def _make(
     if not prefix.is_relative_to(environments):
         if manager == "conda":
             raise UserError(
-                f"{_place(project)}: the environment that conda makes has no Python in it\n"
+                f"{_dependency_file(project)}: the environment that conda makes has no Python in it\n"
                 f"  name one:  dependencies: [python={platform.python_version()}, …]\n{_instead()}"
             )
         version = importlib.metadata.version("mlflow")
@@ -299,7 +304,7 @@ def _make(
             "  write another, such as  --mlflow-env-manager=virtualenv,  or install a newer MLflow\n"
             f"{_instead()}"
         )
-    unfinished = home / "prefix.txt.tmp"
+    unfinished = environment_dir / "prefix.txt.tmp"
     unfinished.write_text(str(prefix), encoding="utf-8")
     unfinished.replace(record)
     return prefix
@@ -312,7 +317,7 @@ def _fail(project: Project, manager: EnvManager, timed_out: bool, output: Path) 
     raise UserError(
         "\n".join(
             [
-                f"{_place(project)}: MLflow can't make the environment with {manager}{why}",
+                f"{_dependency_file(project)}: MLflow can't make the environment with {manager}{why}",
                 *(f"  {hint.format(python=platform.python_version())}" for hint in hints),
                 f"  all that was printed is in {output}",
                 "  the end of it:",

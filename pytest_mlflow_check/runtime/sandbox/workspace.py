@@ -72,7 +72,7 @@ def enclosing_root(project: Path) -> Path:
     """
     project = project.resolve()
     for directory in (project, *project.parents):
-        if directory in (_home(), Path(project.anchor)):
+        if directory in (_home_directory(), Path(project.anchor)):
             break
         if (directory / ".git").exists():
             return directory
@@ -171,10 +171,10 @@ def led_to(link: str, root: Path, copy: Path) -> str:
     return target if _ANNEX in target else map_into(target, root, copy)
 
 
-def mark_area(area: Path) -> None:
+def mark_session_dir(session_dir: Path) -> None:
     """Makes a directory for launches, of which no workspace gets a copy should it lie in a repository."""
-    area.mkdir(parents=True, exist_ok=True)
-    (area / _MARK).touch()
+    session_dir.mkdir(parents=True, exist_ok=True)
+    (session_dir / _MARK).touch()
 
 
 def map_into(path: str, root: Path, copy: Path) -> str:
@@ -229,7 +229,7 @@ def _copy(entry: Entry, copy: str, root: Path, destination: Path, links: Links) 
         os.symlink(entry.source, copy)
 
 
-def _home() -> Path | None:
+def _home_directory() -> Path | None:
     try:
         return Path.home().resolve()
     except RuntimeError:  # a user id without a home, as in containers

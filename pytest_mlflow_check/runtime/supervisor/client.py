@@ -1,7 +1,7 @@
-"""What keeps a launch: a process of its own between pytest and the launch, which ends it for sure.
+"""Starts the supervisor of a launch, a process between pytest and the launch that ends it for sure.
 
-However this process ends, even by SIGKILL, its end of the connection closes, and the keeper kills the launch
-with all that it started, wherever that has gone. What lies in `path/` runs there.
+However this process ends, even by SIGKILL, its end of the connection closes, and the supervisor kills the
+launch with all that it started, wherever that has gone. The supervisor runs what lies in `payload/`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 PATH = Path(__file__).with_name("payload")
-"""Where the modules lie that a keeper imports."""
+"""Where the modules lie that a supervisor imports."""
 
 _LOOK = 0.2
 """Seconds between two looks whether there still is anything to wait for."""
@@ -29,18 +29,18 @@ Request = Mapping[str, Any]
 """As in `_mlflow_check_supervisor.supervise`."""
 
 
-class KeeperGone(Exception):
+class SupervisorDied(Exception):
     """What kept a launch ended before the launch did, and took along how that ended."""
 
 
-class Kept:
+class ProcessHandle:
     """A launch that is being kept, as seen from here."""
 
     def __init__(self, connection: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
-        """Takes the connection to its keeper, and that itself where it is a child process."""
+        """Takes the connection to its supervisor, and that itself where it is a child process."""
         self._connection, self._process = connection, process
         self._leader: int | None = None
-        self._abandoned = False
+        self._killed = False
 
     def ask(self, request: Request) -> None:
         """Asks for something to be started and kept.
@@ -50,8 +50,8 @@ class Kept:
         """
         self._connection.sendall(json.dumps(dict(request)).encode() + b"\n")
 
-    def begun(self, *, patience: float | None, check: Callable[[], None]) -> bool:
-        """Waits until it has been started; gives whether it was, or its keeper never answered.
+    def wait_started(self, *, patience: float | None, check: Callable[[], None]) -> bool:
+        """Waits until it has been started; gives whether it was, or its supervisor never answered.
 
         Args:
             patience: seconds after which it isn't waited for any more.
@@ -60,35 +60,35 @@ class Kept:
         Raises:
             OSError: it can't be started, such as a command that isn't there.
             TimeoutError: patience was at its end.
-            RuntimeError: for a fault of the keeper's.
+            RuntimeError: for a fault of the supervisor's.
         """
-        said = self._said(patience, check)
-        if said is not None and "failed" in said:
-            number, message, file = said["failed"]
+        message = self._receive(patience, check)
+        if message is not None and "failed" in message:
+            number, message, file = message["failed"]
             raise OSError(number, message, file)
-        if said is not None:
-            self._leader = said["begun"]
-        return said is not None
+        if message is not None:
+            self._leader = message["begun"]
+        return message is not None
 
-    def ended(self) -> tuple[int | None, float]:
+    def wait_ended(self) -> tuple[int | None, float]:
         """Waits for its end; gives the exit code, None where its time was over, and the seconds it took.
 
         Raises:
-            KeeperGone: where nobody can say.
-            RuntimeError: for a fault of the keeper's.
+            SupervisorDied: where nobody can say.
+            RuntimeError: for a fault of the supervisor's.
         """
-        said = self._said(None, lambda: None)
-        if said is None:
-            if self._leader is not None and not self._abandoned:
+        message = self._receive(None, lambda: None)
+        if message is None:
+            if self._leader is not None and not self._killed:
                 # Nobody else does it now.
                 with suppress(OSError):
                     os.killpg(self._leader, signal.SIGKILL)
-            raise KeeperGone
-        return said["exit_code"], said["duration"]
+            raise SupervisorDied
+        return message["exit_code"], message["duration"]
 
-    def abandon(self) -> None:
+    def kill(self) -> None:
         """Has it killed; from another thread, this also ends the waiting, when all is dead."""
-        self._abandoned = True
+        self._killed = True
         # It may have ended just now.
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
@@ -99,7 +99,7 @@ class Kept:
         if self._process is not None:
             self._process.wait()
 
-    def _said(self, timeout: float | None, check: Callable[[], None]) -> dict[str, Any] | None:
+    def _receive(self, timeout: float | None, check: Callable[[], None]) -> dict[str, Any] | None:
         """The next thing it says; None where it ended before."""
         text = b""
         end = math.inf if timeout is None else time.monotonic() + timeout
@@ -120,22 +120,22 @@ class Kept:
             if not more:
                 return None
             text += more
-        said: dict[str, Any] = json.loads(text)
-        if "fault" in said:
-            raise RuntimeError(f"the process that keeps a launch failed:\n{said['fault']}")
-        return said
+        message: dict[str, Any] = json.loads(text)
+        if "fault" in message:
+            raise RuntimeError(f"the process that keeps a launch failed:\n{message['fault']}")
+        return message
 
 
-def keep_command(request: Request, variables: Mapping[str, str]) -> Kept:
-    """Starts a keeper, and has it start a command.
+def start_supervised(request: Request, variables: Mapping[str, str]) -> ProcessHandle:
+    """Starts a supervisor, and has it start a command.
 
     Args:
         request: what to start, and how.
-        variables: the keeper's own.
+        variables: the supervisor's own.
 
     Raises:
         OSError: where it can't be started.
-        KeeperGone: where the keeper itself ended at once.
+        SupervisorDied: where the supervisor itself ended at once.
     """
     own, its = socket.socketpair()
     try:
@@ -153,15 +153,15 @@ def keep_command(request: Request, variables: Mapping[str, str]) -> Kept:
     except BaseException:
         own.close()
         raise
-    kept = Kept(own, process)
+    handle = ProcessHandle(own, process)
     try:
-        kept.ask(request)
-        if not kept.begun(patience=None, check=lambda: None):
-            raise KeeperGone
+        handle.ask(request)
+        if not handle.wait_started(patience=None, check=lambda: None):
+            raise SupervisorDied
     except ConnectionError as error:
-        kept.close()
-        raise KeeperGone from error
+        handle.close()
+        raise SupervisorDied from error
     except BaseException:
-        kept.close()
+        handle.close()
         raise
-    return kept
+    return handle

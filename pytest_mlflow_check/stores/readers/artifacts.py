@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 
 from pytest_mlflow_check.core.records import Artifact
 from pytest_mlflow_check.stores.readers.file_formats import sniff
-from pytest_mlflow_check.stores.readers.pickle_names import held
+from pytest_mlflow_check.stores.readers.pickle_names import names_in_pickle
 from pytest_mlflow_check.stores.readers.safe_files import Content
 
 MLMODEL = "MLmodel"
@@ -86,7 +86,7 @@ def _artifact(root: Path, file: Path) -> Artifact | None:
         return None
     path = file.relative_to(root).as_posix()
     format = sniff(file, status.st_size)
-    what = held(file, format) if format else None
+    what = names_in_pickle(file, format) if format else None
     return Artifact(
         path=path,
         size=status.st_size,

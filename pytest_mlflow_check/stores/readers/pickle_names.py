@@ -26,7 +26,7 @@ _GETS = frozenset({"BINGET", "LONG_BINGET"})
 
 
 @dataclass(frozen=True)
-class Held:
+class PickleNames:
     """What a `pickle`, `joblib` or `torch` file holds.
 
     Attributes:
@@ -40,7 +40,7 @@ class Held:
     of_script: str
 
 
-def held(file: Path, format: str) -> Held | None:
+def names_in_pickle(file: Path, format: str) -> PickleNames | None:
     """What a file holds; None for other formats and for what can't be read."""
     try:
         content = _content(file, format)
@@ -49,7 +49,7 @@ def held(file: Path, format: str) -> Held | None:
     if content is None:
         return None
     own = (name.removeprefix("__main__.") for name in _names(content) if name.startswith("__main__."))
-    return Held(first_object(content), next(own, ""))
+    return PickleNames(first_object(content), next(own, ""))
 
 
 def first_object(content: bytes) -> str:

@@ -25,12 +25,12 @@ from pathlib import Path
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.store import Store, refuse_unfit
-from pytest_mlflow_check.runtime.process.locks import alone
+from pytest_mlflow_check.runtime.process.locks import exclusive_lock
 from pytest_mlflow_check.runtime.sandbox.environment import HERE, mlflow_command, server_environment
-from pytest_mlflow_check.stores.handle import Opened
-from pytest_mlflow_check.stores.relocate import bring_home
+from pytest_mlflow_check.stores.handle import StoreHandle
+from pytest_mlflow_check.stores.relocate import relocate_fetched
 
-_KEEPER = Path(__file__).with_name("payload")
+_PAYLOAD = Path(__file__).with_name("payload")
 """What runs the server; see there."""
 
 _PATIENCE = 120.0
@@ -109,19 +109,19 @@ class Server:
     """The way to the session's server. Every process of the session may have one; the first that needs the
     server starts it."""
 
-    def __init__(self, area: Path, template: Callable[[], Path]) -> None:
+    def __init__(self, session_dir: Path, template: Callable[[], Path]) -> None:
         """Takes what is needed to start it; nothing is started yet.
 
         Args:
             area: a directory that all who share the server know.
             template: gives an empty, migrated database.
         """
-        self._area, self._template = area, template
+        self._session_dir, self._template = session_dir, template
         self._known: tuple[_Running, int] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @contextmanager
-    def opened(self, root: Path, *, check: Callable[[], None]) -> Iterator[Opened]:
+    def open_store(self, root: Path, *, check: Callable[[], None]) -> Iterator[StoreHandle]:
         """An empty store at the server, which nobody else uses meanwhile.
 
         Args:
@@ -131,14 +131,14 @@ class Server:
         Raises:
             UserError: where the server doesn't start, or its database can't be had.
         """
-        self._area.mkdir(parents=True, exist_ok=True)
-        with alone(self._area / "lock", check=check):
+        self._session_dir.mkdir(parents=True, exist_ok=True)
+        with exclusive_lock(self._session_dir / "lock", check=check):
             running = self._running(check)
             store = Store("sqlite", root, f"http://{HERE}:{running.port}")
             try:
                 running.empty()
                 running.lead_artifacts(store.artifact_root)
-                yield Opened(store, store.address, lambda: _take(running, store))
+                yield StoreHandle(store, store.address, lambda: _fetch(running, store))
             finally:
                 # Who can't have its database starts another server.
                 with suppress(UserError):
@@ -153,7 +153,7 @@ class Server:
                 self._process.wait(1.0)
 
     def _running(self, check: Callable[[], None]) -> _Running:
-        file = self._area / "server.json"
+        file = self._session_dir / "server.json"
         with suppress(FileNotFoundError):
             said = json.loads(file.read_text(encoding="utf-8"))
             running = _Running(Path(said["directory"]), said["port"])
@@ -184,7 +184,7 @@ class Server:
             self._known = None
 
     def _started(self, check: Callable[[], None]) -> _Running:
-        running = _prepared(self._area, self._template())
+        running = _prepared(self._session_dir, self._template())
         os.mkfifo(running.users)
         reading = os.open(running.users, os.O_RDONLY | os.O_NONBLOCK)
         try:
@@ -208,8 +208,8 @@ class Server:
         return running
 
 
-def _prepared(area: Path, template: Path) -> _Running:
-    directory = Path(tempfile.mkdtemp(prefix="server-", dir=area))
+def _prepared(session_dir: Path, template: Path) -> _Running:
+    directory = Path(tempfile.mkdtemp(prefix="server-", dir=session_dir))
     with socket.socket() as free:
         free.bind((HERE, 0))
         running = _Running(directory, free.getsockname()[1])
@@ -230,7 +230,7 @@ def _start(running: _Running, users: int) -> subprocess.Popen[bytes]:
     with running.output.open("wb") as output:
         return subprocess.Popen(
             [
-                *(sys.executable, "-I", "-S", str(_KEEPER), str(running.users)),
+                *(sys.executable, "-I", "-S", str(_PAYLOAD), str(running.users)),
                 *(*mlflow_command(), "server", "--host", HERE, "--port", str(running.port), "--workers", "1"),
                 *("--backend-store-uri", Store("sqlite", running.directory).uri),
                 *("--serve-artifacts", "--artifacts-destination", str(running.artifacts)),
@@ -248,14 +248,14 @@ def _start(running: _Running, users: int) -> subprocess.Popen[bytes]:
 def _failed(running: _Running, why: str) -> UserError:
     printed = running.output.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
     return UserError(
-        f"the `mlflow server` for --mlflow-store=server {why}: use --mlflow-store=sqlite, or mend the "
+        f"the `mlflow server` for --mlflow-store=server {why}: use --mlflow-store=sqlite, or fix the "
         "installation. The end of what it printed:\n" + textwrap.indent("\n".join(printed), "    ")
     )
 
 
-def _take(running: _Running, store: Store) -> None:
+def _fetch(running: _Running, store: Store) -> None:
     _copy(running.database, store.database)
-    bring_home(store)
+    relocate_fetched(store)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlflow_check.config.settings import ProjectSettings, Tolerance, load_settings
+from pytest_mlflow_check.config.settings import ProjectConfig, Tolerance, load_settings
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.engine.api import cases_of
 from pytest_mlflow_check.engine.cache import fingerprint
@@ -170,7 +170,7 @@ def test_the_case(case: Case) -> None:
         replace(case, entry_point=replace(point, name="other")),
         replace(case, project=replace(case.project, directory=case.project.directory.with_name("p2"))),
     ]
-    values = ProjectSettings()
+    values = ProjectConfig()
     assert len({rest_of(one, values, LOCAL) for one in cases}) == len(cases)
 
 
@@ -184,7 +184,7 @@ def test_the_settings(case: Case) -> None:
         {"tracking_uri": "block"},
         {"pass_env": ("MLFLOW_X",)},
     ]
-    prints = [rest_of(case, ProjectSettings(**keys), LOCAL) for keys in launching]
+    prints = [rest_of(case, ProjectConfig(**keys), LOCAL) for keys in launching]
     assert len({*prints}) == len(launching)
     judging: list[dict[str, Any]] = [
         {"strict": True, "cache": True, "rules": {"metric-without-step": "off"}},
@@ -192,11 +192,11 @@ def test_the_settings(case: Case) -> None:
         {"artifact_contents": ("*",), "launch": "fluent", "probes": True},
     ]
     for keys in judging:
-        assert rest_of(case, ProjectSettings(**keys), LOCAL) == prints[0]
+        assert rest_of(case, ProjectConfig(**keys), LOCAL) == prints[0]
 
 
 def test_the_interpreter(tmp_path: Path, case: Case) -> None:
-    values, packages = ProjectSettings(env_manager="uv"), tmp_path / "env/lib/python3.12/site-packages"
+    values, packages = ProjectConfig(env_manager="uv"), tmp_path / "env/lib/python3.12/site-packages"
     packages.mkdir(parents=True)
     made = Interpreter("uv", tmp_path / "env/bin/python", tmp_path / "env")
     before = rest_of(case, values, made)
@@ -208,12 +208,12 @@ def test_the_interpreter(tmp_path: Path, case: Case) -> None:
 
 @pytest.mark.parametrize("package", ["mlflow", "pytest-mlflow-check"])
 def test_a_version(case: Case, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    before = rest_of(case, ProjectSettings(), LOCAL)
+    before = rest_of(case, ProjectConfig(), LOCAL)
     of = fingerprint.importlib.metadata.version
     monkeypatch.setattr(
         fingerprint.importlib.metadata, "version", lambda name: "0.0" if name == package else of(name)
     )
-    assert rest_of(case, ProjectSettings(), LOCAL) != before
+    assert rest_of(case, ProjectConfig(), LOCAL) != before
 
 
 # variables
@@ -228,12 +228,12 @@ def test_a_version(case: Case, monkeypatch: pytest.MonkeyPatch, package: str) ->
     ],
 )
 def test_a_variable(case: Case, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    before = rest_of(case, ProjectSettings(), LOCAL)
+    before = rest_of(case, ProjectConfig(), LOCAL)
     monkeypatch.setenv(name, "/another")
-    changed = rest_of(case, ProjectSettings(), LOCAL)
+    changed = rest_of(case, ProjectConfig(), LOCAL)
     assert changed != before
     monkeypatch.delenv(name)
-    assert rest_of(case, ProjectSettings(), LOCAL) != changed
+    assert rest_of(case, ProjectConfig(), LOCAL) != changed
 
 
 @pytest.mark.parametrize(
@@ -246,13 +246,13 @@ def test_a_variable(case: Case, monkeypatch: pytest.MonkeyPatch, name: str) -> N
 )
 def test_a_variable_of_the_shell_s(case: Case, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "/one")
-    before = rest_of(case, ProjectSettings(), LOCAL)
+    before = rest_of(case, ProjectConfig(), LOCAL)
     monkeypatch.setenv(name, "/another")
-    assert rest_of(case, ProjectSettings(), LOCAL) == before
+    assert rest_of(case, ProjectConfig(), LOCAL) == before
 
 
 def test_a_withheld_variable_that_is_let_through(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = ProjectSettings(pass_env=("MLFLOW_S3_*",))
+    values = ProjectConfig(pass_env=("MLFLOW_S3_*",))
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "one")
     before = rest_of(case, values, LOCAL)
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "another")
@@ -313,9 +313,9 @@ INSTALLS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("install", INSTALLS)
 def test_what_is_installed(case: Case, packages: Path, install: str) -> None:
-    before = rest_of(case, ProjectSettings(), LOCAL)
+    before = rest_of(case, ProjectConfig(), LOCAL)
     INSTALLS[install](packages)
-    assert rest_of(case, ProjectSettings(), LOCAL) != before
+    assert rest_of(case, ProjectConfig(), LOCAL) != before
 
 
 @pytest.mark.parametrize("way", [editable, editable_with_metadata, on_path])
@@ -324,12 +324,12 @@ def test_code_that_is_imported_from_where_it_lies(
 ) -> None:
     source = tmp_path / "a source"
     way(packages, source)
-    before = rest_of(case, ProjectSettings(), LOCAL)
+    before = rest_of(case, ProjectConfig(), LOCAL)
     (source / "__pycache__").mkdir()
     (source / "__pycache__/two.pyc").touch()
-    assert rest_of(case, ProjectSettings(), LOCAL) == before
+    assert rest_of(case, ProjectConfig(), LOCAL) == before
     (source / "two.py").write_text("x = 12")
-    assert rest_of(case, ProjectSettings(), LOCAL) != before
+    assert rest_of(case, ProjectConfig(), LOCAL) != before
 
 
 def test_code_on_pythonpath(
@@ -338,42 +338,42 @@ def test_code_on_pythonpath(
     source = tmp_path / "source"
     source.mkdir()
     monkeypatch.setenv("PYTHONPATH", f"relative:{source}:")
-    before = rest_of(case, ProjectSettings(), LOCAL)
+    before = rest_of(case, ProjectConfig(), LOCAL)
     (source / "new.py").touch()
-    assert rest_of(case, ProjectSettings(), LOCAL) != before
+    assert rest_of(case, ProjectConfig(), LOCAL) != before
 
 
 @pytest.mark.parametrize("origin", ["", "[]", "null", '{"dir_info": {"editable": true}}'])
 def test_an_editable_install_that_does_not_say_from_where(case: Case, packages: Path, origin: str) -> None:
     (packages / "one-1.0.dist-info/direct_url.json").write_text(origin)
-    assert rest_of(case, ProjectSettings(), LOCAL)
+    assert rest_of(case, ProjectConfig(), LOCAL)
 
 
 def test_a_zip_file_on_pythonpath(tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "code.zip"
     file.write_bytes(b"one")
     monkeypatch.setenv("PYTHONPATH", str(file))
-    before = rest_of(case, ProjectSettings(), LOCAL)
+    before = rest_of(case, ProjectConfig(), LOCAL)
     file.write_bytes(b"two")
-    assert rest_of(case, ProjectSettings(), LOCAL) != before
+    assert rest_of(case, ProjectConfig(), LOCAL) != before
 
 
 def test_code_that_goes_into_the_workspace_counts_by_its_content_alone(
     root: Path, case: Case, packages: Path
 ) -> None:
     editable(packages, root / "package")
-    before = rest_of(case, ProjectSettings(), LOCAL), files_of(root)
+    before = rest_of(case, ProjectConfig(), LOCAL), files_of(root)
     os.utime(root / "package/two.py", (1, 1))
-    assert (rest_of(case, ProjectSettings(), LOCAL), files_of(root)) == before
+    assert (rest_of(case, ProjectConfig(), LOCAL), files_of(root)) == before
 
 
 @pytest.mark.parametrize("place", [".venv/src/two", "env39/src/two"])
 def test_code_in_an_environment_below_the_repository(
-    root: Path, case: Case, packages: Path, place: str
+    root: Path, case: Case, packages: Path, source_line: str
 ) -> None:
     """No workspace gets it."""
-    editable(packages, root / place)
-    (root / place.partition("/")[0] / "pyvenv.cfg").touch()
-    before = rest_of(case, ProjectSettings(), LOCAL)
-    (root / place / "two.py").write_text("x = 12")
-    assert rest_of(case, ProjectSettings(), LOCAL) != before
+    editable(packages, root / source_line)
+    (root / source_line.partition("/")[0] / "pyvenv.cfg").touch()
+    before = rest_of(case, ProjectConfig(), LOCAL)
+    (root / source_line / "two.py").write_text("x = 12")
+    assert rest_of(case, ProjectConfig(), LOCAL) != before

@@ -1,4 +1,4 @@
-"""The warm process: a fork is like a new process, and knows nothing of the ones before it."""
+"""The fork server: a fork is like a new process, and knows nothing of the ones before it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from pytest_mlflow_check.plugin.resources import preparation
-from pytest_mlflow_check.runtime.forkserver.client import Warm, WarmProcess, why_not
+from pytest_mlflow_check.runtime.forkserver.client import ForkServer, ForkServerProcess, unsupported_reason
 from pytest_mlflow_check.runtime.process.runner import Call, Processes
-from pytest_mlflow_check.runtime.sandbox.environment import warm_environment
+from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+pytestmark = pytest.mark.skipif(unsupported_reason() is not None, reason=unsupported_reason() or "")
 
 PATIENCE = 60.0
 """Seconds after which a test fails instead of waiting for ever; none takes them."""
@@ -87,7 +87,7 @@ def spoiling():
 class Asker:
     """Has calls made in forks."""
 
-    warm: Warm
+    fork_server: ForkServer
     directory: Path
 
     def __call__(
@@ -100,11 +100,11 @@ class Asker:
         self.directory.mkdir(exist_ok=True)
         (self.directory / "asked.py").write_text(ASKED)
         call = Call(self.directory, "asked", function, arguments, ["asked", function])
-        ended = Processes(self.warm).run(
+        ended = Processes(self.fork_server).run(
             ["false", "a fork was wanted"],
             call=call,
             cwd=self.directory,
-            env={**self.warm.env, **(env or {})},
+            env={**self.fork_server.env, **(env or {})},
             stdout=self.directory / "out",
             stderr=self.directory / "err",
             timeout=timeout,
@@ -128,15 +128,15 @@ class Asker:
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    process = WarmProcess(warm_environment([]), preparation())
+def fork_server() -> Iterator[ForkServer]:
+    process = ForkServerProcess(fork_server_environment([]), preparation())
     yield process
     process.stop()
 
 
 @pytest.fixture
-def ask(warm: Warm, tmp_path: Path) -> Asker:
-    return Asker(warm, tmp_path / "asked")
+def ask(fork_server: ForkServer, tmp_path: Path) -> Asker:
+    return Asker(fork_server, tmp_path / "asked")
 
 
 def test_output_in_files_and_what_is_done_at_exit(ask: Asker) -> None:
@@ -174,7 +174,7 @@ def test_it_is_a_process_of_its_own(ask: Asker) -> None:
     place = ask.told("place", env={"PYTHONPATH": "/one:/two", "CASE": "a=b\nc"})
     assert place["cwd"] == str(ask.directory)
     assert place["argv"] == ["asked", "place"]
-    assert place["env"] == {**ask.warm.env, "PYTHONPATH": "/one:/two", "CASE": "a=b\nc"}
+    assert place["env"] == {**ask.fork_server.env, "PYTHONPATH": "/one:/two", "CASE": "a=b\nc"}
     assert place["path"][:3] == [str(ask.directory), "/one", "/two"]
     assert place["stdin"] == ""
     assert place["group"]
@@ -190,7 +190,7 @@ def test_the_path_is_that_of_a_new_process(ask: Asker) -> None:
     code = "import sys; print(sys.path)"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**ask.warm.env, "PYTHONPATH": "/one"},
+        env={**ask.fork_server.env, "PYTHONPATH": "/one"},
         capture_output=True,
         text=True,
     )
@@ -230,7 +230,7 @@ def test_nothing_leaks_from_fork_to_fork(ask: Asker) -> None:
 )
 def test_variables_that_are_read_at_start_need_a_new_process(ask: Asker, name: str) -> None:
     assert ask("printing", "hello", env={name: "0"}) == 1
-    assert ask.warm.failure is None
+    assert ask.fork_server.failure is None
     assert ask("printing", "hello", env={"CASE": "0"}) == 0
 
 
@@ -241,7 +241,7 @@ def test_a_plugin_of_mlflow_on_the_path_needs_a_new_process(ask: Asker, tmp_path
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_where_it_has_ended_the_command_is_used(tmp_path: Path, begun: bool) -> None:
-    process = WarmProcess(warm_environment([]), preparation())
+    process = ForkServerProcess(fork_server_environment([]), preparation())
     if begun:
         process.begin()
     process.stop()
@@ -252,7 +252,7 @@ def test_where_it_has_ended_the_command_is_used(tmp_path: Path, begun: bool) -> 
 
 def test_where_mlflow_cannot_be_loaded_the_command_is_used(tmp_path: Path) -> None:
     (tmp_path / "mlflow.py").write_text("import os; os._exit(7)")
-    process = WarmProcess({**warm_environment([]), "PYTHONPATH": str(tmp_path)}, preparation())
+    process = ForkServerProcess({**fork_server_environment([]), "PYTHONPATH": str(tmp_path)}, preparation())
     ask = Asker(process, tmp_path / "asked")
     assert ask("printing", "hello") == 1
     assert process.failure is not None
@@ -275,12 +275,12 @@ def left_by_one_killed(tmp_path: Path, code: str, *arguments: str) -> str:
 STARTED = """
 import sys
 from pathlib import Path
-from pytest_mlflow_check.runtime.sandbox.environment import warm_environment
+from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment
 from pytest_mlflow_check.runtime.process.runner import Call, Processes
 from pytest_mlflow_check.plugin.resources import preparation
-from pytest_mlflow_check.runtime.forkserver.client import WarmProcess
+from pytest_mlflow_check.runtime.forkserver.client import ForkServerProcess
 
-process = WarmProcess(warm_environment([]), preparation())
+process = ForkServerProcess(fork_server_environment([]), preparation())
 directory = Path(sys.argv[1])
 call = Call(directory, "asked", "sleeping", [], ["asked"])
 out, err = directory / "alive", directory / "err"
@@ -298,17 +298,19 @@ ASKING = """
 import json, sys
 from pathlib import Path
 from pytest_mlflow_check.runtime.process.runner import Call, Processes
-from pytest_mlflow_check.runtime.forkserver.client import Warm
+from pytest_mlflow_check.runtime.forkserver.client import ForkServer
 
 directory = Path(sys.argv[1])
-warm = Warm(sys.argv[2], json.loads(sys.argv[3]))
+fork_server = ForkServer(sys.argv[2], json.loads(sys.argv[3]))
 call = Call(directory, "asked", "sleeping", [], ["asked"])
 out, err = directory / "alive", directory / "err"
-Processes(warm).run(["false"], call=call, cwd=directory, env=warm.env, stdout=out, stderr=err, timeout=1000)
+Processes(fork_server).run(
+    ["false"], call=call, cwd=directory, env=fork_server.env, stdout=out, stderr=err, timeout=1000
+)
 """
 
 
-def test_a_fork_ends_with_the_process_that_asked_for_it(warm: Warm, tmp_path: Path) -> None:
-    warm.begin()
-    assert left_by_one_killed(tmp_path, ASKING, warm.address, json.dumps(warm.env)) == ""
-    assert Asker(warm, tmp_path / "asked")("printing", "hello") == 0
+def test_a_fork_ends_with_the_process_that_asked_for_it(fork_server: ForkServer, tmp_path: Path) -> None:
+    fork_server.begin()
+    assert left_by_one_killed(tmp_path, ASKING, fork_server.address, json.dumps(fork_server.env)) == ""
+    assert Asker(fork_server, tmp_path / "asked")("printing", "hello") == 0

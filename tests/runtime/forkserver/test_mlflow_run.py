@@ -1,4 +1,4 @@
-"""`mlflow run` in a fork of the warm process logs, says and ends as the command does."""
+"""`mlflow run` in a fork of the fork server logs, says and ends as the command does."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pytest_mlflow_check.core.records import Launch, Observation, RunRecord
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of
 from pytest_mlflow_check.plugin.resources import preparation
-from pytest_mlflow_check.runtime.forkserver.client import Warm, WarmProcess, why_not
-from pytest_mlflow_check.runtime.sandbox.environment import warm_environment
+from pytest_mlflow_check.runtime.forkserver.client import ForkServer, ForkServerProcess, unsupported_reason
+from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment
 from support.projects import MakeProject
 from support.sessions import ROOT
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+pytestmark = pytest.mark.skipif(unsupported_reason() is not None, reason=unsupported_reason() or "")
 
 PROJECTS = [
     *(f"tests/projects/stage{stage}" for stage in ("0", "1", "1b", "2", "4", "5", "6")),
@@ -37,24 +37,28 @@ PROJECTS = [
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    process = WarmProcess(warm_environment([ROOT]), preparation())
+def fork_server() -> Iterator[ForkServer]:
+    process = ForkServerProcess(fork_server_environment([ROOT]), preparation())
     yield process
     process.stop()
 
 
-def both(tmp_path: Path, warm: Warm, case: Case, **values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def both(
+    tmp_path: Path, fork_server: ForkServer, case: Case, **values: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the command and a fork did, one beside the other."""
     given = {"launch": "mlflow-run", **values}
     settings = load_settings(case.project.directory, command_line=given).values
 
     def launched(name: str) -> dict[str, Any]:
-        launcher = Launcher(tmp_path / name, cache=tmp_path, warm=warm if name == "warm" else None)
+        launcher = Launcher(
+            tmp_path / name, cache=tmp_path, fork_server=fork_server if name == "forked" else None
+        )
         return told(launcher.launch(case, "mlflow-run", settings))
 
     with ThreadPoolExecutor(2) as pool:
-        plain, forked = pool.map(launched, ("plain", "warm"))
-    assert warm.failure is None
+        plain, forked = pool.map(launched, ("plain", "forked"))
+    assert fork_server.failure is None
     return plain, forked
 
 
@@ -68,9 +72,12 @@ def told(launch: Launch) -> dict[str, Any]:
         "registered": [one.name for one in launch.record.registered_models],
         "observed": launch.observed,
         "observations": sorted(
-            (one.what, key_of(one), str(one.step), one.by, str(one.place)) for one in launch.observations
+            (one.what, key_of(one), str(one.step), one.by, str(one.source_line))
+            for one in launch.observations
         ),
-        "proofs": sorted((one.registered, one.loaded, str(one.predicted)) for one in launch.proofs.values()),
+        "validations": sorted(
+            (one.registered, one.loaded, str(one.predicted)) for one in launch.validations.values()
+        ),
         "changed": launch.changed,
         "saved": sorted(launch.saved),
         "stdout": steady(launch.stdout, launch),
@@ -118,9 +125,9 @@ def case_of(project: Path) -> Case:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("project", PROJECTS)
-def test_every_stage_and_relative(tmp_path: Path, warm: Warm, project: str) -> None:
+def test_every_stage_and_relative(tmp_path: Path, fork_server: ForkServer, project: str) -> None:
     for case in cases_of(load_settings(ROOT / project)):
-        plain, forked = both(tmp_path, warm, case)
+        plain, forked = both(tmp_path, fork_server, case)
         assert forked == plain
 
 
@@ -131,9 +138,11 @@ PROJECT += '    command: "python train.py {lr}"\n'
 
 @pytest.mark.launch
 @pytest.mark.parametrize("store", ["file", "sqlite"])
-def test_what_is_logged(tmp_path: Path, warm: Warm, make_project: MakeProject, store: str) -> None:
+def test_what_is_logged(
+    tmp_path: Path, fork_server: ForkServer, make_project: MakeProject, store: str
+) -> None:
     case = case_of(make_project(files={"MLproject": PROJECT, "train.py": TRAIN}))
-    plain, forked = both(tmp_path, warm, replace(case, params={"lr": "1e-3"}), store=store)
+    plain, forked = both(tmp_path, fork_server, replace(case, params={"lr": "1e-3"}), store=store)
     assert forked == plain
     assert forked["exit_code"] == 0
     assert forked["stdout"] == "trained\n"
@@ -164,28 +173,30 @@ FAILING = {
 
 @pytest.mark.launch
 @pytest.mark.parametrize("kind", FAILING)
-def test_errors_and_exit_codes(tmp_path: Path, warm: Warm, make_project: MakeProject, kind: str) -> None:
+def test_errors_and_exit_codes(
+    tmp_path: Path, fork_server: ForkServer, make_project: MakeProject, kind: str
+) -> None:
     script, env, exit_code = FAILING[kind]
     case = case_of(make_project(files={"MLproject": PROJECT, "train.py": script}))
-    plain, forked = both(tmp_path, warm, replace(case, env=env))
+    plain, forked = both(tmp_path, fork_server, replace(case, env=env))
     assert forked == plain
     # What the command itself refuses ends with 1 in MLflow 2.
     assert forked["exit_code"] == (1 if exit_code == 2 and version("mlflow") < "3" else exit_code)
 
 
 @pytest.mark.launch
-def test_a_script_as_entry_point(tmp_path: Path, warm: Warm, make_project: MakeProject) -> None:
+def test_a_script_as_entry_point(tmp_path: Path, fork_server: ForkServer, make_project: MakeProject) -> None:
     directory = make_project(files={"train.py": TRAIN})
     (directory / "MLproject").unlink(missing_ok=True)
     settings = load_settings(directory, command_line={"entry_point": "train.py"})
-    plain, forked = both(tmp_path, warm, cases_of(settings)[0])
+    plain, forked = both(tmp_path, fork_server, cases_of(settings)[0])
     assert forked == plain
     assert forked["exit_code"] == 0
 
 
 @pytest.mark.launch
-def test_unobserved(tmp_path: Path, warm: Warm, make_project: MakeProject) -> None:
+def test_unobserved(tmp_path: Path, fork_server: ForkServer, make_project: MakeProject) -> None:
     case = case_of(make_project(files={"MLproject": PROJECT, "train.py": TRAIN}))
-    plain, forked = both(tmp_path, warm, case, observer=False)
+    plain, forked = both(tmp_path, fork_server, case, observer=False)
     assert forked == plain
     assert forked["observations"] == []

@@ -24,8 +24,8 @@ import pytest
 
 from pytest_mlflow_check.core.records import Model, ModelVersion, RegisteredModel, RunRecord, StoreRecord
 from pytest_mlflow_check.runtime.model_validation import client
-from pytest_mlflow_check.runtime.model_validation.client import Provable, provable
-from support.sessions import findings, gate
+from pytest_mlflow_check.runtime.model_validation.client import ModelToValidate, models_to_validate
+from support.sessions import findings, run_session
 
 Load = Callable[[str], ModuleType]
 
@@ -39,7 +39,7 @@ def load() -> Iterator[Load]:
     sys.path.remove(path)
 
 
-# What is proven
+# What is validated
 
 
 def record(*models: Model, versions: tuple[ModelVersion, ...] = ()) -> StoreRecord:
@@ -52,9 +52,9 @@ def test_models_are_proven_and_those_left_half_written_are_not() -> None:
     half = Model("half", "models:/m-2", Path("/store/m-2"), status="FAILED")
     # Stands for something elsewhere.
     external = Model("agent", "models:/m-3", Path("/store/m-3"))
-    models, proofs = provable(record(good, half, external))
-    assert models == [Provable("models:/m-1", loader="mlflow.sklearn")]
-    assert [(proof.uri, proof.registered, proof.error) for proof in proofs] == [
+    models, validations = models_to_validate(record(good, half, external))
+    assert models == [ModelToValidate("models:/m-1", loader="mlflow.sklearn")]
+    assert [(validation.uri, validation.registered, validation.error) for validation in validations] == [
         ("models:/m-2", False, "log_model left it FAILED")
     ]
 
@@ -62,12 +62,12 @@ def test_models_are_proven_and_those_left_half_written_are_not() -> None:
 @pytest.mark.parametrize("source", ["models:/m-1", "/store/m-1", "file:///store/m-1"])
 def test_a_version_of_a_logged_model_is_that_model(source: str) -> None:
     good = Model("good", "models:/m-1", Path("/store/m-1"), ("sklearn",), model_id="m-1")
-    assert len(provable(record(good, versions=(ModelVersion("1", source),)))[0]) == 1
+    assert len(models_to_validate(record(good, versions=(ModelVersion("1", source),)))[0]) == 1
 
 
 def test_a_version_of_something_else_is_proven_itself() -> None:
-    models, _ = provable(record(versions=(ModelVersion("3", "/store/0/r1/artifacts/model"),)))
-    assert models == [Provable("models:/net/3", registered=True)]
+    models, _ = models_to_validate(record(versions=(ModelVersion("3", "/store/0/r1/artifacts/model"),)))
+    assert models == [ModelToValidate("models:/net/3", registered=True)]
 
 
 PATIENT = """
@@ -360,7 +360,9 @@ REASONS = [
 
 @pytest.mark.launch
 def test_models_that_break_for_every_reason(tmp_path: Path) -> None:
-    output, report = gate(tmp_path, "--mlflow-project=tests/projects/broken_models", "--mlflow-launch=fluent")
+    output, report = run_session(
+        tmp_path, "--mlflow-project=tests/projects/broken_models", "--mlflow-launch=fluent"
+    )
     (failure,) = report.iter("failure")
     expected = {rule: set(names) for rule, names in BROKEN.items()}
     if importlib.metadata.version("mlflow").startswith("2."):

@@ -39,7 +39,7 @@ class Ran:
 
     def seen(self, *kinds: str) -> list[tuple[str, str, str | None, int | None, str, str | None]]:
         return [
-            (call.what, call.key, call.value, call.step, call.by, call.place)
+            (call.what, call.key, call.value, call.step, call.by, call.source_line)
             for call in self.observations
             if not kinds or call.what in kinds
         ]
@@ -425,7 +425,7 @@ def test_guard_leads_everything_back(run: Run, server: Server) -> None:
     at, shown = ran.at, server.url.replace("http://", "http://user:***@")
     dotenv = "train.py:22" if importlib.util.find_spec("dotenv") else "train.py:24"
     utils = "mlflow.tracking._tracking_service.utils._get_store"
-    found = [(call.key, call.value, call.place) for call in ran.observations if call.what == "redirect"]
+    found = [(call.key, call.value, call.source_line) for call in ran.observations if call.what == "redirect"]
     mlruns = re.sub(r".*/ws/", "…/ws/", found[3][0])
     found[3] = (mlruns, *found[3][1:])
     assert found == [
@@ -464,7 +464,7 @@ def test_blocked_attempt_stops_at_its_line(run: Run, server: Server, attempt: st
     message = ran.stderr.strip().splitlines()[-1]
     assert message.startswith('RuntimeError: pytest-mlflow-check: tracking_uri = "block"')
     assert "u:***@" in message
-    assert [(call.what, call.place) for call in ran.observations] == [("redirect", "train.py:3")]
+    assert [(call.what, call.source_line) for call in ran.observations] == [("redirect", "train.py:3")]
     assert server.requests == []
 
 

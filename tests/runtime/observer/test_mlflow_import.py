@@ -127,7 +127,8 @@ mlflow.tracking.log_param("another function", 3)
     done = run(tmp_path, script, files, late=late)
     assert (done.returncode, done.stderr) == (0, "")
     assert [
-        (call.what, call.key, call.by, call.place) for call in read_observations(tmp_path / "calls.jsonl")
+        (call.what, call.key, call.by, call.source_line)
+        for call in read_observations(tmp_path / "calls.jsonl")
     ] == [
         ("log_param", "one", "code", "train.py:3"),
         ("run_project", "two", "code", "train.py:4"),

@@ -114,13 +114,13 @@ def test_inside_is_standard_library_only() -> None:
 
 
 def test_place_is_relative_to_project(recorder: Any, tmp_path: Path) -> None:
-    for file, place in [("proj/train.py", "train.py:3"), ("lib/net.py", "../lib/net.py:3")]:
-        spot = recorder.where(frame_in(str(tmp_path / "ws" / file)))
-        assert (spot.place, spot.by) == (place, "code")
+    for file, source_line in [("proj/train.py", "train.py:3"), ("lib/net.py", "../lib/net.py:3")]:
+        site = recorder.where(frame_in(str(tmp_path / "ws" / file)))
+        assert (site.source_line, site.by) == (source_line, "code")
 
 
 def test_relative_names_start_where_python_did(recorder: Any) -> None:
-    assert recorder.where(frame_in("train.py")).place == "train.py:3"
+    assert recorder.where(frame_in("train.py")).source_line == "train.py:3"
 
 
 def test_linked_workspace(inside: Callable[[str], ModuleType], tmp_path: Path) -> None:
@@ -129,14 +129,14 @@ def test_linked_workspace(inside: Callable[[str], ModuleType], tmp_path: Path) -
     root = str(tmp_path / "link")
     recorder = inside("recorder").Recorder(str(tmp_path / "f"), root, root, root)
     for name in ("ws", "link"):
-        assert recorder.where(frame_in(str(tmp_path / name / "a.py"))).place == "a.py:3"
+        assert recorder.where(frame_in(str(tmp_path / name / "a.py"))).source_line == "a.py:3"
 
 
 def test_two_lines_of_one_file_and_two_files_with_one_code(recorder: Any, tmp_path: Path) -> None:
     file = str(tmp_path / "ws" / "proj" / "a.py")
     places = []
     code = compile("note()\nnote()\nfor _ in range(2):\n    note()\n", file, "exec")
-    exec(code, {"note": lambda: places.append(recorder.where(sys._getframe(1)).place)})
+    exec(code, {"note": lambda: places.append(recorder.where(sys._getframe(1)).source_line)})
     assert places == ["a.py:1", "a.py:2", "a.py:4", "a.py:4"]
 
 
@@ -149,20 +149,20 @@ def test_libraries_are_passed_over(recorder: Any, tmp_path: Path) -> None:
         "/usr/local/bin/mlflow",
     ):
         frame = frame_in(own, call=lambda library=library: frame_in(library))
-        assert recorder.where(frame).place == "train.py:3"
+        assert recorder.where(frame).source_line == "train.py:3"
 
 
 def test_workspace_goes_before_code_elsewhere(recorder: Any, tmp_path: Path) -> None:
     elsewhere = tmp_path / "other.py"
     elsewhere.touch()
-    assert recorder.where(frame_in(str(elsewhere))).place == f"{elsewhere}:3"
+    assert recorder.where(frame_in(str(elsewhere))).source_line == f"{elsewhere}:3"
     own = str(tmp_path / "ws" / "proj" / "train.py")
-    assert recorder.where(frame_in(own, call=lambda: frame_in(str(elsewhere)))).place == "train.py:3"
+    assert recorder.where(frame_in(own, call=lambda: frame_in(str(elsewhere)))).source_line == "train.py:3"
 
 
 def test_typed_in_code_has_no_place(recorder: Any) -> None:
-    spot = recorder.where(frame_in("<string>"))
-    assert spot.by == "code"
+    site = recorder.where(frame_in("<string>"))
+    assert site.by == "code"
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ def test_typed_in_code_has_no_place(recorder: Any) -> None:
 def test_who_made_the_call(recorder: Any, tmp_path: Path, path: str, by: str) -> None:
     recorder.mlflow_found("/x/mlflow")
     own = str(tmp_path / "ws" / "proj" / "train.py")
-    spot = recorder.where(frame_in(own, call=lambda: frame_in(f"/x/mlflow/{path}")))
-    assert (spot.place, spot.by) == ("train.py:3", by)
+    site = recorder.where(frame_in(own, call=lambda: frame_in(f"/x/mlflow/{path}")))
+    assert (site.source_line, site.by) == ("train.py:3", by)
     # The user's own callback within it is the user's call.
-    spot = recorder.where(frame_in(f"/x/mlflow/{path}", call=lambda: frame_in(own)))
-    assert (spot.place, spot.by) == ("train.py:3", "code")
+    site = recorder.where(frame_in(f"/x/mlflow/{path}", call=lambda: frame_in(own)))
+    assert (site.source_line, site.by) == ("train.py:3", "code")
 
 
 def test_nobody_of_the_users(recorder: Any) -> None:
@@ -192,7 +192,7 @@ def test_nobody_of_the_users(recorder: Any) -> None:
         thread = threading.Thread(target=lambda file=file: found.append(recorder.where(_bare(file))))
         thread.start()
         thread.join()
-    assert [(spot.place, spot.by) for spot in found] == [(None, "mlflow"), (None, "code")]
+    assert [(site.source_line, site.by) for site in found] == [(None, "mlflow"), (None, "code")]
 
 
 def _bare(file: str) -> Any:
@@ -211,14 +211,14 @@ def _bare(file: str) -> Any:
 
 
 def test_strange_content_survives(recorder: Any, tmp_path: Path) -> None:
-    spot = recorder.where(frame_in(str(tmp_path / "ws" / "proj" / 'Ä "q".py')))
-    recorder.note("log_param", 'a"\n\\ü\ud800', "\x00\u2028'\"", "r", None, spot)
-    recorder.note("log_param", 5, None, None, None, spot)
-    recorder.note("log_metric", "k", float("nan"), "r", 2.0, spot)
-    recorder.note("log_metric", "k", True, "r", -1, spot)
+    site = recorder.where(frame_in(str(tmp_path / "ws" / "proj" / 'Ä "q".py')))
+    recorder.note("log_param", 'a"\n\\ü\ud800', "\x00\u2028'\"", "r", None, site)
+    recorder.note("log_param", 5, None, None, None, site)
+    recorder.note("log_metric", "k", float("nan"), "r", 2.0, site)
+    recorder.note("log_metric", "k", True, "r", -1, site)
     one, two, three, four = calls(tmp_path)
     assert (one.key, one.value, one.length) == ('a"\n\\ü\ud800', "\x00\u2028'\"", 4)
-    assert one.place == 'Ä "q".py:3'
+    assert one.source_line == 'Ä "q".py:3'
     assert one.process == os.getpid()
     assert (two.key, two.value, two.length, two.run_id) == ("5", None, 0, None)
     assert (three.value, three.step, four.value, four.step) == ("nan", 2, "True", -1)
@@ -238,32 +238,32 @@ def test_unwritable_file_is_no_trouble(inside: Callable[[str], ModuleType], tmp_
 
 
 def test_metrics_in_a_burst_wait_for_one_another_and_none_is_lost(recorder: Any, tmp_path: Path) -> None:
-    spot = recorder.where(None)
+    site = recorder.where(None)
 
     def written() -> list[int | None]:
         return [call.step for call in calls(tmp_path)]
 
-    recorder.metric("k", 0.5, "r", 0, spot)
+    recorder.metric("k", 0.5, "r", 0, site)
     assert written() == [0]
     for step in range(1, 4):
-        recorder.metric("k", 0.5, "r", step, spot)
-    recorder.metric("k", 1, "r", None, spot)
+        recorder.metric("k", 0.5, "r", step, site)
+    recorder.metric("k", 1, "r", None, site)
     assert written() == [0]
     # What isn't a metric goes out at once, with what waits.
-    recorder.metric("other", 0.5, "r", 7, spot)
-    recorder.metric("k", 0.5, "r", 8, spot)
-    recorder.note("log_param", "p", "v", None, None, spot)
+    recorder.metric("other", 0.5, "r", 7, site)
+    recorder.metric("k", 0.5, "r", 8, site)
+    recorder.note("log_param", "p", "v", None, None, site)
     assert written() == [0, 1, 2, 3, None, 7, 8, None]
-    recorder.metric("k", 0.5, "r", 9, spot)
+    recorder.metric("k", 0.5, "r", 9, site)
     child = os.fork()
     if child == 0:
-        recorder.metric("k", 0.5, "r", 10, spot)
-        recorder.metric("k", 0.5, "r", 11, spot)
+        recorder.metric("k", 0.5, "r", 10, site)
+        recorder.metric("k", 0.5, "r", 11, site)
         os._exit(0)
     os.waitpid(child, 0)
     assert written() == [0, 1, 2, 3, None, 7, 8, None, 9, 10, 11]
     for step in range(12, 200):
-        recorder.metric("k", 0.5, "r", step, spot)
+        recorder.metric("k", 0.5, "r", step, site)
     assert len(written()) > 150
     recorder.flush()
     assert written()[-1] == 199
@@ -271,24 +271,24 @@ def test_metrics_in_a_burst_wait_for_one_another_and_none_is_lost(recorder: Any,
 
 
 def test_closed_descriptor_is_opened_again(recorder: Any, tmp_path: Path) -> None:
-    spot = recorder.where(None)
-    recorder.note("log_param", "one", None, None, None, spot)
+    site = recorder.where(None)
+    recorder.note("log_param", "one", None, None, None, site)
     os.close(recorder._descriptor)
     with (tmp_path / "users.txt").open("w") as users:
-        recorder.note("log_param", "two", None, None, None, spot)
+        recorder.note("log_param", "two", None, None, None, site)
         users.write("mine")
     assert (tmp_path / "users.txt").read_text() == "mine"
     assert [call.key for call in calls(tmp_path)] == ["one", "two"]
 
 
 def test_forks_and_threads_write_whole_lines(recorder: Any, tmp_path: Path) -> None:
-    spot = recorder.where(None)
+    site = recorder.where(None)
 
     def write(name: str) -> None:
         for number in range(200):
-            recorder.note("log_param", f"{name}{number}", "x" * 900, None, None, spot)
+            recorder.note("log_param", f"{name}{number}", "x" * 900, None, None, site)
 
-    recorder.note("log_param", "before", None, None, None, spot)
+    recorder.note("log_param", "before", None, None, None, site)
     children = []
     for name in "ab":
         child = os.fork()

@@ -53,7 +53,7 @@ def run(code: str, tmp_path: Path, block: bool = False, **env: str) -> subproces
 def redirects(tmp_path: Path) -> list[tuple[str, str | None, str | None]]:
     found = read_observations(tmp_path / "calls.jsonl")
     assert {call.what for call in found} <= {"redirect"}
-    return [(call.key, call.value, call.place) for call in found]
+    return [(call.key, call.value, call.source_line) for call in found]
 
 
 def test_forms_of_the_own_store(guard: Callable[..., Any], tmp_path: Path) -> None:

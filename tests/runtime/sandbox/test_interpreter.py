@@ -18,7 +18,7 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_mlflow_check.config.settings import EnvManager, ProjectSettings, load_settings
+from pytest_mlflow_check.config.settings import EnvManager, ProjectConfig, load_settings
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.models import Case, Project
 from pytest_mlflow_check.core.records import Launch
@@ -283,7 +283,7 @@ def fake_uv(programs: Path, calls: Path) -> None:
 def test_both_launches_run_in_one_environment(project: Path, programs: Path, tmp_path: Path) -> None:
     calls, case = tmp_path / "calls", the_case(project)
     fake_uv(programs, calls)
-    settings = ProjectSettings(env_manager="uv")
+    settings = ProjectConfig(env_manager="uv")
     launches = Launcher(tmp_path / "area", cache=tmp_path / "cache").launches(case, settings)
     (prefix,) = prefixes({**launches})
     assert prefix.is_relative_to(tmp_path / "cache" / "environments")
@@ -338,7 +338,7 @@ def test_both_launches_run_in_a_conda_environment(
     (project / "MLproject").write_text(MLPROJECT.format("conda_env: conda.yaml"))
     (project / "conda.yaml").write_text("dependencies: [python]\n")
     launcher = Launcher(tmp_path / "area", cache=tmp_path / "cache")
-    launches = launcher.launches(the_case(project), ProjectSettings(env_manager="conda"))
+    launches = launcher.launches(the_case(project), ProjectConfig(env_manager="conda"))
     (prefix,) = prefixes({**launches})
     assert prefix.is_relative_to(tmp_path / "cache" / "environments")
 
@@ -411,17 +411,17 @@ def test_with_the_real_programs(manager: EnvManager, project: Path, tmp_path: Pa
     (project / "requirements.txt").write_text(f"mlflow-skinny=={MLFLOW}\n")
     (project / "train.py").write_text(TRAIN)
     launcher = Launcher(tmp_path / "area", cache=tmp_path / "cache")
-    launches = launcher.launches(the_case(project), ProjectSettings(env_manager=manager))
+    launches = launcher.launches(the_case(project), ProjectConfig(env_manager=manager))
     (prefix,) = prefixes({**launches})
     assert prefix.is_relative_to(tmp_path / "cache" / "environments")
     assert prefix != Path(sys.prefix)
     for launch in launches.values():
-        places = [call.place for call in launch.observations if call.what == "log_metric"]
+        places = [call.source_line for call in launch.observations if call.what == "log_metric"]
         assert places == ["train.py:8"] * 3
     # The next session finds it, and so does its `mlflow run`.
     before = {path.name for path in prefix.parent.iterdir()}
     again = Launcher(tmp_path / "again", cache=tmp_path / "cache")
-    launches = again.launches(the_case(project), ProjectSettings(env_manager=manager))
+    launches = again.launches(the_case(project), ProjectConfig(env_manager=manager))
     assert prefixes({**launches}) == {prefix}
     assert {path.name for path in prefix.parent.iterdir()} == before
 

@@ -17,7 +17,7 @@ from pytest_mlflow_check.runtime.sandbox.workspace import (
     enclosing_root,
     make_workspace,
     map_into,
-    mark_area,
+    mark_session_dir,
 )
 from support.builders import launch, run
 from support.reports import report_of
@@ -136,7 +136,7 @@ def test_the_reports_of_a_session_are_left_out(tmp_path: Path, project: Path, su
 def test_environments_and_launches_are_left_out_by_what_is_in_them(tmp_path: Path, project: Path) -> None:
     (project / "env39").mkdir()
     (project / "env39" / "pyvenv.cfg").touch()
-    mark_area(project / "tmp" / "launches")
+    mark_session_dir(project / "tmp" / "launches")
     (project / "tmp" / "file").touch()
     make_workspace(project, tmp_path / "copy")
     assert names(tmp_path / "copy") == ["tmp/file", "train.py"]

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.stores.readers.file_formats import sniff
-from pytest_mlflow_check.stores.readers.pickle_names import Held, held
+from pytest_mlflow_check.stores.readers.pickle_names import PickleNames, names_in_pickle
 from support.builders import quick
 
 XGBOOST_UBJSON = (
@@ -272,20 +272,24 @@ def count() -> None:
 )
 def test_what_a_pickle_holds(value: object, expected: str, protocol: int, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(pickle.dumps(value, protocol))
-    assert held(tmp_path / "m", "pickle") == Held(expected, "")
+    assert names_in_pickle(tmp_path / "m", "pickle") == PickleNames(expected, "")
     (tmp_path / "z").write_bytes(zlib.compress(pickle.dumps(value, protocol)))
-    assert held(tmp_path / "z", "joblib") == Held(expected, "")
+    assert names_in_pickle(tmp_path / "z", "joblib") == PickleNames(expected, "")
 
 
 def test_what_cloudpickle_makes_of_functions_and_models(tmp_path: Path) -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
     (tmp_path / "m").write_bytes(cloudpickle.dumps(lambda: 1))
-    assert held(tmp_path / "m", "pickle") == Held("cloudpickle.cloudpickle._make_function", "")
+    assert names_in_pickle(tmp_path / "m", "pickle") == PickleNames(
+        "cloudpickle.cloudpickle._make_function", ""
+    )
     model = pytest.importorskip("sklearn.linear_model").LinearRegression().fit([[0], [1]], [0, 1])
     for dump in (cloudpickle.dump, pickle.dump, pytest.importorskip("joblib").dump):
         with (tmp_path / "m").open("wb") as file:
             dump(model, file)
-        assert held(tmp_path / "m", "joblib") == Held("sklearn.linear_model._base.LinearRegression", "")
+        assert names_in_pickle(tmp_path / "m", "joblib") == PickleNames(
+            "sklearn.linear_model._base.LinearRegression", ""
+        )
 
 
 def test_classes_of_the_script_itself_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,14 +297,14 @@ def test_classes_of_the_script_itself_are_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sys.modules["__main__"], "Own", Own, raising=False)
     for protocol in (2, 4):
         (tmp_path / "m").write_bytes(pickle.dumps({"array": np.arange(3), "a": Own()}, protocol))
-        assert held(tmp_path / "m", "pickle") == Held("__main__.Own", "Own")
+        assert names_in_pickle(tmp_path / "m", "pickle") == PickleNames("__main__.Own", "Own")
 
 
 def test_what_other_files_hold_isnt_told(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(b"CBM1")
-    assert held(tmp_path / "m", "catboost") is None
-    assert held(tmp_path / "m", "torch") is None
-    assert held(tmp_path / "none", "pickle") is None
+    assert names_in_pickle(tmp_path / "m", "catboost") is None
+    assert names_in_pickle(tmp_path / "m", "torch") is None
+    assert names_in_pickle(tmp_path / "none", "pickle") is None
 
 
 def test_what_cant_be_opened_has_no_format(tmp_path: Path) -> None:

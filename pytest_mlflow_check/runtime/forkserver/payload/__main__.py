@@ -1,4 +1,6 @@
-"""`python path LISTENER KEEPER PATH MODULE FUNCTION`: the warm process; see `_mlflow_check_forkserver.main`.
+"""The fork server: `python payload LISTENER SUPERVISOR PATH MODULE FUNCTION`.
+
+See `_mlflow_check_forkserver.main`.
 
 Nothing else stands here: a pickle that looks for its class in `__main__` must not find anything.
 """

@@ -1,4 +1,4 @@
-"""`python path REQUEST ANSWERS`: proves models; see `_mlflow_check_validator`.
+"""`python payload REQUEST ANSWERS`: validates models; see `_mlflow_check_validator`.
 
 Nothing else stands here: a pickle that looks for its class in `__main__` must not find anything.
 """

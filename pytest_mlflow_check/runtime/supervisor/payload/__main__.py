@@ -1,10 +1,10 @@
-"""`python -I -S path`: keeps one command; standard input is the connection that asks for it.
+"""`python -I -S payload`: keeps one command; standard input is the connection that asks for it.
 
 See `_mlflow_check_supervisor.supervise`.
 """
 
 import socket
 
-from _mlflow_check_supervisor.supervise import keep_command  # type: ignore[import-not-found]
+from _mlflow_check_supervisor.supervise import supervise_command  # type: ignore[import-not-found]
 
-keep_command(socket.socket(fileno=0))
+supervise_command(socket.socket(fileno=0))

@@ -1,4 +1,4 @@
-"""The warm process: it has MLflow loaded, and becomes, in a fork for each request, what was asked for.
+"""The fork server: it has MLflow loaded, and becomes, in a fork for each request, what was asked for.
 
 Only the standard library and MLflow, nothing of ours: it runs beside the user's code.
 """

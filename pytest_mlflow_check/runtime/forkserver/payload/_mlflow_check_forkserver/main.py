@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .reset_process import become
+from .reset_process import reset_process
 from .serve import serve
 
 _LOADED = (
@@ -26,26 +26,26 @@ _LOADED = (
 """What `mlflow run` imports; read off `sys.modules` after one, MLflow 3.17.2 and 2.22.5."""
 
 
-def main(listener: int, keeper: str, path: str, module: str, function: str) -> None:
+def main(listener: int, supervisor: str, path: str, module: str, function: str) -> None:
     """Serves requests until standard input ends; in a fork, does what is asked for and exits.
 
     Args:
         listener: file descriptor of a Unix socket that listens.
-        keeper: the directory that the keeper's modules are imported from.
+        supervisor: the directory that the supervisor's modules are imported from.
         path: the directory to import a module from.
         module: the module's name.
         function: the name of one that yields between the pieces of what else it can do beforehand.
     """
     # This process lives to fork: a collection would only copy the pages that the forks share with it.
     gc.disable()
-    own = {path, str(Path(__file__).absolute().parents[1]), keeper}
+    own = {path, str(Path(__file__).absolute().parents[1]), supervisor}
     request = serve(listener, idle=_getting_ready(path, module, function))
     if request is None:
         # Nobody is left for whom anything would have to be done at exit.
         os._exit(0)
     gc.enable()
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    become(request, path=[entry for entry in sys.path if entry not in own.union(given)])
+    reset_process(request, path=[entry for entry in sys.path if entry not in own.union(given)])
     _end(_carry_out(request))
 
 
@@ -81,7 +81,7 @@ def _carry_out(request: Mapping[str, Any]) -> int:
 def _end(code: int) -> NoReturn:
     """Does all that is to be done at exit, as `multiprocessing.popen_fork` ends a fork.
 
-    Python itself would go on to take apart, module by module, what the fork has from the warm process, and
+    Python itself would go on to take apart, module by module, what the fork has from the fork server, and
     copy the memory for it: a quarter of a second.
     """
     threading._shutdown()  # type: ignore[attr-defined]

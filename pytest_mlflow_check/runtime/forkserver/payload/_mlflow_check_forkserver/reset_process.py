@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def become(request: Mapping[str, Any], *, path: list[str]) -> None:
+def reset_process(request: Mapping[str, Any], *, path: list[str]) -> None:
     """Gives this process the directory, variables, import path and randomness of its own.
 
     Args:

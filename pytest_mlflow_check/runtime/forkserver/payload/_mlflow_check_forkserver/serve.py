@@ -1,4 +1,4 @@
-"""The loop of the warm process: a connection for each request, a fork for each connection.
+"""The loop of the fork server: a connection for each request, a fork for each connection.
 
 The fork supervises what it was asked for (see `_mlflow_check_supervisor.supervise`), and forks again for it.
 """
@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from _mlflow_check_supervisor.supervise import keep_telling, received  # type: ignore[import-not-found]
+from _mlflow_check_supervisor.supervise import received, supervise_reporting_faults  # type: ignore[import-not-found]
 
 
 def serve(listener: int, *, idle: Iterator[None]) -> Mapping[str, Any] | None:
@@ -42,7 +42,7 @@ def serve(listener: int, *, idle: Iterator[None]) -> Mapping[str, Any] | None:
                 connection, _ = door.accept()
                 if _forked():
                     door.close()
-                    return _kept(connection)
+                    return _supervise(connection)
                 connection.close()
             elif working:
                 working = next(idle, _END) is not _END
@@ -60,11 +60,11 @@ def _forked() -> bool:
     return False
 
 
-def _kept(connection: socket.socket) -> Mapping[str, Any] | None:
+def _supervise(connection: socket.socket) -> Mapping[str, Any] | None:
     # Out of reach of Ctrl-C, and of what ends the process it comes from.
     os.setsid()
     request: Mapping[str, Any] | None = received(connection)
-    if request is None or keep_telling(request, connection, _start):
+    if request is None or supervise_reporting_faults(request, connection, _start):
         return None
     return request
 

@@ -11,7 +11,7 @@ _LONG = 2000
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """The exception as a proof tells it.
+    """The exception as a validation tells it.
 
     Returns:
         `error`: type and message of what was raised. `chain`: the same of it and of all that led to it,

@@ -1,4 +1,4 @@
-"""The process: MLflow is loaded once, and each model is proven by a fork of it.
+"""The process: MLflow is loaded once, and each model is validated by a fork of it.
 
 A process of its own for each: what one model put on `sys.path` or into `sys.modules` would let the next one
 load, and a crash takes only one along.
@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from .isolation import cut_network, withhold
-from .validate import prove
+from .validate import validate
 
 _LONGEST = 2**31 - 1
 """Seconds; `signal.alarm` takes no more."""
 
 
 def main(request: str, answers: str) -> None:
-    """Proves what is asked for.
+    """Validates what is asked for.
 
     Args:
         request: a JSON file: `withheld`, directories to take off `sys.path`; `models`, a list of objects
@@ -73,7 +73,7 @@ def _in_a_fork(model: dict[str, Any], answer: Path, seconds: int) -> None:
 
             # A version that the project registered itself stands in the registry of its launch.
             mlflow.set_registry_uri(os.environ["MLFLOW_TRACKING_URI"])
-        _write(answer, prove(model["uri"], model["name"], partial(_write, answer)))
+        _write(answer, validate(model["uri"], model["name"], partial(_write, answer)))
         code = 0
     except BaseException:
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""What all proofs need, for a process that forks for each: it does this once, before it is asked."""
+"""What all validations need, for a process that forks for each: it does this once, before it is asked."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import suppress
 from . import requirements
 
 _LOADED = ("mlflow.pyfunc", "mlflow.store.model_registry.file_store", "_mlflow_check_validator.main")
-"""What registering, loading and predicting import; read off `sys.modules` after a proof, MLflow 3.17.2."""
+"""What registering, loading and predicting import: read off `sys.modules` after one, MLflow 3.17.2."""
 
 _MAPS = ("mlflow.utils.requirements_utils", "_init_modules_to_packages_map")
 """MLflow looks through all that is installed when it loads a model, and keeps what it found in the module, in
-MLflow 3.17.2 and 2.22.5. It takes half of the time of a proof."""
+MLflow 3.17.2 and 2.22.5. It takes half of the time of a validation."""
 
 
 def prepare() -> Iterator[None]:

@@ -14,7 +14,7 @@ from .errors import described
 from .serialize import digest, plain, same
 
 
-def prove(uri: str, name: Optional[str], note: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def validate(uri: str, name: Optional[str], note: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Registers a model under a free name, loads `models:/NAME/1`, and predicts with its input example.
 
     Args:
@@ -23,7 +23,7 @@ def prove(uri: str, name: Optional[str], note: Callable[[dict[str, Any]], None])
         note: takes the answer as far as it is known, before something that may end the process.
 
     Returns:
-        The fields of `records.ModelProof`, as far as it came.
+        The fields of `records.ModelValidation`, as far as it came.
     """
     import mlflow
 

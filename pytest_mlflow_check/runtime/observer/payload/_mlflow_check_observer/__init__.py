@@ -66,7 +66,7 @@ class Observer:
         return parts[1].find_spec(self, name, path, target) if parts is not None else None
 
     def catch_up(self) -> None:
-        """Observes MLflow in a process that has loaded it before, such as one forked from a warm one."""
+        """Observes MLflow in a process that has loaded it before, such as one forked from a fork server."""
         parts = self._load()
         if parts is not None:
             parts[1].catch_up()

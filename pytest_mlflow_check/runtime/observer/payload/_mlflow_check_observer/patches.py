@@ -231,15 +231,15 @@ class Patches:
         @wraps(flush)
         def flushing(self: Any, *args: Any, **kwargs: Any) -> Any:
             with suppress(Exception):
-                spot = recorder.where(sys._getframe(1))
+                site = recorder.where(sys._getframe(1))
                 for pending in getattr(self, mlflow_internals.QUEUE_PENDING).values():
-                    pending._mlflow_check_spot = spot
+                    pending._mlflow_check_call_site = site
             return flush(self, *args, **kwargs)
 
         @wraps(work)
         def working(self: Any, pending_operations: Any) -> Any:
             thread = recorder.thread
-            thread.behalf = getattr(pending_operations, "_mlflow_check_spot", None)
+            thread.behalf = getattr(pending_operations, "_mlflow_check_call_site", None)
             try:
                 return work(self, pending_operations)
             finally:

@@ -49,26 +49,26 @@ class Thread(_local):
     logging = False
     starting = False
     ending = False
-    behalf: Spot | None = None
+    behalf: CallSite | None = None
     attempt: tuple[str, str, str | None] | None = None
 
 
-class Spot:
+class CallSite:
     """Where a call comes from.
 
     Attributes:
-        place: the user's line, or None.
+        source_line: the user's line, or None.
         by: who made the call, as in `records.Observation`.
         text: what the line of JSON says of both.
     """
 
-    __slots__ = ("by", "place", "text")
+    __slots__ = ("by", "source_line", "text")
 
-    def __init__(self, place: str | None, by: str) -> None:
-        self.place = place
+    def __init__(self, source_line: str | None, by: str) -> None:
+        self.source_line = source_line
         self.by = by
         self.text = ("" if by == "code" else f',"by":"{by}"') + (
-            "" if place is None else f',"place":{quoted(place)}'
+            "" if source_line is None else f',"place":{quoted(source_line)}'
         )
 
 
@@ -98,11 +98,11 @@ class Recorder:
         self._mlflow: str | None = None
         self._files: dict[str, tuple[int, str | None]] = {}
         # By instruction. The code is kept, or its number could come to stand for another.
-        self._spots: dict[tuple[int, int], tuple[Spot, CodeType]] = {}
-        self._heads: dict[tuple[Any, Any, Spot], str] = {}
+        self._sites: dict[tuple[int, int], tuple[CallSite, CodeType]] = {}
+        self._heads: dict[tuple[Any, Any, CallSite], str] = {}
         self._descriptor = -1
         self._process = os.getpid()
-        self._waiting: deque[tuple[str, Any, Spot, int, float, int | None]] = deque()
+        self._waiting: deque[tuple[str, Any, CallSite, int, float, int | None]] = deque()
         self._crowd = _CROWD
         self._written = 0
         os.register_at_fork(before=self.flush, after_in_child=self._forked)
@@ -116,7 +116,7 @@ class Recorder:
         self._mlflow = directory
         self._files.clear()
 
-    def where(self, frame: FrameType | None) -> Spot:
+    def where(self, frame: FrameType | None) -> CallSite:
         """The user's line that led to a frame, and who made the call in between.
 
         Args:
@@ -125,18 +125,18 @@ class Recorder:
         if self.thread.behalf is not None:
             return self.thread.behalf
         if frame is None:
-            return Spot(None, "code")
+            return CallSite(None, "code")
         code, instruction = frame.f_code, frame.f_lasti
-        known = self._spots.get((id(code), instruction))
+        known = self._sites.get((id(code), instruction))
         if known is not None:
             return known[0]
         if self._kind(code)[0] != _WORKSPACE:
             return self._search(frame)
-        spot = Spot(f"{self._kind(code)[1]}:{frame.f_lineno}", "code")
-        if len(self._spots) >= _MOST:
-            self._spots.clear()
-        self._spots[id(code), instruction] = spot, code
-        return spot
+        site = CallSite(f"{self._kind(code)[1]}:{frame.f_lineno}", "code")
+        if len(self._sites) >= _MOST:
+            self._sites.clear()
+        self._sites[id(code), instruction] = site, code
+        return site
 
     def through(self, frame: FrameType | None) -> str:
         """The function of MLflow that the user's code called to get to a frame; empty where it made the call
@@ -151,14 +151,14 @@ class Recorder:
             frame = frame.f_back
         return name
 
-    def note(self, what: str, key: Any, value: Any, run_id: Any, step: Any, spot: Spot) -> None:
+    def note(self, what: str, key: Any, value: Any, run_id: Any, step: Any, site: CallSite) -> None:
         """Appends one observation; where that isn't possible, nothing happens.
 
         Args:
             what, key, value, run_id, step: as in `records.Observation`; nothing is too strange.
             spot: as `where` gives it.
         """
-        line = f'{self._head(what, key, run_id, spot)},"time":{time_ns()}e-9'
+        line = f'{self._head(what, key, run_id, site)},"time":{time_ns()}e-9'
         if value is not None:
             text = str(value)
             short = _short(text)
@@ -169,7 +169,7 @@ class Recorder:
             line += f',"step":{int(step)}'
         self._append(f"{line}}}\n")
 
-    def metric(self, key: Any, value: Any, run_id: Any, step: Any, spot: Spot) -> None:
+    def metric(self, key: Any, value: Any, run_id: Any, step: Any, site: CallSite) -> None:
         """`note` for a metric.
 
         In a burst, metrics wait for one another for some milliseconds: put into words one after the other,
@@ -178,12 +178,12 @@ class Recorder:
         if isinstance(value, _NUMBERS) and (step is None or type(step) is int) and type(key) is str:
             now = time_ns()
             waiting = self._waiting
-            waiting.append((key, run_id, spot, now, value, step))
+            waiting.append((key, run_id, site, now, value, step))
             if now - self._written > _PATIENCE or len(waiting) > self._crowd:
                 self._written = now
                 self._append("")
         else:
-            self.note("log_metric", key, value, run_id, step, spot)
+            self.note("log_metric", key, value, run_id, step, site)
 
     def flush(self) -> None:
         """Writes what waits."""
@@ -205,9 +205,9 @@ class Recorder:
 
         return ending
 
-    def _head(self, what: str, key: Any, run_id: Any, spot: Spot) -> str:
+    def _head(self, what: str, key: Any, run_id: Any, site: CallSite) -> str:
         """The first part of a line; put together by hand, in a fraction of the time of `json.dumps`."""
-        head = f'{{"process":{self._process},"what":"{what}","key":{quoted(_short(str(key)))}{spot.text}'
+        head = f'{{"process":{self._process},"what":"{what}","key":{quoted(_short(str(key)))}{site.text}'
         return head if run_id is None else f'{head},"run_id":{quoted(str(run_id))}'
 
     def _append(self, line: str) -> None:
@@ -227,12 +227,12 @@ class Recorder:
         heads = self._heads
         with suppress(IndexError):
             while True:
-                key, run_id, spot, time, value, step = self._waiting.popleft()
-                head = heads.get((key, run_id, spot))
+                key, run_id, site, time, value, step = self._waiting.popleft()
+                head = heads.get((key, run_id, site))
                 if head is None:
                     if len(heads) >= _MOST:
                         heads.clear()
-                    head = heads[key, run_id, spot] = self._head("log_metric", key, run_id, spot)
+                    head = heads[key, run_id, site] = self._head("log_metric", key, run_id, site)
                 given = "" if step is None else f',"step":{step}'
                 yield f'{head},"time":{time}e-9,"value":"{value!s}"{given}}}\n'
 
@@ -260,7 +260,7 @@ class Recorder:
         # Those of threads that logged while the parent forked; the parent has them too.
         self._waiting.clear()
 
-    def _search(self, frame: FrameType) -> Spot:
+    def _search(self, frame: FrameType) -> CallSite:
         """As `where`, for a call that wasn't made by a line of the workspace."""
         by: str | None = None
         between = None
@@ -270,7 +270,7 @@ class Recorder:
         while each is not None:
             kind, shown = self._kind(each.f_code)
             if kind == _WORKSPACE:
-                return Spot(f"{shown}:{each.f_lineno}", by or between or "code")
+                return CallSite(f"{shown}:{each.f_lineno}", by or between or "code")
             if kind == _ELSEWHERE:
                 by = by or between or "code"
                 if shown is not None and other is None:
@@ -282,7 +282,7 @@ class Recorder:
                 elif kind == _PROJECTS:
                     between = between or "mlflow-run"
             each = each.f_back
-        return Spot(other, by or between or ("mlflow" if mlflow else "code"))
+        return CallSite(other, by or between or ("mlflow" if mlflow else "code"))
 
     def _kind(self, code: CodeType) -> tuple[int, str | None]:
         """What kind of code it is, and how its file is shown."""
@@ -303,7 +303,7 @@ class Recorder:
             if rest.startswith(AUTOLOGGING_PATHS):
                 return _AUTOLOGGING, None
             return (_PROJECTS if rest.startswith(PROJECT_PATHS) else _MLFLOW), None
-        if _within(path, _WARM):
+        if _within(path, _FORK_SERVER_FOLDER):
             # It makes the call that the command `mlflow run` makes.
             return _PROJECTS, None
         if f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path:
@@ -318,7 +318,9 @@ class Recorder:
         return _ELSEWHERE, path if os.path.exists(path) else None
 
 
-_WARM = os.path.normpath(os.path.join(os.path.abspath(__file__), "..", "..", "..", "..", "forkserver"))
+_FORK_SERVER_FOLDER = os.path.normpath(
+    os.path.join(os.path.abspath(__file__), "..", "..", "..", "..", "forkserver")
+)
 
 
 def _short(text: str) -> str:

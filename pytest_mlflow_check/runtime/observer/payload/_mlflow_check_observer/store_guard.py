@@ -113,13 +113,13 @@ class Guard:
         try:
             shown = masked(text_of(uri))
             recorder = self._recorder
-            spot = recorder.where(frame)
+            site = recorder.where(frame)
             # A function of MLflow's that takes a URI uses it several times: one attempt all the same.
             through = recorder.through(frame) if by_mlflow else ""
             how = through or how
-            attempt = (shown, how, spot.place)
+            attempt = (shown, how, site.source_line)
             if not through or recorder.thread.attempt != attempt:
-                recorder.note("redirect", shown, how, None, None, spot)
+                recorder.note("redirect", shown, how, None, None, site)
             recorder.thread.attempt = attempt if through else None
         except Exception:
             pass
@@ -204,7 +204,7 @@ def guard_registry(kind: type, guard: Guard) -> None:
 
     @lru_cache(maxsize=100)
     @wraps(original)
-    def opened(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def open_store(self: Any, *args: Any, **kwargs: Any) -> Any:
         frame = sys._getframe(1)
         how = f"{kind.__name__}.get_store"
         given = {**dict(zip(names, args)), **kwargs}
@@ -212,4 +212,4 @@ def guard_registry(kind: type, guard: Guard) -> None:
             given[name] = guard.lead(given.get(name), how, frame)
         return original(self, **given)
 
-    setattr(kind, OPEN_STORE, opened)
+    setattr(kind, OPEN_STORE, open_store)

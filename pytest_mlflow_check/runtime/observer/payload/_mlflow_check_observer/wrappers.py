@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from .recorder import Recorder, Spot
+from .recorder import CallSite, Recorder
 
 Function = Callable[..., Any]
 
@@ -26,11 +26,11 @@ class Call:
 
     __slots__ = ("_recorder", "_spot", "given", "run_id")
 
-    def __init__(self, given: dict[str, Any], run_id: Any, recorder: Recorder, spot: Spot) -> None:
+    def __init__(self, given: dict[str, Any], run_id: Any, recorder: Recorder, site: CallSite) -> None:
         self.given = given
         self.run_id = run_id
         self._recorder = recorder
-        self._spot = spot
+        self._spot = site
 
     def note(self, what: str, key: Any, value: Any = None, step: Any = None) -> None:
         """Writes one observation about it."""
@@ -64,8 +64,8 @@ def logging_call(
         try:
             try:
                 given = {**dict(zip(names, args)), **kwargs}
-                spot = recorder.where(sys._getframe(1))
-                describe(Call(given, _run_id(given, active_run), recorder, spot))
+                site = recorder.where(sys._getframe(1))
+                describe(Call(given, _run_id(given, active_run), recorder, site))
             except Exception:
                 pass
             return original(*args, **kwargs)
@@ -119,8 +119,8 @@ def inner_call(
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             given = {**dict(zip(names, args)), **kwargs}
-            spot = recorder.where(sys._getframe(1))
-            describe(Call(given, _run_id(given, active_run), recorder, spot))
+            site = recorder.where(sys._getframe(1))
+            describe(Call(given, _run_id(given, active_run), recorder, site))
         except Exception:
             pass
         return original(*args, **kwargs)
@@ -143,10 +143,10 @@ def starting_call(original: Function, recorder: Recorder, what: str) -> Function
         finally:
             thread.starting = False
         try:
-            spot = recorder.where(sys._getframe(1))
+            site = recorder.where(sys._getframe(1))
             given = {**dict(zip(names, args)), **kwargs}
             name = given.get("run_name") or (given.get("tags") or {}).get("mlflow.runName")
-            recorder.note(what, run.info.run_name or "", name, run.info.run_id, None, spot)
+            recorder.note(what, run.info.run_name or "", name, run.info.run_id, None, site)
         except Exception:
             pass
         return run
@@ -175,10 +175,10 @@ def ending_call(original: Function, recorder: Recorder, active_run: ActiveRun, e
                 run_id, status = _run_id(given, active_run), given.get("status")
                 if run_id is not None and (status in _FINAL or (status is None and not needs_status)):
                     frame = sys._getframe(1)
-                    spot = recorder.where(frame)
+                    site = recorder.where(frame)
                     if frame.f_code.co_name == exit_name:
-                        spot = Spot(spot.place, "exit")
-                    recorder.note("end_run", "", status or "FINISHED", run_id, None, spot)
+                        site = CallSite(site.source_line, "exit")
+                    recorder.note("end_run", "", status or "FINISHED", run_id, None, site)
             except Exception:
                 pass
             return original(*args, **kwargs)

@@ -11,7 +11,7 @@ from contextlib import suppress
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
-def adopt() -> bool:
+def become_subreaper() -> bool:
     """Has orphans among this process's descendants become its children; gives whether they will.
 
     Linux can do that. Elsewhere, and where Python lacks ctypes, a process that leaves the launch's process

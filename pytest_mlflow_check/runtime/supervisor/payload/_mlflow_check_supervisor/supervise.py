@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from .capped_output import Output
-from .process_tree import adopt, dump_stacks, signal_all
+from .process_tree import become_subreaper, dump_stacks, signal_all
 
 _DUMPING = 2.0
 """Seconds that writing down the stacks may take."""
@@ -45,24 +45,24 @@ Request = Mapping[str, Any]
 
 `command`, a list, or whatever else the starter knows; `cwd`; `env`, all variables; `stdout` and `stderr`,
 files, the latter None for where standard output goes; `timeout`, and `grace` between SIGTERM and SIGKILL, in
-seconds; `stacks`, None or the directory and the signal for `family.dump_stacks`.
+seconds; `stacks`, None or the directory and the signal for `process_tree.dump_stacks`.
 """
 
 Start = Callable[[Request, int, int], "int | None"]
-"""What starts it, with descriptors for its outputs; see `keep`."""
+"""What starts it, with descriptors for its outputs; see `supervise`."""
 
 
-def keep_command(connection: socket.socket) -> None:
+def supervise_command(connection: socket.socket) -> None:
     """Takes the request for a command, and keeps that."""
     request = received(connection)
     if request is not None:
-        keep_telling(request, connection, _start_command)
+        supervise_reporting_faults(request, connection, _start_command)
 
 
-def keep_telling(request: Request, connection: socket.socket, start: Start) -> bool:
-    """`keep`, with a fault of its own told to who asked."""
+def supervise_reporting_faults(request: Request, connection: socket.socket, start: Start) -> bool:
+    """`supervise`, with a fault of its own told to who asked."""
     try:
-        return keep(request, connection, start)
+        return supervise(request, connection, start)
     except Exception:
         _say(connection, fault=traceback.format_exc())
         return True
@@ -79,7 +79,7 @@ def received(connection: socket.socket) -> dict[str, Any] | None:
     return request
 
 
-def keep(request: Request, connection: socket.socket, start: Start) -> bool:
+def supervise(request: Request, connection: socket.socket, start: Start) -> bool:
     """Starts what was asked for, and returns when it has ended, and has been told of.
 
     Args:
@@ -93,7 +93,7 @@ def keep(request: Request, connection: socket.socket, start: Start) -> bool:
         Whether this is still the process that keeps.
 
     """
-    adopted = adopt()
+    is_subreaper = become_subreaper()
     # Before the start: that it is over may be heard as soon as it is there.
     with _Children() as children:
         try:
@@ -112,7 +112,7 @@ def keep(request: Request, connection: socket.socket, start: Start) -> bool:
                 one.close()
             return False
         _say(connection, begun=leader)
-        _Keeper(request, connection, leader, children, outputs, adopted=adopted).keep()
+        _Supervisor(request, connection, leader, children, outputs, is_subreaper=is_subreaper).supervise()
     return True
 
 
@@ -136,7 +136,7 @@ class _Children:
         os.close(self._waker)
 
 
-class _Keeper:
+class _Supervisor:
     """What goes on between start and end."""
 
     def __init__(
@@ -147,7 +147,7 @@ class _Keeper:
         children: _Children,
         outputs: Mapping[int, Output],
         *,
-        adopted: bool,
+        is_subreaper: bool,
     ) -> None:
         self._request, self._connection, self._leader = request, connection, leader
         self._children, self._outputs = children, outputs
@@ -155,16 +155,16 @@ class _Keeper:
         self._exit_code: int | None = None
         self._duration = 0.0
         self._childless = False
-        self._adopted = adopted
-        self._abandoned = False
+        self._is_subreaper = is_subreaper
+        self._cancelled = False
         self._poll = select.poll()
         for descriptor in (connection.fileno(), children.woken, *outputs):
             self._poll.register(descriptor, select.POLLIN)
 
-    def keep(self) -> None:
+    def supervise(self) -> None:
         try:
             late = not self._until(lambda: self._exit_code is not None, self._request["timeout"])
-            if late and not self._abandoned:
+            if late and not self._cancelled:
                 self._duration = time.monotonic() - self._started
                 self._dump()
                 signal_all(self._leader, signal.SIGTERM)
@@ -173,7 +173,7 @@ class _Keeper:
             self._kill()
         for output in self._outputs.values():
             output.finish()
-        if not self._abandoned:
+        if not self._cancelled:
             _say(
                 self._connection,
                 exit_code=None if late else self._exit_code,
@@ -181,13 +181,13 @@ class _Keeper:
             )
 
     def _kill(self) -> None:
-        if not self._adopted:
+        if not self._is_subreaper:
             # That there are no children says nothing then of the rest of the group.
             signal_all(self._leader, signal.SIGKILL)
         end, misses = time.monotonic() + _KILLING, 0
         while not self._childless and misses < _MISSES and time.monotonic() < end:
             misses += not signal_all(self._leader, signal.SIGKILL)
-            self._until(lambda: self._childless, _TICK, abandoned=True)
+            self._until(lambda: self._childless, _TICK, even_if_cancelled=True)
 
     def _dump(self) -> None:
         stacks = self._request["stacks"]
@@ -201,10 +201,12 @@ class _Keeper:
 
         if files:
             end = time.monotonic() + _DUMPING
-            while not written() and not self._abandoned and time.monotonic() < end:
+            while not written() and not self._cancelled and time.monotonic() < end:
                 self._until(lambda: self._childless, _TICK)
 
-    def _until(self, condition: Callable[[], bool], seconds: float, *, abandoned: bool = False) -> bool:
+    def _until(
+        self, condition: Callable[[], bool], seconds: float, *, even_if_cancelled: bool = False
+    ) -> bool:
         """Takes what comes until something is so, or so many seconds are over, or nobody wants it any more.
 
         Args:
@@ -218,7 +220,7 @@ class _Keeper:
         end = time.monotonic() + seconds
         while not condition():
             left = end - time.monotonic()
-            if left <= 0 or (self._abandoned and not abandoned):
+            if left <= 0 or (self._cancelled and not even_if_cancelled):
                 return False
             seen = self._poll.poll(min(left, _LONGEST) * 1000)
             for descriptor, _ in seen:
@@ -236,7 +238,7 @@ class _Keeper:
                 self._poll.unregister(descriptor)
         else:
             # Nobody says a second thing on a connection: whoever asked doesn't want it any more.
-            self._abandoned = True
+            self._cancelled = True
             self._poll.unregister(descriptor)
 
     def _reap(self) -> None:
