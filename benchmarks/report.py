@@ -54,7 +54,7 @@ else:
 comparison = compare_launches(launches, settings=settings.values, case=case)
 checks = {}
 for check in CHECKS:
-    result = judge(check, comparison, policy)
+    result = CaseJudge(comparison, policy).judge(check)
     outcome = "skipped" if result.skipped else "failed" if result.failed(strict=False) else "passed"
     checks[check] = CheckOutcome(outcome, result)
 checked = ProjectResults("project", settings, policy.secrets, [CaseResults(case, launches, checks)])

@@ -24,7 +24,6 @@ import yaml
 from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
 
-from pytest_mlflow_check.checks.runner import judge
 from pytest_mlflow_check.config.settings import FILE_NAME, ProjectConfig, load_settings, validate_settings
 from pytest_mlflow_check.contract.build import contract_of
 from pytest_mlflow_check.contract.compare import judge_contract
@@ -52,7 +51,7 @@ from pytest_mlflow_check.mlproject.loader import (
     unset_null_defaults,
 )
 from pytest_mlflow_check.rules.policy import Policy
-from support.builders import artifact, case, compare, launch, model, run, series
+from support.builders import artifact, case, compare, judge, launch, model, run, series
 from support.projects import MLPROJECT, SETTINGS
 
 T = TypeVar("T")

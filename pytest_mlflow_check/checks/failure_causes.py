@@ -124,7 +124,7 @@ def async_failures(comparison: Comparison) -> Iterator[Finding]:
             source_line=next((source_line for source_line in source_lines if source_line), None),
             why="It was logged with synchronous=False, by a thread. MLflow refused, the thread wrote that "
             f"into the output, and the launch went on without it and more of the same call.{said}",
-            fix="fix what MLflow says"
+            fix="resolve what MLflow says"
             if said
             else "call the parameter of the MLproject, or what the code logs, something else",
         )
@@ -296,7 +296,7 @@ def _reason(message: str) -> tuple[str, str]:
             "leave these names to autologging: call the parameter of the MLproject, or what the code logs, "
             "something else",
         )
-    return f"MLflow says: {_cut(message)}", "fix what MLflow says, or log it yourself"
+    return f"MLflow says: {_cut(message)}", "resolve what MLflow says, or log it yourself"
 
 
 def _cut(message: str) -> str:

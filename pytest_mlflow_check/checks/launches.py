@@ -57,7 +57,7 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
         else f"`{first.command}` didn't end with exit code 0.",
         fix="give it a smaller case, or more time:  --mlflow-timeout=SECONDS"
         if late
-        else "fix what the output above says; paths in it are relative to the project",
+        else "resolve what the output above says; paths in it are relative to the project",
         source_line=last_source_line(first)
         or (None if late else last_project_line(death(first.stderr).text, first.directory)),
         detail="\n\n".join(

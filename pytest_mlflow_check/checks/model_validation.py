@@ -16,7 +16,7 @@ from pytest_mlflow_check.core.records import Mode, Model, ModelValidation
 
 _UNKNOWN = Reason(
     "`models:/NAME/1` doesn't load as it would on another machine, without the project and the network.",
-    "fix what the message says; modules go into code_paths=[…], files into artifacts={…}",
+    "resolve what the message says; modules go into code_paths=[…], files into artifacts={…}",
 )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pytest_mlflow_check.checks.artifacts import check_artifacts
 from pytest_mlflow_check.checks.comparison import Comparison, compare_launches
@@ -18,10 +19,9 @@ from pytest_mlflow_check.core.findings import CheckResult, Finding
 from pytest_mlflow_check.rules import RULES
 from pytest_mlflow_check.rules.policy import Policy
 
-__all__ = ["Comparison", "Policy", "beside_its_case", "compare_launches", "judge"]
+__all__ = ["CaseJudge", "Comparison", "Policy", "beside_its_case", "compare_launches"]
 
 _CHECKS: Mapping[str, Callable[[Comparison], list[Finding]]] = {
-    "launches": check_launches,
     "params": check_params,
     "metrics": check_metrics,
     "artifacts": check_artifacts,
@@ -30,60 +30,72 @@ _CHECKS: Mapping[str, Callable[[Comparison], list[Finding]]] = {
 }
 
 
-def judge(
-    check: str,
-    comparison: Comparison,
-    policy: Policy,
-    find: Callable[[Comparison], list[Finding]] | None = None,
-) -> CheckResult:
-    """Makes one check and applies the policy to what it finds.
+@dataclass(frozen=True)
+class CaseJudge:
+    """Judges the launches of one case. What the launches found is found once, for all of its checks.
 
-    Args:
-        check: one of `CHECKS`.
+    Attributes:
         comparison: the launches.
         policy: severities and allowances.
-        find: what finds, for the check `contract`: it lies in a file, and nothing is found without one.
     """
-    if check != "launches" and (reason := _reason_to_skip(check, comparison)):
-        return CheckResult(check, skipped=reason)
-    if check == "launches" and (reason := refused(comparison)):
-        return CheckResult(check, skipped=reason)
-    found = (find or _CHECKS[check])(comparison)
-    findings = without_superseded(found, comparison, policy)
-    if found and not findings:
-        # Nothing but symptoms is neither a failure of this check nor a pass.
-        causes = dict.fromkeys(one.rule for one in check_launches(comparison) if RULES[one.rule].supersedes)
-        return CheckResult(check, skipped=f"{', '.join(causes)} (see launches)")
-    result = policy.apply(check, _one_sided(comparison, findings))
-    failed = failed_launches(comparison.launches)
-    if check == "launches" and failed and not _explains_failure(result, comparison):
-        # A failed launch stays a failed launch when the rule that explains it is off or allowed.
-        plain = policy.apply(check, _one_sided(comparison, [launch_failed(failed)]))
-        used = {*result.used_allowances, *plain.used_allowances}
-        return CheckResult(check, result.findings + plain.findings, None, tuple(sorted(used)))
-    return result
 
+    comparison: Comparison
+    policy: Policy
 
-def without_superseded(findings: Sequence[Finding], comparison: Comparison, policy: Policy) -> list[Finding]:
-    """The findings whose cause isn't already told by a rule that stands in front of theirs.
+    def judge(self, check: str, find: Callable[[Comparison], list[Finding]] | None = None) -> CheckResult:
+        """Make one check and apply the policy to what it finds.
 
-    Causes are looked for among the findings themselves and those of the launches, which come first. An
-    allowance accepts a cause with all it brings; a rule that is switched off hides nothing.
-    """
-    told = {
-        (finding.rule, finding.subject, finding.run)
-        for finding in [*findings, *check_launches(comparison)]
-        if policy.severities.get(finding.rule) != "off"
-    }
-    superseded = {slug for cause, _, _ in told for slug in RULES[cause].supersedes}
-    of_subject = {
-        (slug, subject, run) for cause, subject, run in told for slug in RULES[cause].supersedes_same_subject
-    }
-    return [
-        finding
-        for finding in findings
-        if finding.rule not in superseded and (finding.rule, finding.subject, finding.run) not in of_subject
-    ]
+        Args:
+            check: one of `CHECKS`.
+            find: what finds, for the check `contract`: it lies in a file, and nothing is found without one.
+        """
+        comparison = self.comparison
+        if check != "launches" and (reason := _reason_to_skip(check, comparison)):
+            return CheckResult(check, skipped=reason)
+        if check == "launches" and (reason := refused(comparison)):
+            return CheckResult(check, skipped=reason)
+        found = self._launch_findings if check == "launches" else (find or _CHECKS[check])(comparison)
+        findings = self.without_superseded(found)
+        if found and not findings:
+            # Nothing but symptoms is neither a failure of this check nor a pass.
+            causes = dict.fromkeys(one.rule for one in self._launch_findings if RULES[one.rule].supersedes)
+            return CheckResult(check, skipped=f"{', '.join(causes)} (see launches)")
+        result = self.policy.apply(check, _one_sided(comparison, findings))
+        failed = failed_launches(comparison.launches)
+        if check == "launches" and failed and not _explains_failure(result, comparison):
+            # A failed launch stays a failed launch when the rule that explains it is off or allowed.
+            plain = self.policy.apply(check, _one_sided(comparison, [launch_failed(failed)]))
+            used = {*result.used_allowances, *plain.used_allowances}
+            return CheckResult(check, result.findings + plain.findings, None, tuple(sorted(used)))
+        return result
+
+    def without_superseded(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Return the findings that no rule supersedes whose own findings say the cause.
+
+        Causes are looked for among the findings themselves and those of the launches, which come first. An
+        allowance accepts a cause with all it brings; a rule that is switched off hides nothing.
+        """
+        causes = {
+            (finding.rule, finding.subject, finding.run)
+            for finding in [*findings, *self._launch_findings]
+            if self.policy.severities.get(finding.rule) != "off"
+        }
+        superseded = {slug for cause, _, _ in causes for slug in RULES[cause].supersedes}
+        of_subject = {
+            (slug, subject, run)
+            for cause, subject, run in causes
+            for slug in RULES[cause].supersedes_same_subject
+        }
+        return [
+            finding
+            for finding in findings
+            if finding.rule not in superseded
+            and (finding.rule, finding.subject, finding.run) not in of_subject
+        ]
+
+    @cached_property
+    def _launch_findings(self) -> list[Finding]:
+        return check_launches(self.comparison)
 
 
 def _one_sided(comparison: Comparison, findings: Iterable[Finding]) -> list[Finding]:

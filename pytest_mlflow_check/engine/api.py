@@ -10,7 +10,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from pytest_mlflow_check.checks.runner import beside_its_case, judge
+from pytest_mlflow_check.checks.runner import CaseJudge, beside_its_case
 from pytest_mlflow_check.config.settings import ResolvedConfig
 from pytest_mlflow_check.contract.compare import judge_contract
 from pytest_mlflow_check.contract.load import read_contract
@@ -45,10 +45,10 @@ def check_project(
     try:
         launcher.begin((case, settings.values) for case in cases.values())
         for case in cases.values():
-            comparison = launcher.compare(case, settings.values)
-            results = tuple(judge(check, comparison, policy) for check in CHECKS if check != "contract")
+            judge = CaseJudge(launcher.compare(case, settings.values), policy).judge
+            results = tuple(judge(check) for check in CHECKS if check != "contract")
             if contract is not None and case.probe_of is None:
-                results = (*results, judge("contract", comparison, policy, partial(judge_contract, contract)))
+                results = (*results, judge("contract", partial(judge_contract, contract)))
             if case.probe_of is not None:
                 # `cases_of` gives a case before its probes.
                 origin, of_origin = cases[case.probe_of], reports[case.probe_of].results

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.runner import Comparison, Policy, compare_launches, judge
+from pytest_mlflow_check.checks.runner import CaseJudge, Comparison, Policy, compare_launches
 from pytest_mlflow_check.config.settings import ProjectConfig, validate_settings
 from pytest_mlflow_check.core.findings import CHECKS, Allowance, Finding
 from pytest_mlflow_check.core.masking import Secrets
@@ -77,5 +77,6 @@ def _findings(
         comparison = Comparison({}, (RunPair("", fluent, mlflow_run),), settings)
     else:
         raise TypeError("assert_runs_match takes two launches or two runs, not one of each")
+    judge = CaseJudge(comparison, policy).judge
     for check in CHECKS:
-        yield from judge(check, comparison, policy).findings
+        yield from judge(check).findings

@@ -71,7 +71,7 @@ class LaunchOptions:
     """What a launch needs besides its case.
 
     Attributes:
-        opened: opens the store to log to, in the given place.
+        open_store: opens the store to log to, in the given place.
         timeout: seconds.
         pass_env: patterns of environment variables to pass on.
         observer: whether the calls of the code are observed, and kept from other stores.
@@ -81,7 +81,7 @@ class LaunchOptions:
         links: the files of the workspace that are links to the user's own.
     """
 
-    handle: Callable[[Path], AbstractContextManager[StoreHandle]] = lambda root: nullcontext(
+    open_store: Callable[[Path], AbstractContextManager[StoreHandle]] = lambda root: nullcontext(
         StoreHandle(Store("file", root))
     )
     timeout: float = 600.0
@@ -95,11 +95,11 @@ class LaunchOptions:
 
 def make_launch(
     case: Case, mode: Mode, options: LaunchOptions, *, attempt_dir: Path, processes: Processes
-) -> None:
+) -> Launch:
     """Starts a case in one mode, waits for its end, and validates the models it logged.
 
     Everything is kept below `attempt_dir`, an empty directory; `read_launch` gives the launch from there, in
-    this process or another.
+    another process or session.
 
     Raises:
         UserError: where the parameters don't fit the entry point, or there is no room.
@@ -107,8 +107,8 @@ def make_launch(
     """
     # The copy first: some stores are for one launch at a time, and others may wait for this one.
     directory = make_workspace(case.project.directory, attempt_dir / "workspace", options.links)
-    with options.handle(attempt_dir / "store") as handle:
-        _launch(case, mode, options, handle, directory, attempt_dir=attempt_dir, processes=processes)
+    with options.open_store(attempt_dir / "store") as handle:
+        return _launch(case, mode, options, handle, directory, attempt_dir=attempt_dir, processes=processes)
 
 
 def _launch(
@@ -120,7 +120,7 @@ def _launch(
     *,
     attempt_dir: Path,
     processes: Processes,
-) -> None:
+) -> Launch:
     root, copy = enclosing_root(case.project.directory), attempt_dir / "workspace"
     store = handle.store
     env = launch_environment(
@@ -165,8 +165,8 @@ def _launch(
     now = take_state(root, linked)
     changed = [path for path in linked if now.get(path) != originals.get(path)]
     handle.fetch()
-    record = read_store(store)
-    file_changes = _file_changes(inventory, copy, root, directory, read_observations(calls), record.runs)
+    record, observations = read_store(store), read_observations(calls)
+    file_changes = _file_changes(inventory, copy, root, directory, observations, record.runs)
     models, validations = models_to_validate(record)
     with _out_of_reach(copy, record) as away:
         validations += validate_models(
@@ -199,12 +199,22 @@ def _launch(
         "notes": notes,
         "model_validations": [vars(validation) for validation in validations],
     }
-    (attempt_dir / "launch.json").write_text(json.dumps(summary), encoding="utf-8")
+    text = json.dumps(summary)
+    (attempt_dir / "launch.json").write_text(text, encoding="utf-8")
+    return _launch_of(json.loads(text), record, observations, attempt_dir)
 
 
 def read_launch(attempt_dir: Path) -> Launch:
     """The launch that `make_launch` made below a directory."""
-    summary: dict[str, Any] = json.loads((attempt_dir / "launch.json").read_text(encoding="utf-8"))
+    summary = json.loads((attempt_dir / "launch.json").read_text(encoding="utf-8"))
+    record = read_store(Store(summary["store"], attempt_dir / "store"))
+    return _launch_of(summary, record, read_observations(attempt_dir / OBSERVATIONS), attempt_dir)
+
+
+def _launch_of(
+    summary: Mapping[str, Any], record: StoreRecord, observations: tuple[Observation, ...], attempt_dir: Path
+) -> Launch:
+    """The launch out of what `launch.json` says, what its store held, and what was observed."""
     store = Store(summary["store"], attempt_dir / "store")
     stdout, stderr = attempt_dir / STDOUT, attempt_dir / "stderr.txt"
     return Launch(
@@ -220,8 +230,8 @@ def read_launch(attempt_dir: Path) -> Launch:
         stderr=_tail(stderr),
         stdout_path=stdout,
         stderr_path=stderr,
-        record=read_store(store),
-        observations=read_observations(attempt_dir / OBSERVATIONS),
+        record=record,
+        observations=observations,
         observed=summary["observed"],
         started=summary["started"],
         stacks=read_stacks(attempt_dir / STACKS, Path(summary["directory"])),

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import Timeout
 
@@ -33,6 +34,8 @@ from pytest_mlflow_check.runtime.sandbox.symlink_patterns import Links
 from pytest_mlflow_check.runtime.sandbox.workspace import mark_session_dir
 from pytest_mlflow_check.runtime.supervisor.client import SupervisorDied
 from pytest_mlflow_check.stores.factory import Stores
+
+_T = TypeVar("_T")
 
 
 class Launcher:
@@ -67,10 +70,11 @@ class Launcher:
         self._jobs = jobs or processors()
         self._launch_cache = LaunchCache(cache / "launches")
         self._stores = Stores(self._session_dir, cache)
-        self._read: dict[Path, Launch] = {}
+        self._shared: dict[Path, Launch] = {}
+        self._handed_over: dict[Path, Launch] = {}
         self._refused: dict[Path, str] = {}
         self._half: list[Path] = []
-        self._begun: dict[Path, Future[Launch | None]] = {}
+        self._begun: dict[Path, Future[None]] = {}
         self._second: dict[Path, Future[Launch]] = {}
         self._processes = Processes(fork_server)
         self._queue = ThreadPoolExecutor(self._jobs, thread_name_prefix="mlflow-check")
@@ -128,8 +132,8 @@ class Launcher:
         self._queue.shutdown(cancel_futures=True)
         self._stores.stop()
         # Where no file could be opened any more, none could be removed.
-        for session_dir in self._half:
-            removed(session_dir)
+        for attempt_dir in self._half:
+            removed(attempt_dir)
 
     def launches(self, case: Case, values: ProjectConfig) -> dict[Mode, Launch]:
         """The launches of a case in the modes that the settings ask for, made once and shared.
@@ -155,20 +159,18 @@ class Launcher:
         self, launch_dirs: Mapping[Mode, Path], case: Case, values: ProjectConfig
     ) -> dict[Mode, Launch]:
         for launch_dir in launch_dirs.values():
-            launch = self._begun[launch_dir].result() if launch_dir in self._begun else None
-            if launch is not None:
-                self._read[launch_dir] = launch
+            if launch_dir in self._begun:
+                self._begun[launch_dir].result()
         missing = {
-            mode: launch_dir for mode, launch_dir in launch_dirs.items() if launch_dir not in self._read
+            mode: launch_dir for mode, launch_dir in launch_dirs.items() if launch_dir not in self._shared
         }
-        made = self._side_by_side(
+        self._side_by_side(
             {
                 mode: partial(self._once, launch_dir, case, mode, values)
                 for mode, launch_dir in missing.items()
             }
         )
-        self._read |= {launch_dirs[mode]: read_launch(session_dir) for mode, session_dir in made.items()}
-        return {mode: self._read[launch_dir] for mode, launch_dir in launch_dirs.items()}
+        return {mode: self._shared[launch_dir] for mode, launch_dir in launch_dirs.items()}
 
     def launch(self, case: Case, mode: Mode, values: ProjectConfig) -> Launch:
         """A launch of its own, shared with nobody.
@@ -180,7 +182,7 @@ class Launcher:
             mark_session_dir(self._session_dir)
             launch_dir = Path(tempfile.mkdtemp(prefix=f"{_slug(case.id)}-", dir=self._session_dir))
             made = self._side_by_side({mode: partial(self._make, launch_dir, case, mode, values)})
-            return read_launch(made[mode])
+            return self._launch_in(made[mode])
 
     def begin_again(self, wanted: Iterable[tuple[Case, ProjectConfig]]) -> None:
         """Makes the launches of cases a second time, behind all that was begun; `again` waits for them."""
@@ -207,25 +209,33 @@ class Launcher:
         with os_errors_explained(self._session_dir):
             mark_session_dir(self._session_dir)
             launch_dir.mkdir(parents=True, exist_ok=True)
-            return read_launch(self._make(launch_dir, case, mode, values, self._processes))
+            return self._launch_in(self._make(launch_dir, case, mode, values, self._processes))
 
-    def remember(self, case: Case, values: ProjectConfig, *, passed: bool) -> None:
+    def update_cache(self, case: Case, values: ProjectConfig, *, passed: bool) -> None:
         """Keeps the launches of a case for later sessions; those kept that didn't pass now are made anew."""
-        for mode, session_dir in self._attempt_dirs(case, values).items():
+        launches = self.made(case, values) if passed else {}
+        for mode, attempt_dir in self._attempt_dirs(case, values).items():
             if passed:
-                self._launch_cache.keep(case, mode, session_dir, store=values.store)
+                self._launch_cache.put(case, mode, attempt_dir, launches[mode], store=values.store)
             else:
-                self._launch_cache.invalidate(session_dir)
+                self._launch_cache.invalidate(attempt_dir)
 
     def made(self, case: Case, values: ProjectConfig) -> dict[Mode, Launch]:
         """The launches of a case that this session has, whichever of its processes made them; makes none."""
         launch_dirs, launches = self._launch_dirs(case, values), {}
-        for mode, session_dir in self._attempt_dirs(case, values).items():
-            launch_dir = launch_dirs[mode]
-            if launch_dir not in self._read:
-                self._read[launch_dir] = read_launch(session_dir)
-            launches[mode] = self._read[launch_dir]
+        for mode, attempt_dir in self._attempt_dirs(case, values).items():
+            launches[mode] = self._share(launch_dirs[mode], attempt_dir)
         return launches
+
+    def _share(self, launch_dir: Path, attempt_dir: Path) -> Launch:
+        """Return a launch that all of this process share; its store is read once."""
+        if launch_dir not in self._shared:
+            self._shared[launch_dir] = self._launch_in(attempt_dir)
+        return self._shared[launch_dir]
+
+    def _launch_in(self, attempt_dir: Path) -> Launch:
+        """Return a launch, as this process made it or else read from its directory."""
+        return self._handed_over.pop(attempt_dir, None) or read_launch(attempt_dir)
 
     def _attempt_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         attempt_dirs: dict[Mode, Path] = {}
@@ -236,7 +246,7 @@ class Launcher:
                 attempt_dirs[mode] = Path(said["attempt_dir"])
         return attempt_dirs
 
-    def _side_by_side(self, makers: Mapping[Mode, Callable[[Processes], Path]]) -> dict[Mode, Path]:
+    def _side_by_side(self, makers: Mapping[Mode, Callable[[Processes], _T]]) -> dict[Mode, _T]:
         """What each maker made; when one can't, or on Ctrl-C, all are ended."""
         processes = Processes(self._fork_server)
         if not makers:
@@ -253,26 +263,23 @@ class Launcher:
 
     def _launch_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         """Where the launches are made in the modes that the settings ask for."""
-        place = self._session_dir / _directory_name(case, values)
-        return {mode: place / mode for mode in _modes(values)}
+        of_case = self._session_dir / _directory_name(case, values)
+        return {mode: of_case / mode for mode in _modes(values)}
 
     def _startable(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
-        """The same, and none of a case of which it is known that it can't be started."""
+        """Like `_launch_dirs`, but empty for a case that can't start."""
         return {} if unset_null_defaults(case) else self._launch_dirs(case, values)
 
-    def _unless_made(self, launch_dir: Path, case: Case, mode: Mode, values: ProjectConfig) -> Launch | None:
+    def _unless_made(self, launch_dir: Path, case: Case, mode: Mode, values: ProjectConfig) -> None:
         """Makes a launch, unless another process is just about it; whoever needs it finds out what came."""
         if values.launch != "fluent" and self._lacks_docker(case):
-            return None
+            return
         with suppress(Timeout, Stopped):
             try:
                 with os_errors_explained(self._session_dir):
-                    return read_launch(
-                        self._once(launch_dir, case, mode, values, self._processes, blocking=False)
-                    )
+                    self._once(launch_dir, case, mode, values, self._processes, blocking=False)
             except UserError as error:
                 self._refused[launch_dir] = str(error)
-        return None
 
     def _once(
         self,
@@ -283,7 +290,8 @@ class Launcher:
         processes: Processes,
         *,
         blocking: bool = True,
-    ) -> Path:
+    ) -> None:
+        """Makes a launch that is shared, unless some process has made it; other processes wait meanwhile."""
         mark_session_dir(self._session_dir)
         launch_dir.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(launch_dir / "lock", check=processes.check, blocking=blocking):
@@ -303,7 +311,7 @@ class Launcher:
         said = json.loads(result.read_text(encoding="utf-8"))
         if "error" in said:
             raise UserError(said["error"])
-        return Path(said["attempt_dir"])
+        self._share(launch_dir, Path(said["attempt_dir"]))
 
     def _get_or_create(
         self, launch_dir: Path, case: Case, mode: Mode, values: ProjectConfig, processes: Processes
@@ -334,7 +342,9 @@ class Launcher:
             # An attempt that was given up may still have children that write: never use its place again.
             attempt_dir = Path(tempfile.mkdtemp(prefix="attempt-", dir=launch_dir))
             try:
-                make_launch(case, mode, options, attempt_dir=attempt_dir, processes=processes)
+                self._handed_over[attempt_dir] = make_launch(
+                    case, mode, options, attempt_dir=attempt_dir, processes=processes
+                )
             except (OSError, UserError, Stopped, SupervisorDied) as error:
                 # Half a launch is of no use to anybody, and room may be what is missing.
                 self._half.append(attempt_dir)

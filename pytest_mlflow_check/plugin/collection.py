@@ -28,9 +28,7 @@ class ProjectFile(pytest.File):
     project: CheckedProject
 
     @classmethod
-    def from_checked_project(
-        cls, parent: pytest.Collector, path: Path, project: CheckedProject
-    ) -> ProjectFile:
+    def of_project(cls, parent: pytest.Collector, path: Path, project: CheckedProject) -> ProjectFile:
         """The node for a project that is to be checked."""
         root = parent.config.rootpath
         # A project found through a link keeps its name. Outside the rootdir pytest has none for it.
@@ -106,12 +104,12 @@ class CheckItem(pytest.Item):
         strict = self.project.settings.values.strict
         try:
             self.result = self.project.judge(self.case, self.check)
-            if self.result.skipped and self._speaks_for_launches():
+            if self.result.skipped and self.project.reports_launches(self.case, self.check):
                 launches = self.project.judge(self.case, "launches")
                 if launches.failed(strict=strict):
                     self.result = launches
         except UserError:
-            if self._speaks_for_launches():
+            if self.project.reports_launches(self.case, self.check):
                 raise
             self.result = CheckResult(self.check, skipped="no launch could be made (see launches)")
         if self.result.skipped:
@@ -134,9 +132,3 @@ class CheckItem(pytest.Item):
         """The entry point's place, and the case and check as title."""
         line = self.case.entry_point.line
         return self.path, None if line is None else line - 1, f"{self.case.id}::{self.check}"
-
-    def _speaks_for_launches(self) -> bool:
-        """Whether this item says what is wrong with the launches: `launches`, or else the case's first."""
-        items = [item for item in self.session.items if isinstance(item, CheckItem)]
-        of_case = [item for item in items if item.key[:2] == self.key[:2]]
-        return next((item for item in of_case if item.check == "launches"), of_case[0]) is self

@@ -17,7 +17,6 @@ from pytest_mlflow_check.core.errors import FAULT, UserError, shown_path
 from pytest_mlflow_check.core.findings import CHECKS
 from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.plugin.options import asks_to_update, forces_update, static_only
-from pytest_mlflow_check.plugin.xdist import is_worker
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.checks.runner import Comparison
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_mlflow_check.contract.schema import CaseContract
     from pytest_mlflow_check.core.models import Case
     from pytest_mlflow_check.plugin.project import CheckedProject
+    from pytest_mlflow_check.plugin.terminal_summary import CheckSummary
 
 _MOST_LINES = 60
 """Of a difference that is printed; the whole of it is in the file, where version control shows it."""
@@ -66,36 +66,32 @@ def refuse_update(config: pytest.Config, settings: Sequence[ResolvedConfig]) -> 
             )
 
 
-@dataclass(eq=False)
-class Update:
-    """The hooks of a session that writes contracts.
+@dataclass
+class ContractUpdate:
+    """Writes the contracts of a session's projects when it ends.
 
     Attributes:
         projects: all that are checked.
-        said: what the end of the session tells of each: whether it is an error, and the text.
+        messages: what the end of the session tells of each: whether it is an error, and the text.
     """
 
     projects: Sequence[CheckedProject]
-    said: list[tuple[bool, str]] = field(default_factory=list)
+    messages: list[tuple[bool, str]] = field(default_factory=list)
     _ran: set[tuple[str, str]] = field(default_factory=set)
 
     def unwritten(self) -> list[str]:
         """What isn't written that was asked for, and why; known when the session has finished."""
-        return [text for wrong, text in self.said if wrong]
+        return [text for wrong, text in self.messages if wrong]
 
-    @pytest.hookimpl
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Notes which cases were checked, by whichever process."""
-        line = getattr(report, "mlflow_check", None)
-        if line is not None:
-            self._ran.add((line["path"], line["case"]))
+    def add(self, line: CheckSummary) -> None:
+        """Take note that a case was checked, by whichever process."""
+        self._ran.add((line["path"], line["case"]))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Writes the contracts; not of a session that ended early."""
-        if is_worker(session.config) or exitstatus in _NOTHING_RAN:
+    def write(self, session: pytest.Session) -> None:
+        """Write the contracts; not of a session that ended early."""
+        if session.exitstatus in _NOTHING_RAN:
             return
-        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        if session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._leave(self.projects, "isn't written: the session ended early")
             return
         for position, project in enumerate(self.projects):
@@ -107,9 +103,9 @@ class Update:
             masked = project.policy.secrets.masked
             try:
                 # One after the other: what was told before a fault stays.
-                self.said += ((wrong, masked(text)) for wrong, text in _update(project, cases))
+                self.messages += ((wrong, masked(text)) for wrong, text in _update(project, cases))
             except UserError as error:
-                self.said.append((True, masked(str(error))))
+                self.messages.append((True, masked(str(error))))
             except (KeyboardInterrupt, SystemExit):
                 # Out of here it would take the table, the reports and the summary of all other tests along.
                 self._leave(self.projects[position:], "interrupted: update again")
@@ -118,21 +114,20 @@ class Update:
             except Exception:
                 # So would this.
                 told = masked(traceback.format_exc())
-                self.said.append((True, f"{FAULT}: its contract isn't written\n\n{told}"))
+                self.messages.append((True, f"{FAULT}: its contract isn't written\n\n{told}"))
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self.unwritten():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     def _leave(self, projects: Sequence[CheckedProject], why: str) -> None:
         files = (shown_path(project.settings.project / FILE_NAME) for project in projects)
-        self.said += ((True, f"{file}: {why}") for file in files)
+        self.messages += ((True, f"{file}: {why}") for file in files)
 
-    @pytest.hookimpl
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """What was written, as a difference, and what wasn't."""
-        if self.said:
+    def print(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print what was written, as a difference, and what wasn't."""
+        if self.messages:
             terminalreporter.write_sep("=", "mlflow-check: contract")
-        for wrong, text in self.said:
+        for wrong, text in self.messages:
             for line in printable(text).split("\n"):
                 colour = {"red": True} if wrong or line.startswith("-") else {"green": line.startswith("+")}
                 terminalreporter.write_line(line, **colour)
@@ -186,7 +181,7 @@ def _made(project: CheckedProject, case: Case) -> CaseContract:
     from pytest_mlflow_check.contract.normalize import Normalizer
     from pytest_mlflow_check.contract.save import updated
 
-    values, launcher = project.settings.values, project.launcher()
+    values, launcher = project.settings.values, project.resources.launcher
     first = launcher.compare(case, values)
     _refuse_wrong(project, first, "launches")
     second = compare_launches(launcher.again(case, values), settings=values, case=case)
@@ -204,10 +199,11 @@ def _made(project: CheckedProject, case: Case) -> CaseContract:
 
 
 def _refuse_wrong(project: CheckedProject, comparison: Comparison, launches: str) -> None:
-    from pytest_mlflow_check.checks.runner import judge
+    from pytest_mlflow_check.checks.runner import CaseJudge
 
+    judge = CaseJudge(comparison, project.policy).judge
     for check in CHECKS:
-        result = judge(check, comparison, project.policy)
+        result = judge(check)
         if check == "contract" and result.skipped:
             # Whatever the settings allow: of a launch that fails nothing can be held.
             raise Refused(result.skipped)

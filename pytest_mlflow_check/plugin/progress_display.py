@@ -65,7 +65,7 @@ class Block:
             self._drawn = 0
 
 
-class Live:
+class ProgressDisplay:
     """Shows the launches that are at work.
 
     Without pytest-xdist while an item waits for its launches, which is when nothing else is written. In the
@@ -219,7 +219,7 @@ def lines(followers: Iterable[LaunchProgress], now: float, columns: int, most: i
     return [shortened(line.rstrip(), columns) for line in found]
 
 
-class Plain:
+class LaunchLines:
     """Says how each launch went, in a line that stays: with `-v`, and in CI, where nobody sees lines go."""
 
     def __init__(self, reporter: pytest.TerminalReporter) -> None:
@@ -267,37 +267,25 @@ def _counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def follow(
-    config: pytest.Config,
-    name: str,
-    launch_dirs: Callable[[], Mapping[Mode, Path]],
-    masked: Callable[[str], str],
-) -> None:
-    """Shows the launches of a case from now on, where there is a terminal that can do it.
+def progress_display(config: pytest.Config) -> ProgressDisplay | None:
+    """Report launch progress in a form that suits the terminal, once pytest is configured.
 
-    Args:
-        config: the session's.
-        name: the case, as users know it.
-        homes: gives where its launches are made.
-        masked: gives a text without secrets.
+    Returns:
+        What shows launches while they run, where there is a terminal that can do it.
     """
-    live = config.pluginmanager.getplugin(_PLUGIN)
-    if live is not None:
-        live.follow(name, launch_dirs, masked)
-
-
-def register(config: pytest.Config) -> None:
-    """Says what becomes of launches, in the way that fits where pytest writes to; once it is configured."""
     plugins = config.pluginmanager
     reporter: pytest.TerminalReporter | None = plugins.getplugin("terminalreporter")
     if reporter is None or is_worker(config):
-        return
+        return None
     verbosity = config.option.verbose
     # Only what pytest writes with can tell where that goes.
     file = config.get_terminal_writer()._file
     on_terminal = file.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    display = None
     if on_terminal and verbosity > _QUIET:
         # While tests run, pytest leads the usual descriptors elsewhere.
-        plugins.register(Live(config, os.dup(file.fileno()), file.encoding or "ascii"), _PLUGIN)
+        display = ProgressDisplay(config, os.dup(file.fileno()), file.encoding or "ascii")
+        plugins.register(display, _PLUGIN)
     if verbosity > 0 or (not on_terminal and verbosity == 0 and os.environ.get("CI", "") not in _NOT_CI):
-        plugins.register(Plain(reporter), f"{_PLUGIN}-plain")
+        plugins.register(LaunchLines(reporter), f"{_PLUGIN}-lines")
+    return display

@@ -1,27 +1,31 @@
-"""A project in a session that checks it: what holds for it, and what was launched so far."""
+"""A project in a session that checks it: its settings and cases, and what was launched and found so far."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_mlflow_check.config.settings import ResolvedConfig
 from pytest_mlflow_check.contract import FILE_NAME
 from pytest_mlflow_check.core.findings import CHECKS, CheckResult
 from pytest_mlflow_check.core.models import Case
-from pytest_mlflow_check.mlproject.loader import unset_null_defaults
+from pytest_mlflow_check.engine.planning import cases_of, policy_of
+from pytest_mlflow_check.mlproject.loader import read_project, unset_null_defaults
+from pytest_mlflow_check.plugin.options import asks_to_update, project_settings, static_only
+from pytest_mlflow_check.plugin.resources import Resources
 from pytest_mlflow_check.rules.policy import Policy
 
 # Collecting launches and judges nothing: what does is imported where the first item runs.
 if TYPE_CHECKING:
-    from pytest_mlflow_check.checks.runner import Comparison
+    from pytest_mlflow_check.checks.runner import CaseJudge
     from pytest_mlflow_check.contract.load import Source
     from pytest_mlflow_check.core.records import Launch
-    from pytest_mlflow_check.engine.launcher import Launcher
 
 
 @dataclass
@@ -33,24 +37,26 @@ class CheckedProject:
         path: the file its nodes hang on: the MLproject, or the script of a bare directory.
         cases: in the order of the settings.
         policy: severities and allowances.
-        launcher: gives what makes the launches, once a session.
+        resources: what makes the launches.
         contract: what its launches are held to, where there is one.
         updating: whether that is written anew at the end of the session.
         static: whether nothing is launched, and only what the files tell is checked.
+        selected: the checks that this session makes of each case, by its id.
     """
 
     settings: ResolvedConfig
     path: Path
     cases: list[Case]
     policy: Policy
-    launcher: Callable[[], Launcher]
+    resources: Resources
     contract: Source | None = None
     updating: bool = False
     static: bool = False
-    _compared: dict[str, Comparison] = field(default_factory=dict)
+    selected: dict[str, list[str]] = field(default_factory=dict)
+    _judges: dict[str, CaseJudge] = field(default_factory=dict)
 
     def judge(self, case: Case, check: str) -> CheckResult:
-        """Makes a check, and first the launches if they haven't been made.
+        """Make a check, and first the launches if they haven't been made.
 
         Of a probe that finds something, the case it comes from is checked too, to tell what the value broke.
 
@@ -72,38 +78,52 @@ class CheckedProject:
         held = self.contract is not None and case.probe_of is None
         return CHECKS if held else tuple(check for check in CHECKS if check != "contract")
 
+    def select(self, case: Case, check: str) -> None:
+        """Note a check that this session makes."""
+        self.selected.setdefault(case.id, []).append(check)
+
+    def reports_launches(self, case: Case, check: str) -> bool:
+        """Whether a check says what is wrong with the launches: `launches`, or else the case's first."""
+        checks = self.selected.get(case.id) or [check]
+        return check == ("launches" if "launches" in checks else checks[0])
+
     def cached(self, case: Case) -> float | None:
-        """When the launches of a case were made, if all of them are remembered from earlier sessions."""
+        """When the launches of a case were made, if all of them are from earlier sessions."""
         times = [launch.cached for launch in self.launches(case)]
         made = [time for time in times if time is not None]
         return min(made) if made and len(made) == len(times) else None
 
     def launches(self, case: Case) -> list[Launch]:
         """The launches of a case that checks have looked at in this process."""
-        compared = self._compared.get(case.id)
-        return list(compared.launches.values()) if compared else []
+        judge = self._judges.get(case.id)
+        return list(judge.comparison.launches.values()) if judge else []
 
     def notes(self, case: Case) -> list[str]:
         """What the user should know of the copies in which a case was launched."""
         return list(dict.fromkeys(note for launch in self.launches(case) for note in launch.notes))
 
     def _judge(self, case: Case, check: str) -> CheckResult:
-        from pytest_mlflow_check.checks.runner import compare_launches, judge
-
         if check == "contract" and (reason := self._contract_skip_reason(case)):
             return CheckResult(check, skipped=reason)
-        if case.id not in self._compared:
-            values = self.settings.values
-            self._compared[case.id] = (
-                compare_launches({}, settings=values, case=case, unset=unset_null_defaults(case))
-                if self.static
-                else self.launcher().compare(case, values)
-            )
+        judge = self._judge_of(case).judge
         if check != "contract" or self.contract is None:
-            return judge(check, self._compared[case.id], self.policy)
+            return judge(check)
         from pytest_mlflow_check.contract.compare import judge_contract
 
-        return judge(check, self._compared[case.id], self.policy, partial(judge_contract, self.contract))
+        return judge(check, partial(judge_contract, self.contract))
+
+    def _judge_of(self, case: Case) -> CaseJudge:
+        from pytest_mlflow_check.checks.runner import CaseJudge, compare_launches
+
+        if case.id not in self._judges:
+            values = self.settings.values
+            comparison = (
+                compare_launches({}, settings=values, case=case, unset=unset_null_defaults(case))
+                if self.static
+                else self.resources.launcher.compare(case, values)
+            )
+            self._judges[case.id] = CaseJudge(comparison, self.policy)
+        return self._judges[case.id]
 
     def _contract_skip_reason(self, case: Case) -> str | None:
         """Why a case isn't held to its contract in this session."""
@@ -114,6 +134,34 @@ class CheckedProject:
         if self.settings.entry_point and self.contract and case.id not in self.contract.contract.cases:
             return "the contract holds the cases of the settings, and --mlflow-entry-point asks for another"
         return None
+
+
+def checked_project(config: pytest.Config, directory: Path, resources: Resources) -> CheckedProject:
+    """Read a project and its settings.
+
+    Args:
+        config: where options and ini are looked up.
+        directory: the project's, an absolute path.
+        resources: what will make its launches.
+
+    Raises:
+        UserError: where the project or a setting is wrong.
+    """
+    project = read_project(directory)
+    settings = project_settings(config, directory)
+    static = static_only(config)
+    # What the files tell of a case, they tell of its probes too.
+    cases = cases_of(settings, project, probes=not static)
+    return CheckedProject(
+        settings,
+        project.mlproject or directory / cases[0].entry_point.name,
+        cases,
+        policy_of(settings),
+        resources,
+        contract_of_project(settings, cases),
+        updating=asks_to_update(config),
+        static=static,
+    )
 
 
 def by_nodeid(projects: Iterable[CheckedProject], root: Path) -> dict[str, tuple[CheckedProject, Case, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,10 +74,37 @@ def preparation() -> Call:
     return Call(payload, *_PREPARATION, arguments=(), argv=())
 
 
-def fork_server_error(config: pytest.Config) -> str | None:
-    """Why MLflow isn't kept loaded, where it should be."""
-    fork_server = config.stash.get(_FORK_SERVER, None)
-    return None if fork_server is None else fork_server.failure
+@dataclass(frozen=True)
+class Resources:
+    """The resources of one session, each made when it is first asked for.
+
+    Attributes:
+        config: the session's.
+    """
+
+    config: pytest.Config
+
+    @property
+    def fork_server(self) -> ForkServer:
+        """The way to the fork server."""
+        return start_fork_server(self.config)
+
+    @property
+    def fork_server_error(self) -> str | None:
+        """Why MLflow isn't kept loaded, where it should be."""
+        fork_server = self.config.stash.get(_FORK_SERVER, None)
+        return None if fork_server is None else fork_server.failure
+
+    @property
+    def launcher(self) -> Launcher:
+        """The launcher of this process.
+
+        Raises:
+            UserError: where there is no directory for launches, and none can be made.
+        """
+        # pytest-xdist reads the same attribute; there is no public way to it outside a fixture.
+        factory: pytest.TempPathFactory = self.config._tmp_path_factory  # type: ignore[attr-defined]
+        return launcher_of(self.config, factory)
 
 
 def launcher_of(config: pytest.Config, factory: pytest.TempPathFactory) -> Launcher:

@@ -13,32 +13,34 @@ import pytest
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.core.text import printable
-from pytest_mlflow_check.engine.planning import cases_of, policy_of
-from pytest_mlflow_check.mlproject.loader import read_project
-from pytest_mlflow_check.plugin import item_report, progress_display, terminal_summary
 from pytest_mlflow_check.plugin.collection import CheckItem, ProjectFile
-from pytest_mlflow_check.plugin.contract_update import Update, refuse_update
+from pytest_mlflow_check.plugin.contract_update import ContractUpdate, refuse_update
+from pytest_mlflow_check.plugin.item_report import put_properties
 from pytest_mlflow_check.plugin.options import (
     asks_to_update,
     launch_jobs,
     makes_launches,
     named_on_command_line,
     project_directories,
-    project_settings,
     report_files,
     static_only,
 )
-from pytest_mlflow_check.plugin.project import CheckedProject, by_nodeid, contract_of_project
-from pytest_mlflow_check.plugin.resources import fork_server_error, launcher_of, start_fork_server
+from pytest_mlflow_check.plugin.progress_display import ProgressDisplay, progress_display
+from pytest_mlflow_check.plugin.project import CheckedProject, by_nodeid, checked_project
+from pytest_mlflow_check.plugin.resources import Resources
+from pytest_mlflow_check.plugin.terminal_summary import Summary, check_summary, header
 from pytest_mlflow_check.plugin.xdist import is_worker, share_fork_server
 
-# Collecting launches nothing: what does is imported where the first item runs.
 if TYPE_CHECKING:
-    from pytest_mlflow_check.engine.launcher import Launcher
+    from pytest_mlflow_check.plugin.report_writer import ReportWriter
 
 
 class CheckSession:
-    """The hooks of such a session."""
+    """The hooks of such a session, each a few calls down: what they call knows nothing of the session.
+
+    Attributes:
+        projects: all that are checked.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         """Reads every project and its settings, and what else the command line says.
@@ -46,50 +48,30 @@ class CheckSession:
         Raises:
             UserError: where one of them is wrong.
         """
-        self._config = config
         launch_jobs(config)
-        self.reports = report_files(config)
-        self.projects = [self._checked_project(directory) for directory in project_directories(config)]
+        reports = report_files(config)
+        self._config = config
+        self._resources = Resources(config)
+        self.projects = [
+            checked_project(config, directory, self._resources) for directory in project_directories(config)
+        ]
+        refuse_update(config, [project.settings for project in self.projects])
+        self._summary = Summary(self.projects)
+        self._update = ContractUpdate(self.projects) if asks_to_update(config) else None
+        self._reports = self._report_writer(reports)
+        self._progress: ProgressDisplay | None = None
+        self._by_nodeid = by_nodeid(self.projects, config.rootpath)
         self._nodes: dict[Path, Path] = {}
-        self._opened: set[Path] = set()
-        self._fork_server_error: str | None = None
-        refuse_update(config, [one.settings for one in self.projects])
-        self.summary = terminal_summary.Summary(
-            {
-                one.path: one.policy
-                for one in self.projects
-                if not (one.settings.narrowed or one.updating or one.static)
-            },
-            {
-                (project.path, case.id): project.checks(case)
-                for project in self.projects
-                for case in project.cases
-            },
-        )
+        self._ignored_but_searched: set[Path] = set()
+        self._error_at_start: str | None = None
 
-    @property
-    def _launcher(self) -> Launcher:
-        # pytest-xdist reads the same attribute; there is no public way to it outside a fixture.
-        factory: pytest.TempPathFactory = self._config._tmp_path_factory  # type: ignore[attr-defined]
-        return launcher_of(self._config, factory)
+    def _report_writer(self, files: Sequence[Path]) -> ReportWriter | None:
+        if not files or not makes_launches(self._config):
+            return None
+        # Most sessions want no report.
+        from pytest_mlflow_check.plugin.report_writer import ReportWriter
 
-    def _checked_project(self, directory: Path) -> CheckedProject:
-        project = read_project(directory)
-        settings = project_settings(self._config, directory)
-        static = static_only(self._config)
-        # What the files tell of a case, they tell of its probes too.
-        cases = cases_of(settings, project, probes=not static)
-        path = project.mlproject or directory / cases[0].entry_point.name
-        return CheckedProject(
-            settings,
-            path,
-            cases,
-            policy_of(settings),
-            lambda: self._launcher,
-            contract_of_project(settings, cases),
-            updating=asks_to_update(self._config),
-            static=static,
-        )
+        return ReportWriter(self._config, self.projects, files)
 
     def add_arguments(self) -> None:
         """Lets pytest collect the projects.
@@ -120,14 +102,14 @@ class CheckSession:
     def pytest_sessionstart(self) -> None:
         """Gets ready to show what launches are doing."""
         if makes_launches(self._config):
-            progress_display.register(self._config)
+            self._progress = progress_display(self._config)
 
     @pytest.hookimpl
     def pytest_report_header(self) -> list[str]:
         """Versions, and where each setting came from."""
-        self._fork_server_error = fork_server_error(self._config)
+        self._error_at_start = self._resources.fork_server_error
         settings = [project.settings for project in self.projects]
-        return terminal_summary.header(settings, self._fork_server_error, static=static_only(self._config))
+        return header(settings, self._error_at_start, static=static_only(self._config))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
@@ -136,11 +118,11 @@ class CheckSession:
         Named alone it would be found; beside an argument such as `.`, pytest forgets that it was named.
         """
         ignored = yield
-        inside = collection_path.parent in self._opened
+        inside = collection_path.parent in self._ignored_but_searched
         if not any(collection_path in (one.path, *one.path.parents) for one in self.projects):
             return inside or ignored
         if inside or ignored:
-            self._opened.add(collection_path)
+            self._ignored_but_searched.add(collection_path)
         return False if ignored else ignored
 
     @pytest.hookimpl(wrapper=True)
@@ -158,7 +140,7 @@ class CheckSession:
                 # The first of several paths to it, through a link, is the project's place in this session.
                 if self._nodes.setdefault(project.path, file_path) != file_path:
                     return []
-                return [ProjectFile.from_checked_project(parent, file_path, project)]
+                return [ProjectFile.of_project(parent, file_path, project)]
         return found
 
     @pytest.hookimpl(tryfirst=True)
@@ -176,15 +158,15 @@ class CheckSession:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Begins all launches that the selected checks need; the tests before them needn't wait."""
+        items = [item for item in session.items if isinstance(item, CheckItem)]
         # A worker of pytest-xdist ends before others are done: the controller, which stays, begins them.
-        if makes_launches(self._config) and not is_worker(self._config):
-            self._begin((item.project, item.case) for item in session.items if isinstance(item, CheckItem))
+        self._select([(item.project, item.case, item.check) for item in items], begin=not self._is_worker)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Lets a worker of pytest-xdist use this process's fork server."""
         if makes_launches(self._config):
-            fork_server = start_fork_server(self._config)
+            fork_server = self._resources.fork_server
             # Nobody tells this process when a worker wants it.
             fork_server.begin()
             share_fork_server(node, fork_server)
@@ -192,25 +174,31 @@ class CheckSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """The same where the workers of pytest-xdist collected; a case not found is launched by a worker."""
-        if makes_launches(self._config):
-            known = by_nodeid(self.projects, self._config.rootpath)
-            self._begin(known[nodeid][:2] for nodeid in ids if nodeid in known)
+        self._select([self._by_nodeid[nodeid] for nodeid in ids if nodeid in self._by_nodeid], begin=True)
 
-    def _begin(self, selected: Iterable[tuple[CheckedProject, Case]]) -> None:
-        chosen = list(selected)
+    def _select(self, checks: Sequence[tuple[CheckedProject, Case, str]], *, begin: bool) -> None:
+        for project, case, check in checks:
+            project.select(case, check)
+            if self._reports is not None:
+                self._reports.select(project, case, check)
+        if begin and checks and makes_launches(self._config):
+            self._begin({(id(project), case.id): (project, case) for project, case, _ in checks}.values())
+
+    def _begin(self, chosen: Iterable[tuple[CheckedProject, Case]]) -> None:
         wanted = [(case, project.settings.values) for project, case in chosen]
-        if wanted:
-            try:
-                self._launcher.begin(wanted)
-                if asks_to_update(self._config):
-                    self._launcher.begin_again(one for one in wanted if one[0].probe_of is None)
-            except UserError as error:
-                raise pytest.UsageError(str(error)) from error
-            for project, case in chosen:
-                name = os.path.relpath(case.project.directory, self._config.rootpath)
-                launch_dirs = partial(self._launcher.launch_dirs, case, project.settings.values)
-                masked = project.policy.secrets.masked
-                progress_display.follow(self._config, printable(f"{name}::{case.id}"), launch_dirs, masked)
+        try:
+            launcher = self._resources.launcher
+            launcher.begin(wanted)
+            if self._update is not None:
+                launcher.begin_again(each for each in wanted if each[0].probe_of is None)
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from error
+        if self._progress is None:
+            return
+        for project, case in chosen:
+            name = os.path.relpath(case.project.directory, self._config.rootpath)
+            launch_dirs = partial(launcher.launch_dirs, case, project.settings.values)
+            self._progress.follow(printable(f"{name}::{case.id}"), launch_dirs, project.policy.secrets.masked)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -219,21 +207,27 @@ class CheckSession:
         """Puts what the summary needs on the report, as plain data that crosses process borders."""
         report = yield
         if isinstance(item, CheckItem) and report.when == "call":
-            told = terminal_summary.check_summary(item, report)
-            report.mlflow_check = told  # type: ignore[attr-defined]
-            item_report.put_properties(item, told["launches"])
+            line = check_summary(item, report)
+            report.mlflow_check = line  # type: ignore[attr-defined]
+            put_properties(item, line["launches"])
+            if self._reports is not None:
+                self._reports.attach(item, report)
             if report.skipped and item.result is not None and item.result.skipped:
-                _, line, _ = item.reportinfo()
+                _, lineno, _ = item.reportinfo()
                 where = os.path.relpath(item.path, item.config.rootpath)
-                report.longrepr = (where, (line or 0) + 1, f"Skipped: {item.result.skipped}")
+                report.longrepr = (where, (lineno or 0) + 1, f"Skipped: {item.result.skipped}")
         return report
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collects the lines of the summary, in the controller also those of the workers."""
+        """Collects what was found, in the controller also by the workers."""
+        if self._reports is not None:
+            self._reports.add(report)
         line = getattr(report, "mlflow_check", None)
         if line is not None:
-            self.summary.add(line)
+            self._summary.add(line)
+            if self._update is not None:
+                self._update.add(line)
 
     @pytest.hookimpl
     def pytest_report_teststatus(
@@ -247,31 +241,47 @@ class CheckSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keeps the launches that passed, before pytest may remove its temporary directories.
+        """Writes what is to be written, before pytest may remove its temporary directories.
 
-        Makes an allowance that nothing needed fail a strict session.
+        Contracts first, since the reports say what of them isn't written; both before the launch cache moves
+        launches. An allowance that nothing needed fails a strict session.
         """
-        if makes_launches(self._config) and not is_worker(self._config):
-            self._remember()
-        if self._strict and not is_worker(self._config) and self.summary.unused_allowances():
+        if self._is_worker:
+            return
+        if self._update is not None:
+            self._update.write(session)
+        if self._reports is not None:
+            unused = {project.path: self._summary.unused_of(project.path) for project in self.projects}
+            self._reports.write(session, unused, self._update.unwritten() if self._update else [])
+        if makes_launches(self._config):
+            self._update_launch_cache()
+        if self._strict and self._summary.unused_allowances():
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The table: a row per case, a column per check."""
-        failed = None if self._fork_server_error else fork_server_error(self._config)
-        self.summary.write(terminalreporter, strict=self._strict, fork_server_error=failed)
+        """What was written of contracts, the table with a row per case, and where the reports are."""
+        if self._update is not None:
+            self._update.print(terminalreporter)
+        error = None if self._error_at_start else self._resources.fork_server_error
+        self._summary.write(terminalreporter, strict=self._strict, fork_server_error=error)
+        if self._reports is not None:
+            self._reports.print(terminalreporter)
 
-    def _remember(self) -> None:
+    def _update_launch_cache(self) -> None:
         for project in self.projects:
             for case in project.cases if project.settings.values.cache else ():
-                passed = self.summary.passed(project.path, case.id)
+                passed = self._summary.passed(project.path, case.id)
                 if passed is not None:
-                    self._launcher.remember(case, project.settings.values, passed=passed)
+                    self._resources.launcher.update_cache(case, project.settings.values, passed=passed)
 
     @property
     def _strict(self) -> bool:
         return any(project.settings.values.strict for project in self.projects)
+
+    @property
+    def _is_worker(self) -> bool:
+        return is_worker(self._config)
 
 
 def register(config: pytest.Config) -> None:
@@ -283,27 +293,11 @@ def register(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin("tmpdir"):
         raise pytest.UsageError("--mlflow-project needs pytest's own plugin tmpdir: leave out  -p no:tmpdir")
     try:
-        session_hooks = CheckSession(config)
+        session = CheckSession(config)
     except UserError as error:
         raise pytest.UsageError(str(error)) from error
-    session_hooks.add_arguments()
-    config.pluginmanager.register(session_hooks, "mlflow-check-session")
-    # What is registered later is asked first: contracts are written before reports tell of that, and both are
-    # before launches that passed are moved elsewhere.
-    update = Update(session_hooks.projects)
-    if session_hooks.reports and makes_launches(config):
-        from pytest_mlflow_check.plugin.report_hooks import Reporting
-
-        reporting = Reporting(
-            config,
-            session_hooks.projects,
-            session_hooks.reports,
-            session_hooks.summary.unused_of,
-            update.unwritten,
-        )
-        config.pluginmanager.register(reporting, "mlflow-check-report")
-    if asks_to_update(config):
-        config.pluginmanager.register(update, "mlflow-check-update")
+    session.add_arguments()
+    config.pluginmanager.register(session, "mlflow-check-session")
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -23,7 +23,7 @@ from pytest_mlflow_check.reporting.text import render_title, wrapped
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.plugin.collection import CheckItem
-    from pytest_mlflow_check.rules.policy import Policy
+    from pytest_mlflow_check.plugin.project import CheckedProject
 
 _SHOWN = ("store", "launch", "timeout", "strict")
 
@@ -100,7 +100,7 @@ def check_summary(item: CheckItem, report: pytest.TestReport) -> CheckSummary:
         ],
         "skipped": result.skipped,
         "used_allowances": list(result.used_allowances) if item.result else None,
-        "kept": _kept_files_of(item, cached) if report.failed and not item.project.static else None,
+        "kept": _launch_files_of(item, cached) if report.failed and not item.project.static else None,
         "notes": [printable(note) for note in item.project.notes(item.case)],
         "passed": _passed(item, report),
         "cached": cached,
@@ -112,15 +112,19 @@ def check_summary(item: CheckItem, report: pytest.TestReport) -> CheckSummary:
 class Summary:
     """Collects lines from this process and from workers, and writes the table."""
 
-    def __init__(
-        self, policies: Mapping[Path, Policy], checks: Mapping[tuple[Path, str], Sequence[str]]
-    ) -> None:
-        """Takes the policies by the path a project's nodes hang on, and the checks of all cases in order.
-
-        Of projects without a policy here the allowances aren't judged.
-        """
-        self._policies = {str(path): policy for path, policy in policies.items()}
-        self._checks = {(str(path), case): tuple(made) for (path, case), made in checks.items()}
+    def __init__(self, projects: Sequence[CheckedProject]) -> None:
+        """Takes all that are checked."""
+        # Where only some of a project's cases are looked at, others may need an allowance.
+        self._policies = {
+            str(project.path): project.policy
+            for project in projects
+            if not (project.settings.narrowed or project.updating or project.static)
+        }
+        self._checks = {
+            (str(project.path), case.id): project.checks(case)
+            for project in projects
+            for case in project.cases
+        }
         self._order = list(self._checks)
         self._lines: dict[tuple[str, str, str], CheckSummary] = {}
 
@@ -265,8 +269,8 @@ def _word(report: pytest.TestReport, cached: float | None) -> str:
     return "passed" if cached is None else "cached"
 
 
-def _kept_files_of(item: CheckItem, cached: float | None) -> str:
-    launcher = item.project.launcher()
+def _launch_files_of(item: CheckItem, cached: float | None) -> str:
+    launcher = item.project.resources.launcher
     return str(launcher.session_dir if cached is None else launcher.cache_dir)
 
 

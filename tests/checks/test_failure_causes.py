@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pytest_mlflow_check.checks.failure_causes import explanations
 from pytest_mlflow_check.checks.known_errors import Known, known_message, missing_package
 from pytest_mlflow_check.checks.launches import check_launches
-from pytest_mlflow_check.checks.runner import Policy, judge
+from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.checks.tracebacks import Frame, death
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, Observation
-from support.builders import HOME, case, compare, launch, parameter, quick, run, slugs
+from support.builders import HOME, case, compare, judge, launch, parameter, quick, run, slugs
 
 LIBRARY = "/env/lib/python3.11/site-packages/mlflow"
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -323,7 +323,7 @@ def test_autologging_that_dies_of_anything_else() -> None:
     finding = autologged(f"\x1b[31m{WARNING}Pydantic AI autologging: {'x' * 300}\x1b[0m\n")
     assert finding.subject == "Pydantic AI"
     assert finding.why.endswith(f"is missing. MLflow says: {'x' * 200}…")
-    assert finding.fix == "fix what MLflow says, or log it yourself"
+    assert finding.fix == "resolve what MLflow says, or log it yourself"
     assert autologged(f"{WARNING}autologging: no\n").subject == "autologging"
     cut = REWRITTEN[: REWRITTEN.index("Attempted")]
     assert "MLflow says: The following failures" in autologged(cut).why
@@ -396,7 +396,7 @@ def test_anything_else_that_is_refused_to_a_thread() -> None:
     (finding,) = check_launches(compare(*launches))
     assert (finding.subject, finding.fluent, finding.mlflow_run) == ("run data", "refused", "refused")
     assert finding.why.endswith("same call. MLflow says: no run …")
-    assert (finding.source_line, finding.fix) == (None, "fix what MLflow says")
+    assert (finding.source_line, finding.fix) == (None, "resolve what MLflow says")
 
 
 def test_a_launch_that_died_is_explained_besides() -> None:
@@ -535,7 +535,7 @@ def test_launches_failing_of_one_thing_are_one_finding_and_of_two_are_two() -> N
     two = check_launches(compare(died("fluent", active), died("mlflow-run", conda)))
     assert slugs(two) == [("launch-failed", "fluent"), ("launch-failed", "mlflow run")]
     half = check_launches(compare(died("fluent", active), died("mlflow-run", "no\n")))
-    assert [finding.fix[:7] for finding in half] == ["end the", "fix wha"]
+    assert [finding.fix[:7] for finding in half] == ["end the", "resolve"]
 
 
 @pytest.mark.parametrize(

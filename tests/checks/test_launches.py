@@ -12,10 +12,22 @@ from typing import Any
 import pytest
 
 from pytest_mlflow_check.checks.launches import check_launches
-from pytest_mlflow_check.checks.runner import Policy, judge
+from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.core.findings import CHECKS, Finding
 from pytest_mlflow_check.core.records import Dataset, Launch, Mode
-from support.builders import HOME, artifact, case, compare, launch, model, parameter, run, series, slugs
+from support.builders import (
+    HOME,
+    artifact,
+    case,
+    compare,
+    judge,
+    launch,
+    model,
+    parameter,
+    run,
+    series,
+    slugs,
+)
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 LIBRARY = "/env/lib/python3.11/site-packages/mlflow"
@@ -110,7 +122,7 @@ def test_every_end_but_exit_code_0_is_a_failure(exit_code: int, how: str) -> Non
         rule="launch-failed",
         subject="fluent",
         why="`python train.py` didn't end with exit code 0.",
-        fix="fix what the output above says; paths in it are relative to the project",
+        fix="resolve what the output above says; paths in it are relative to the project",
         fluent=how,
         mlflow_run=None,
         detail="python train.py\nno output\nlogged until then: 1 run, 1 param, 1 metric",

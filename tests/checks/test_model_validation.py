@@ -182,7 +182,7 @@ def test_a_model_that_hangs() -> None:
 def test_any_other_reason() -> None:
     assert said("ValueError: no") == (
         "`models:/NAME/1` doesn't load as it would on another machine, without the project and the network.",
-        "fix what the message says; modules go into code_paths=[…], files into artifacts={…}",
+        "resolve what the message says; modules go into code_paths=[…], files into artifacts={…}",
     )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from pytest_mlflow_check.checks.models import check_models
-from pytest_mlflow_check.checks.runner import Comparison, Policy, judge
+from pytest_mlflow_check.checks.runner import Comparison, Policy
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Model, ModelValidation
-from support.builders import compare, launch, model, run, slugs, validation
+from support.builders import compare, judge, launch, model, run, slugs, validation
 
 
 def compared(
@@ -158,7 +158,7 @@ def test_a_model_that_doesnt_load() -> None:
         subject="m",
         why="m registers, but `models:/NAME/1` doesn't load as it would on another machine, without the "
         "project and the network.",
-        fix="fix what the message says; modules go into code_paths=[…], files into artifacts={…}",
+        fix="resolve what the message says; modules go into code_paths=[…], files into artifacts={…}",
         fluent="doesn't load",
         mlflow_run="doesn't load",
         detail="ModuleNotFoundError: No module named 'net'",

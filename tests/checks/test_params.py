@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.checks.params import check_params
-from pytest_mlflow_check.checks.runner import Comparison, Policy, compare_launches, without_superseded
+from pytest_mlflow_check.checks.runner import CaseJudge, Comparison, Policy, compare_launches
 from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, Observation
@@ -27,7 +27,7 @@ def compared(fluent: dict[str, str], mlflow_run: dict[str, str], **more: Any) ->
 
 
 def only(comparison: Comparison) -> Finding:
-    (finding,) = without_superseded(check_params(comparison), comparison, Policy())
+    (finding,) = CaseJudge(comparison, Policy()).without_superseded(check_params(comparison))
     return finding
 
 

@@ -202,13 +202,13 @@ def torch_checkpoint(file: Path) -> Any:
     return net(pytest.importorskip("torch").as_tensor(X)).detach().numpy()
 
 
-def torch_weights(file: Path) -> Any:
+def torch_state_dict(file: Path) -> Any:
     net = network()
     pytest.importorskip("torch").save(net.state_dict(), file)
     return net(pytest.importorskip("torch").as_tensor(X)).detach().numpy()
 
 
-def torch_weights_among_others(file: Path) -> Any:
+def torch_state_dict_among_others(file: Path) -> Any:
     net = network()
     pytest.importorskip("torch").save({"epoch": 3, "state_dict": net.state_dict()}, file)
     return net(pytest.importorskip("torch").as_tensor(X)).detach().numpy()
@@ -233,8 +233,8 @@ def safetensors(file: Path) -> Any:
         ("onnx", onnx),
         ("torch", torch_module),
         ("torch", torch_checkpoint),
-        ("torch weights", torch_weights),
-        ("torch weights", torch_weights_among_others),
+        ("torch weights", torch_state_dict),
+        ("torch weights", torch_state_dict_among_others),
         ("safetensors", safetensors),
     ],
     ids=lambda value: getattr(value, "__name__", value),

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from pytest_mlflow_check.checks.launches import check_launches
 from pytest_mlflow_check.checks.run_matching import given_names, pair_runs
-from pytest_mlflow_check.checks.runner import Comparison, Policy, judge
+from pytest_mlflow_check.checks.runner import Comparison, Policy
 from pytest_mlflow_check.core.findings import CHECKS, Finding
 from pytest_mlflow_check.core.records import Observation, RunRecord
-from support.builders import artifact, compare, launch, quick, run, series
+from support.builders import artifact, compare, judge, launch, quick, run, series
 
 Ids = list[tuple[str, str | None, str | None]]
 

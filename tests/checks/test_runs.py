@@ -7,10 +7,10 @@ import pytest
 from pytest_mlflow_check.checks.artifacts import check_artifacts
 from pytest_mlflow_check.checks.launches import check_launches
 from pytest_mlflow_check.checks.models import check_models
-from pytest_mlflow_check.checks.runner import Comparison, Policy, judge, without_superseded
+from pytest_mlflow_check.checks.runner import CaseJudge, Comparison, Policy
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, Observation, RunRecord
-from support.builders import artifact, case, compare, launch, model, parameter, run, series, slugs
+from support.builders import artifact, case, compare, judge, launch, model, parameter, run, series, slugs
 
 START = Observation("start_run", run_id="r1", source_line="train.py:7")
 EXIT = Observation("end_run", value="FINISHED", run_id="r1", by="exit")
@@ -215,5 +215,5 @@ def test_a_model_without_a_signature() -> None:
 def test_a_model_that_is_missing_isnt_told_to_have_a_signature() -> None:
     sides = [launch("fluent", run(models=[model("m", signature=None)])), launch("mlflow-run", run())]
     comparison = compare(*sides)
-    left = without_superseded(check_models(comparison), comparison, Policy())
+    left = CaseJudge(comparison, Policy()).without_superseded(check_models(comparison))
     assert slugs(left) == [("model-missing", "m")]

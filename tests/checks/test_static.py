@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pytest_mlflow_check.checks.launches import check_launches
-from pytest_mlflow_check.checks.runner import Policy, judge
+from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.core.findings import CHECKS, Finding
-from support.builders import case, compare, launch, parameter, run, slugs
+from support.builders import case, compare, judge, launch, parameter, run, slugs
 
 LOGGED = run(params={"index": "1"})
 BOTH = (launch("fluent", LOGGED), launch("mlflow-run", LOGGED))

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from pytest_mlflow_check.checks.runner import judge
 from pytest_mlflow_check.config.settings import Ignore
 from pytest_mlflow_check.contract.build import contract_of
 from pytest_mlflow_check.contract.compare import judge_contract
@@ -38,7 +37,7 @@ from pytest_mlflow_check.core.records import (
 )
 from pytest_mlflow_check.reporting.text import render
 from pytest_mlflow_check.rules.policy import Policy
-from support.builders import artifact, case, compare, launch, model, run, series, slugs
+from support.builders import artifact, case, compare, judge, launch, model, run, series, slugs
 
 MODES: tuple[Mode, Mode] = ("fluent", "mlflow-run")
 FILE = Path("mlflow-contract.yaml")

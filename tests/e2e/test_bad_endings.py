@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from pytest_mlflow_check.checks.exit_status import last_moments
-from pytest_mlflow_check.checks.runner import judge
 from pytest_mlflow_check.config.settings import ProjectConfig, load_settings
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.findings import CHECKS, Finding
@@ -24,7 +23,7 @@ from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of
 from pytest_mlflow_check.rules.policy import Policy
 from pytest_mlflow_check.runtime.process.runner import Processes
-from support.builders import launch, run
+from support.builders import judge, launch, run
 from support.projects import LOGGING
 
 PATIENCE = 60.0

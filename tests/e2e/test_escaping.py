@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlflow_check.checks.output_tail import output_of
-from pytest_mlflow_check.checks.runner import Policy, judge
+from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.text import final, printable
 from pytest_mlflow_check.reporting.text import render
-from support.builders import compare_runs, finding, launch, run
+from support.builders import compare_runs, finding, judge, launch, run
 from support.projects import LOGGING, MakeProject
 
 HOSTILE = {

@@ -20,7 +20,7 @@ OUR_LAUNCHING = (
     "pytest_mlflow_check.stores.readers",
 )
 OF_CONTRACT = tuple(f"pytest_mlflow_check.contract.{name}" for name in ("compare", "build", "save"))
-REPORTING = ("jinja2", "matplotlib", "pytest_mlflow_check.plugin.report_hooks")
+REPORTING = ("jinja2", "matplotlib", "pytest_mlflow_check.plugin.report_writer")
 HEAVY = (
     *LAUNCHING,
     *OUR_LAUNCHING,

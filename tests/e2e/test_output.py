@@ -110,7 +110,7 @@ def test_a_script_that_fails(pytester: pytest.Pytester, make_project: MakeProjec
         "    the end of AREA/fluent/stderr.txt:\n"
         "      no data\n"
         "    logged until then: nothing\n\n"
-        "    fix: fix what the output above says; paths in it are relative to the\n"
+        "    fix: resolve what the output above says; paths in it are relative to the\n"
         "         project\n"
         "    more: pytest --mlflow-explain=launch-failed\n"
         "== mlflow-check ==\n"
@@ -247,7 +247,7 @@ def test_a_fault_of_ours_is_told_from_the_user_s(
         raise ZeroDivisionError("ours")
 
     make_project("proj", WARNS)
-    monkeypatch.setattr("pytest_mlflow_check.checks.runner.judge", broken)
+    monkeypatch.setattr("pytest_mlflow_check.checks.runner.CaseJudge.judge", broken)
     result = pytester.runpytest(PROJECT, "--mlflow-strict")
     result.assert_outcomes(failed=5)
     head = "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project\n\n"

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlflow_check.checks.runner import Policy, beside_its_case, judge
+from pytest_mlflow_check.checks.runner import Policy, beside_its_case
 from pytest_mlflow_check.core.findings import CheckResult, Finding
 from pytest_mlflow_check.core.models import Case, Parameter
 from pytest_mlflow_check.mlproject.probes import changed_values, identity, probes_of, values_in_use
-from support.builders import case, compare, finding, launch, parameter, quick, run, slugs
+from support.builders import case, compare, finding, judge, launch, parameter, quick, run, slugs
 from support.projects import FILES, LOGGING, MakeProject
 
 ALPHA = parameter("alpha", type="float", default="0.5")

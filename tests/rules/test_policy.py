@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pytest_mlflow_check.checks.runner import Policy, judge
+from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.core.findings import Allowance, CaseReport, CheckResult, Finding, Report, Severity
 from pytest_mlflow_check.rules import RULES
-from support.builders import HOME, case, compare, finding, launch, parameter, run, slugs
+from support.builders import HOME, case, compare, finding, judge, launch, parameter, run, slugs
 
 
 def allow(rule: str, match: str = "*") -> Allowance:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_mlflow_check.checks.runner import Comparison, Policy, judge
+from pytest_mlflow_check.checks.runner import Comparison, Policy
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.findings import CHECKS
 from pytest_mlflow_check.core.records import (
@@ -30,6 +30,7 @@ from support.builders import (
     case,
     compare,
     compare_runs,
+    judge,
     launch,
     model,
     parameter,

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from pytest_mlflow_check.checks.runner import Policy, judge
+from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.core.records import Damage, StoreRecord
 from pytest_mlflow_check.core.store import Store, StoreKind
 from pytest_mlflow_check.runtime.observer.read_calls import read_observations
 from pytest_mlflow_check.stores.readers import read_store
 from pytest_mlflow_check.stores.readers.sqlite_store import read_sqlite_store
-from support.builders import case, compare, launch, run, slugs
+from support.builders import case, compare, judge, launch, run, slugs
 from support.projects import MakeProject
 
 RAISING = Policy({}, ())

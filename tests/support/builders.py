@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hypothesis import settings
 
-from pytest_mlflow_check.checks.runner import Comparison, compare_launches
+from pytest_mlflow_check.checks.runner import CaseJudge, Comparison, Policy, compare_launches
 from pytest_mlflow_check.config.settings import ProjectConfig
-from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.findings import CheckResult, Finding
 from pytest_mlflow_check.core.models import Case, EntryPoint, Parameter, Project
 from pytest_mlflow_check.core.records import (
     Artifact,
@@ -181,3 +181,13 @@ def finding(
 def slugs(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     """Rule and subject of each finding."""
     return [(one.rule, one.subject) for one in findings]
+
+
+def judge(
+    check: str,
+    comparison: Comparison,
+    policy: Policy,
+    find: Callable[[Comparison], list[Finding]] | None = None,
+) -> CheckResult:
+    """Makes one check of a case."""
+    return CaseJudge(comparison, policy).judge(check, find)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mlflow_check.checks.comparison import compare_launches
-from pytest_mlflow_check.checks.runner import judge
 from pytest_mlflow_check.config.settings import ResolvedConfig, validate_settings
 from pytest_mlflow_check.core.findings import CHECKS
 from pytest_mlflow_check.core.masking import Secrets
@@ -17,7 +16,7 @@ from pytest_mlflow_check.core.records import Launch, Mode, Observation
 from pytest_mlflow_check.engine.planning import policy_of
 from pytest_mlflow_check.reporting.builder import CaseResults, CheckOutcome, ProjectResults, build
 from pytest_mlflow_check.reporting.model import Document
-from support.builders import artifact, launch, model, run, series, validation
+from support.builders import artifact, judge, launch, model, run, series, validation
 from support.builders import case as make_case
 
 VERSIONS = {"pytest-mlflow-check": "0.1.0", "mlflow": "3.17.2", "pytest": "9.0.0", "python": "3.11.7"}

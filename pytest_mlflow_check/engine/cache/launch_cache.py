@@ -24,10 +24,10 @@ from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.models import Case
-from pytest_mlflow_check.core.records import Mode
+from pytest_mlflow_check.core.records import Launch, Mode
 from pytest_mlflow_check.core.store import Store, refuse_unfit
 from pytest_mlflow_check.engine.cache.fingerprint import Fingerprint, content_digest, files_of, rest_of
-from pytest_mlflow_check.engine.launch import OBSERVATIONS, read_launch
+from pytest_mlflow_check.engine.launch import OBSERVATIONS
 from pytest_mlflow_check.runtime.process.runner import own_variables
 from pytest_mlflow_check.runtime.sandbox.interpreter import Interpreter
 from pytest_mlflow_check.runtime.sandbox.symlink_patterns import Links
@@ -115,7 +115,7 @@ class LaunchCache:
                 return directory
         return None
 
-    def keep(self, case: Case, mode: Mode, attempt_dir: Path, *, store: str = "") -> None:
+    def put(self, case: Case, mode: Mode, attempt_dir: Path, launch: Launch, *, store: str = "") -> None:
         """Keeps a launch that passed, instead of the oldest one where there are enough.
 
         Not kept is one that holds a secret of the environment, one of which it isn't known what it depends
@@ -124,7 +124,8 @@ class LaunchCache:
 
         Args:
             case, mode: what was launched.
-            area: where it is.
+            attempt_dir: where it lies.
+            launch: what is there.
             store: what the setting says, in which there may be a password.
         """
         if attempt_dir.is_relative_to(self.directory):
@@ -137,7 +138,7 @@ class LaunchCache:
             mark_session_dir(self.directory)
             with FileLock(self.directory / "lock"):
                 unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
-                if _copy(attempt_dir, unfinished, directory) and not secrets.found_in(
+                if _copy(launch, attempt_dir, unfinished, directory) and not secrets.found_in(
                     files_below(unfinished).values()
                 ):
                     checksum = {"fingerprint": asdict(fingerprint), "checksum": _checksum(unfinished)}
@@ -163,9 +164,8 @@ class LaunchCache:
         return self.directory / f"{mode}-{whose}-{of}"
 
 
-def _copy(attempt_dir: Path, target: Path, directory: Path) -> bool:
+def _copy(launch: Launch, attempt_dir: Path, target: Path, directory: Path) -> bool:
     """Copies what is kept, and has it say that it lies at `directory`; False where it can't be kept."""
-    launch = read_launch(attempt_dir)
     logged = [file for run in launch.runs for file in (artifact.file for artifact in run.artifacts.values())]
     logged += [model.path for run in launch.runs for model in run.models.values()]
     inside = all(file.is_relative_to(attempt_dir) for file in logged)

@@ -76,7 +76,7 @@ def _is_torch(sample: _Sample) -> bool:
     return any(name.endswith("/data.pkl") for name in _zip_members(sample))
 
 
-def _is_torch_weights(sample: _Sample) -> bool:
+def _is_torch_state_dict(sample: _Sample) -> bool:
     """Tensors by name, without the network they belong to: what `torch.save(net.state_dict(), …)` writes."""
     if not _is_torch(sample):
         return False
@@ -149,7 +149,7 @@ def _zip_members(sample: _Sample) -> set[str]:
 
 # The first that matches counts: an old PyTorch file starts like a pickle, and so may one of joblib.
 _FORMATS: tuple[tuple[str, Callable[[_Sample], bool]], ...] = (
-    ("torch weights", _is_torch_weights),
+    ("torch weights", _is_torch_state_dict),
     ("torch", _is_torch),
     ("keras", _is_keras),
     ("skops", _is_skops),

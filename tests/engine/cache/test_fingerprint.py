@@ -367,13 +367,13 @@ def test_code_that_goes_into_the_workspace_counts_by_its_content_alone(
     assert (rest_of(case, ProjectConfig(), LOCAL), files_of(root)) == before
 
 
-@pytest.mark.parametrize("place", [".venv/src/two", "env39/src/two"])
+@pytest.mark.parametrize("directory", [".venv/src/two", "env39/src/two"])
 def test_code_in_an_environment_below_the_repository(
-    root: Path, case: Case, packages: Path, source_line: str
+    root: Path, case: Case, packages: Path, directory: str
 ) -> None:
     """No workspace gets it."""
-    editable(packages, root / source_line)
-    (root / source_line.partition("/")[0] / "pyvenv.cfg").touch()
+    editable(packages, root / directory)
+    (root / directory.partition("/")[0] / "pyvenv.cfg").touch()
     before = rest_of(case, ProjectConfig(), LOCAL)
-    (root / source_line / "two.py").write_text("x = 12")
+    (root / directory / "two.py").write_text("x = 12")
     assert rest_of(case, ProjectConfig(), LOCAL) != before

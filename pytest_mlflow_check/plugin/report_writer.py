@@ -6,7 +6,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,13 +18,12 @@ from pytest_mlflow_check.core.errors import FAULT, shown_path
 from pytest_mlflow_check.core.findings import CheckResult, CodePart, Finding
 from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.core.versions import versions
-from pytest_mlflow_check.plugin.collection import CheckItem
 from pytest_mlflow_check.plugin.project import by_nodeid
-from pytest_mlflow_check.plugin.xdist import is_worker
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.core.findings import Allowance
     from pytest_mlflow_check.core.models import Case
+    from pytest_mlflow_check.plugin.collection import CheckItem
     from pytest_mlflow_check.plugin.project import CheckedProject
     from pytest_mlflow_check.reporting.builder import CaseResults, CheckOutcome, ProjectResults
     from pytest_mlflow_check.reporting.model import Document
@@ -36,10 +35,10 @@ _COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.N
 """How a session ends that didn't end early."""
 
 
-class Reporting:
-    """The hooks of a session that was asked for reports.
+class ReportWriter:
+    """Collects what a session finds, and writes the reports it was asked for.
 
-    In a worker of pytest-xdist it only puts on each report what the controller needs, which does the rest.
+    A worker of pytest-xdist only puts on each test report what the controller needs, which does the rest.
     """
 
     def __init__(
@@ -47,8 +46,6 @@ class Reporting:
         config: pytest.Config,
         projects: Sequence[CheckedProject],
         files: Sequence[Path],
-        unused: Callable[[Path], Sequence[Allowance] | None],
-        unwritten: Callable[[], Sequence[str]],
     ) -> None:
         """Takes what is to be reported.
 
@@ -56,14 +53,10 @@ class Reporting:
             config: the session's.
             projects: what is checked.
             files: where the reports go.
-            unused: tells of a project, by its path, which allowances nothing needed.
-            unwritten: tells what of a contract isn't written that was asked for; without secrets.
         """
         self._config = config
         self._projects = projects
         self._files = files
-        self._unused = unused
-        self._unwritten = unwritten
         self._started = time.time()
         known = by_nodeid(projects, config.rootpath)
         self._keys: dict[str, _Key] = {
@@ -74,35 +67,21 @@ class Reporting:
         self._written: list[Path] = []
         self._faults: list[str] = []
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Notes which checks were asked for."""
-        items = (item for item in session.items if isinstance(item, CheckItem))
-        self._selected |= dict.fromkeys((str(item.project.path), item.case.id, item.check) for item in items)
+    def select(self, project: CheckedProject, case: Case, check: str) -> None:
+        """Take note of a check that was asked for."""
+        self._selected.setdefault((str(project.path), case.id, check))
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """The same where the workers of pytest-xdist collected."""
-        self._selected |= dict.fromkeys(self._keys[nodeid] for nodeid in ids if nodeid in self._keys)
+    def attach(self, item: CheckItem, report: pytest.TestReport) -> None:
+        """Put what a check found on its report, as text that crosses process borders."""
+        said = {
+            "key": [str(item.project.path), item.case.id, item.check],
+            "result": None if item.result is None else asdict(item.result),
+        }
+        # As ASCII: what a project logs may hold halves of surrogate pairs, which don't cross as they are.
+        report.mlflow_result = json.dumps(said)  # type: ignore[attr-defined]
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Puts what a check found on its report, as text that crosses process borders."""
-        report = yield
-        if isinstance(item, CheckItem) and report.when == "call":
-            said = {
-                "key": [str(item.project.path), item.case.id, item.check],
-                "result": None if item.result is None else asdict(item.result),
-            }
-            # As ASCII: what a project logs may hold halves of surrogate pairs, which don't cross as they are.
-            report.mlflow_result = json.dumps(said)  # type: ignore[attr-defined]
-        return report
-
-    @pytest.hookimpl
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keeps what became of each check; of one that never came to its call, why."""
+    def add(self, report: pytest.TestReport) -> None:
+        """Take in what became of each check; of one that never came to its call, why."""
         said = json.loads(getattr(report, "mlflow_result", "{}"))
         key = tuple(said["key"]) if said else self._keys.get(report.nodeid)
         if key is not None and (said or report.failed):
@@ -111,14 +90,22 @@ class Reporting:
                 said.get("result"), report.outcome, _text(report), report.duration
             )
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Writes the reports, before what they are made of is moved or removed."""
-        if is_worker(self._config):
-            return
+    def write(
+        self,
+        session: pytest.Session,
+        unused: Mapping[Path, Sequence[Allowance] | None],
+        unwritten: Sequence[str],
+    ) -> None:
+        """Write the reports, before what they are made of is moved or removed.
+
+        Args:
+            session: its exit status says whether it ended early; a fault in here changes it.
+            unused: by the path of a project, allowances that nothing needed; None where that isn't known.
+            unwritten: what of a contract isn't written that was asked for; without secrets.
+        """
         texts: dict[str, str] = {}
         try:
-            report = self._report(complete=session.exitstatus in _COMPLETE)
+            report = self._report(session.exitstatus in _COMPLETE, unused, unwritten)
             from pytest_mlflow_check.reporting.formats import render
 
             for file in self._files:
@@ -131,17 +118,16 @@ class Reporting:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             return
         for file in self._files:
-            self._write(texts[file.suffix.lower()], file, session)
+            self._write_file(texts[file.suffix.lower()], file, session)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Says where the reports are, or why they aren't."""
+    def print(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say where the reports are, or why they aren't."""
         for file in self._written:
             terminalreporter.write_line(f"report: {shown_path(file)}")
         for fault in self._faults:
             terminalreporter.write_line(fault, red=True)
 
-    def _write(self, text: str, file: Path, session: pytest.Session) -> None:
+    def _write_file(self, text: str, file: Path, session: pytest.Session) -> None:
         from pytest_mlflow_check.reporting.formats import write
 
         try:
@@ -156,20 +142,22 @@ class Reporting:
         else:
             self._written.append(file)
 
-    def _report(self, *, complete: bool) -> Document:
+    def _report(
+        self, complete: bool, unused: Mapping[Path, Sequence[Allowance] | None], unwritten: Sequence[str]
+    ) -> Document:
         from pytest_mlflow_check.reporting.builder import build
 
         now = time.time()
         return build(
-            [self._project(project) for project in self._projects],
+            [self._project(project, unused[project.path]) for project in self._projects],
             versions=versions(),
             created=datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
             seconds=now - self._started,
             complete=complete,
-            unwritten=self._unwritten(),
+            unwritten=unwritten,
         )
 
-    def _project(self, project: CheckedProject) -> ProjectResults:
+    def _project(self, project: CheckedProject, unused: Sequence[Allowance] | None) -> ProjectResults:
         from pytest_mlflow_check.reporting.builder import ProjectResults
 
         return ProjectResults(
@@ -177,7 +165,7 @@ class Reporting:
             settings=project.settings,
             secrets=project.policy.secrets,
             cases=[made for case in project.cases if (made := self._case(project, case)).checks],
-            unused=self._unused(project.path),
+            unused=unused,
         )
 
     def _case(self, project: CheckedProject, case: Case) -> CaseResults:
@@ -193,7 +181,7 @@ class Reporting:
         if not checks:
             return CaseResults(case)
         try:
-            launches = project.launcher().made(case, project.settings.values)
+            launches = project.resources.launcher.made(case, project.settings.values)
         except Exception as error:
             # The checks stumbled over the same, and what they said of it is to be reported.
             return CaseResults(case, {}, checks, str(error) or type(error).__name__)
