@@ -1,6 +1,6 @@
 """Writes into the documents what the code itself knows: rules, options and settings.
 
-`python docs/generate.py` does it, and `tests/test_docs.py` fails where it is to be done.
+`python docs/generate.py` does it, and `tests/repository/test_docs.py` fails where it is to be done.
 """
 
 from __future__ import annotations

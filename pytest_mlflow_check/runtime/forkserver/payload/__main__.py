@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library and MLflow.
 """The fork server: `python payload LISTENER SUPERVISOR PATH MODULE FUNCTION`.
 
 See `_mlflow_check_forkserver.main`.

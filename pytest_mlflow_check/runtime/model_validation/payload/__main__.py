@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.9 or later (that of the launch), standard library and MLflow.
 """`python payload REQUEST ANSWERS`: validates models; see `_mlflow_check_validator`.
 
 Nothing else stands here: a pickle that looks for its class in `__main__` must not find anything.

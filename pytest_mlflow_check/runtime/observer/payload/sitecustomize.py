@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """Switches the observer on when Python starts, and hands over to the `sitecustomize` it stands before."""
 
 import os

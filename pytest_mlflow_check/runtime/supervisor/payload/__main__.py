@@ -1,4 +1,5 @@
-"""`python -I -S payload`: keeps one command; standard input is the connection that asks for it.
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library only.
+"""`python -I -S payload`: supervises one command; standard input is the connection that asks for it.
 
 See `_mlflow_check_supervisor.supervise`.
 """

@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library only.
 """Stands between pytest and a server: runs it for as long as somebody wants it.
 
 Whoever does has a named pipe open for writing, of which standard input is the other end. However a process

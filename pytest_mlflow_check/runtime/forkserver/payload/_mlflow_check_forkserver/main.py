@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library and MLflow.
 """Loads MLflow while it waits for requests, and carries out each of them in a fork."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library and MLflow.
 """`mlflow run`, without the two to three seconds that the command takes to import all other commands.
 
 The command only wraps `mlflow.projects.run` (mlflow.cli.run, MLflow 3.17.2 and 2.22.5), and this is the same

@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library and MLflow.
 """What makes a fork like a process that has just been started."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library and MLflow.
 """The loop of the fork server: a connection for each request, a fork for each connection.
 
 The fork supervises what it was asked for (see `_mlflow_check_supervisor.supervise`), and forks again for it.

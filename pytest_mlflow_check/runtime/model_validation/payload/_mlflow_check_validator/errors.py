@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.9 or later (that of the launch), standard library and MLflow.
 """What an exception says, as plain data."""
 
 from __future__ import annotations

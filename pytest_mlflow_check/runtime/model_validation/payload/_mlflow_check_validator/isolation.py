@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.9 or later (that of the launch), standard library and MLflow.
 """What another machine doesn't have: the project's directory, and the network of this one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.9 or later (that of the launch), standard library and MLflow.
 """The process: MLflow is loaded once, and each model is validated by a fork of it.
 
 A process of its own for each: what one model put on `sys.path` or into `sys.modules` would let the next one

@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.9 or later (that of the launch), standard library and MLflow.
 """What all validations need, for a process that forks for each: it does this once, before it is asked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.9 or later (that of the launch), standard library and MLflow.
 """What a model's `requirements.txt` asks for, held against what is installed and what its code imports."""
 
 from __future__ import annotations

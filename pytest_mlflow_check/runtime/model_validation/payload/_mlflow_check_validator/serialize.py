@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.9 or later (that of the launch), standard library and MLflow.
 """Predictions and examples, as data that JSON can hold and two processes can compare."""
 
 from __future__ import annotations

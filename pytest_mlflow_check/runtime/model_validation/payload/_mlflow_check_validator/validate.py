@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.9 or later (that of the launch), standard library and MLflow.
 """One model: registered, loaded, and asked for a prediction."""
 
 from __future__ import annotations

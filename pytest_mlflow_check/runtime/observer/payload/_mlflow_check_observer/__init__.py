@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """The part of pytest-mlflow-check that runs inside the user's processes.
 
 It has to do with nothing but the standard library, works with every Python that MLflow supports, never

@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """What the arguments of each wrapped function say, as `records.Observation` wants it."""
 
 from __future__ import annotations

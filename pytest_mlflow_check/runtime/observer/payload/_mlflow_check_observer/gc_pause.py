@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """Keeps the cyclic garbage collector out of the import of MLflow, which makes hardly any garbage.
 
 To look through what an import makes, while it is made and once more when the interpreter ends, takes a

@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """Every name of MLflow's that isn't public and that the observer relies on, and why there is no public way.
 
 All were read in MLflow 3.17.2 and 2.22.5. One that another version doesn't have is passed over: then there

@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """Wraps MLflow's functions as soon as the module that defines them is loaded, or was before."""
 
 from __future__ import annotations

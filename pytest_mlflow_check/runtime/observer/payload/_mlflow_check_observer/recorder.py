@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """Finds the user's line behind a call, and appends one line of JSON to the observations."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """Keeps MLflow at the launch's own store, whatever the code asks for."""
 
 from __future__ import annotations

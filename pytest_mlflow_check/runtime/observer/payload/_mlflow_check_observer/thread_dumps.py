@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """Has Python write down where its threads stand: when it crashes, and when it is asked before it is ended."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """Judging URIs of stores: which are the same, which are remote, and how they look without passwords."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Runs inside the user's processes: Python 3.9 or later, standard library only.
 """Wrappers around functions: each notes a call and lets it happen as it is.
 
 A logging call made within another isn't noted: `mlflow.log_metric` calls `MlflowClient.log_metric`. Runs that

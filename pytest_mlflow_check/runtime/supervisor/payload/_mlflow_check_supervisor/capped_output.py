@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library only.
 """What a launch prints, in a file of bounded size."""
 
 from __future__ import annotations

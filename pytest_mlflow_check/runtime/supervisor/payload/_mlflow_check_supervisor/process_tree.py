@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library only.
 """All processes that a launch started, wherever they have gone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Runs in a process of its own: Python 3.10 or later (that of pytest), standard library only.
 """Starts what was asked for, watches it, and ends it with all that it started.
 
 What goes over the connection, each a JSON object on a line: the request; back come `begun`, or `failed`, and
