@@ -15,14 +15,24 @@ from support.projects import FILES, MakeProject
 
 pytest_plugins = ["pytester"]
 
+NOT_INSIDE = ("hypothesispytest", "anyio", "inline_snapshot")
+"""Plugins of other packages installed here: sessions under test have no use for them, and they take a second each."""
+
 # No deadline, which a busy machine would break.
 settings.register_profile("usual", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what needs large libraries unless `-m` names it. In addopts, `-m` gives way to any other."""
+    """Marks whole sessions; leaves out what needs large libraries unless `-m` names it.
+
+    In addopts, `-m` gives way to any other.
+    """
+    for item in items:
+        if "pytester" in getattr(item, "fixturenames", ()):
+            item.add_marker("e2e")
     if "heavy" not in config.getoption("markexpr"):
         heavy = [item for item in items if item.get_closest_marker("heavy")]
         config.hook.pytest_deselected(items=heavy)
@@ -65,7 +75,7 @@ def pytester(
     package_loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.Pytester:
     """Without what else is installed here: Hypothesis takes a second at the end of each inner session."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:anyio -p no:platformdirs")
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in NOT_INSIDE))
     return pytester
 
 

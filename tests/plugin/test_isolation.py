@@ -13,28 +13,38 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import mlflow
-import mlflow.deployments
 import pytest
-from mlflow.tracing import fluent as tracing_fluent
-from mlflow.tracing import provider as tracing_provider
-from mlflow.tracking import fluent
-from mlflow.tracking._model_registry import utils as registry_utils
-from mlflow.tracking._model_registry.registry import ModelRegistryStoreRegistry
-from mlflow.tracking._tracking_service import utils as tracking_utils
-from mlflow.tracking._tracking_service.registry import TrackingStoreRegistry
-from mlflow.utils import autologging_utils, import_hooks, logging_utils
-from mlflow.utils.autologging_utils import logging_and_warnings, safety
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.store import Store
 from pytest_mlflow_check.plugin.isolation import RunLeftOpen, isolated_mlflow
 
-MLFLOW_3 = int(mlflow.__version__.split(".")[0]) >= 3
+MLFLOW_3 = int(version("mlflow").split(".")[0]) >= 3
+pytestmark = pytest.mark.mlflow
 only_mlflow_3 = pytest.mark.skipif(not MLFLOW_3, reason="MLflow 2 has no active model")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_mlflow() -> None:
+    """Binds the module's names for MLflow, which takes seconds to import: only once a test here runs."""
+    global autologging_utils, fluent, import_hooks, logging_and_warnings, logging_utils, mlflow, safety
+    global ModelRegistryStoreRegistry, TrackingStoreRegistry
+    global registry_utils, tracing_fluent, tracing_provider, tracking_utils
+    import mlflow
+    import mlflow.deployments
+    from mlflow.tracing import fluent as tracing_fluent
+    from mlflow.tracing import provider as tracing_provider
+    from mlflow.tracking import fluent
+    from mlflow.tracking._model_registry import utils as registry_utils
+    from mlflow.tracking._model_registry.registry import ModelRegistryStoreRegistry
+    from mlflow.tracking._tracking_service import utils as tracking_utils
+    from mlflow.tracking._tracking_service.registry import TrackingStoreRegistry
+    from mlflow.utils import autologging_utils, import_hooks, logging_utils
+    from mlflow.utils.autologging_utils import logging_and_warnings, safety
 
 
 def estimator() -> Any:
