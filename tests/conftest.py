@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 
 import pytest
-from hypothesis import settings
 
 from support.projects import FILES, MakeProject
 
 pytest_plugins = ["pytester"]
 
 NOT_INSIDE = ("hypothesispytest", "anyio", "inline_snapshot")
-"""Plugins of other packages installed here: sessions under test have no use for them, and they take a second each."""
+"""Plugins of other packages installed here: sessions under test don't use them, and they take a second each."""
 
-# No deadline, which a busy machine would break.
-settings.register_profile("usual", max_examples=50, deadline=None, derandomize=True)
-settings.register_profile("thorough", max_examples=5000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+def pytest_pycollect_makemodule() -> None:
+    """Sets up Hypothesis before the first test module is imported.
+
+    Not as this file is read: sessions that check a project from this repository read it too, without Hypothesis.
+    """
+    set_up_hypothesis()
+
+
+@cache
+def set_up_hypothesis() -> None:
+    from hypothesis import settings
+
+    # No deadline, which a busy machine would break.
+    settings.register_profile("usual", max_examples=50, deadline=None, derandomize=True)
+    settings.register_profile("thorough", max_examples=5000, deadline=None)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -51,6 +65,32 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+
+
+@pytest.fixture(autouse=True)
+def deadline(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that waits for what never comes, wherever it waits."""
+    seconds = 3600 if request.node.get_closest_marker("heavy") else 600
+
+    def over(*_: object) -> None:
+        pytest.fail(f"it isn't over after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def sigint_heeded() -> Iterator[None]:
+    """Has processes that a test starts end by SIGINT, also where the tests are started with it ignored.
+
+    That is how shells start `pytest &` and what `nohup` is often used with; processes inherit it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

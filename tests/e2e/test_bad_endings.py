@@ -26,6 +26,8 @@ from pytest_mlflow_check.runtime.process.runner import Processes
 from support.builders import judge, launch, run
 from support.projects import LOGGING
 
+pytestmark = pytest.mark.launch
+
 PATIENCE = 60.0
 """Seconds after which a test fails instead of waiting for ever; none takes them."""
 

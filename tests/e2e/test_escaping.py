@@ -166,6 +166,7 @@ def test_names_of_directories(pytester: pytest.Pytester, make_project: MakeProje
     assert is_safe(result.stderr.str())
 
 
+@pytest.mark.e2e
 def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     command = [

@@ -9,6 +9,8 @@ import pytest
 
 from support.sessions import ROOT, outcome, run_session
 
+pytestmark = pytest.mark.e2e
+
 FLAVORS = "tests/projects/flavors"
 
 

@@ -311,6 +311,7 @@ def test_files_have_the_rights_that_others_have(tmp_path: Path) -> None:
 # and then
 
 
+@pytest.mark.e2e
 @pytest.mark.launch
 def test_the_check_of_what_it_wrote(tmp_path: Path) -> None:
     home = write(tmp_path / "home", {name: text for name, text in PROJECT.items() if name != "evaluate.py"})
@@ -320,6 +321,7 @@ def test_the_check_of_what_it_wrote(tmp_path: Path) -> None:
     assert not any(outcome(report).values())
 
 
+@pytest.mark.e2e
 @pytest.mark.launch
 @pytest.mark.heavy
 def test_the_check_of_several_scripts(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +19,11 @@ import pytest
 PATIENCE = 60.0
 """Seconds after which a test fails instead of waiting for ever; none takes them."""
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.usefixtures("sigint_heeded"),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
+]
 
 MARK = "OF_THIS_TEST"
 
@@ -74,6 +79,7 @@ class Session:
         return self.process
 
     def until_launched(self) -> None:
+        assert select.select([self.alive], [], [], PATIENCE)[0], "nothing was launched"
         assert {self.alive.readline(), self.alive.readline()} == {"started\n", "child\n"}
 
     def ended(self) -> tuple[int, str]:

@@ -9,6 +9,8 @@ import pytest
 
 from support.sessions import outcome, run_session
 
+pytestmark = pytest.mark.e2e
+
 RELATIVES = "tests/projects/relatives"
 
 LIGHT: dict[str, dict[str, dict[str, set[str]]]] = {

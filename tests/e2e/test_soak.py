@@ -9,6 +9,8 @@ import pytest
 
 from support import ROOT
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.mark.heavy
 @pytest.mark.launch

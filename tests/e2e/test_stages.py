@@ -9,6 +9,8 @@ import pytest
 
 from support.sessions import findings, outcome, run_session
 
+pytestmark = pytest.mark.e2e
+
 STAGES: dict[str, dict[str, dict[str, set[str]]]] = {
     "tests/projects/stage0": {"launches": {"no-run-logged": {"fluent and mlflow run"}}},
     "tests/projects/stage1": {"params": {"param-missing-in-fluent": {"index", "log_dir", "model_dir"}}},

@@ -205,6 +205,7 @@ def test_lines_are_there_while_a_launch_runs_and_leave_nothing(started: Callable
     ]
 
 
+@pytest.mark.usefixtures("sigint_heeded")
 def test_ctrl_c_takes_them_away_also_on_a_narrow_terminal(started: Callable[..., Session]) -> None:
     session = started(columns=60)
     shown = re.compile(r"^proj::main  fluent +\d+ s  3 points  log_metric.*….*step 2$", re.MULTILINE)

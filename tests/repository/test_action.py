@@ -167,6 +167,7 @@ def test_args_that_no_shell_would_take(runner: Runner) -> None:
     assert "No closing quotation" in done.stderr
 
 
+@pytest.mark.e2e
 @pytest.mark.launch
 def test_a_project_with_a_mistake(runner: Runner) -> None:
     runner.write({f"train/{name}": text for name, text in {**FILES, "train.py": LOGGING}.items()})

@@ -20,6 +20,7 @@ def test_the_command_starts() -> None:
     assert "{gate,cases,series,idle,soak,observer,workspace,report}" in done.stdout
 
 
+@pytest.mark.e2e
 @pytest.mark.heavy
 @pytest.mark.launch
 @pytest.mark.parametrize(

@@ -21,7 +21,10 @@ from pytest_mlflow_check.runtime.forkserver.client import ForkServer, ForkServer
 from pytest_mlflow_check.runtime.process.runner import Call, Processes
 from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment
 
-pytestmark = pytest.mark.skipif(unsupported_reason() is not None, reason=unsupported_reason() or "")
+pytestmark = [
+    pytest.mark.launch,
+    pytest.mark.skipif(unsupported_reason() is not None, reason=unsupported_reason() or ""),
+]
 
 PATIENCE = 60.0
 """Seconds after which a test fails instead of waiting for ever; none takes them."""
