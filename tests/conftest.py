@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -12,18 +13,19 @@ from threading import Thread
 
 import pytest
 
+from support.inner.shared_fork_server import OPTION, VARIABLE
 from support.projects import FILES, MakeProject
 
 pytest_plugins = ["pytester"]
 
 NOT_INSIDE = ("hypothesispytest", "anyio", "inline_snapshot")
-"""Plugins of other packages installed here: sessions under test don't use them, and they take a second each."""
+"""Plugins of other packages that sessions under test don't use; each takes up to a second."""
 
 
 def pytest_pycollect_makemodule() -> None:
     """Sets up Hypothesis before the first test module is imported.
 
-    Not as this file is read: sessions that check a project from this repository read it too, without Hypothesis.
+    Not as this file is read: sessions that check a project from here read it too, and need no Hypothesis.
     """
     set_up_hypothesis()
 
@@ -102,21 +104,56 @@ def package_loaded() -> None:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty, migrated SQLite database, which takes MLflow seconds."""
+    """An empty, migrated SQLite database, which takes MLflow seconds: one for all workers of pytest-xdist."""
     from pytest_mlflow_check.core.store import Store, sqlite_template
     from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
 
-    cache = tmp_path_factory.mktemp("template")
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "template"
     return sqlite_template(cache, launch_environment(Store("sqlite", cache), root=cache, copy=cache))
+
+
+@pytest.fixture(scope="session")
+def shared_fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The fork server of sessions under test, as the plugin in support/inner/ takes it."""
+    from pytest_mlflow_check.plugin.resources import preparation
+    from pytest_mlflow_check.runtime.forkserver.client import ForkServerProcess, unsupported_reason
+    from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment
+
+    home = str(tmp_path_factory.mktemp("home"))
+    process = ForkServerProcess(fork_server_environment([]) | {"HOME": home}, preparation())
+    if unsupported_reason() is None:
+        process.begin()
+    yield json.dumps({"address": process.address, "env": process.env, "failure": unsupported_reason()})
+    process.stop()
 
 
 @pytest.fixture
 def pytester(
-    package_loaded: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    package_loaded: None,
+    shared_fork_server: str,
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> pytest.Pytester:
-    """Without what else is installed here: Hypothesis takes a second at the end of each inner session."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in NOT_INSIDE))
+    """Runs sessions without what else is installed here, and with MLflow loaded already.
+
+    The home directory is one for all of them: a fork server is of use only where it is that of the launches.
+    """
+    options = [*(f"-p no:{name}" for name in NOT_INSIDE), OPTION]
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(options))
+    monkeypatch.setenv(VARIABLE, shared_fork_server)
+    monkeypatch.setenv("HOME", json.loads(shared_fork_server)["env"]["HOME"])
+    inner = str(Path(__file__).parent / "support" / "inner")
+    # For sessions in processes of their own, and for those in this one.
+    monkeypatch.setenv("PYTHONPATH", inner, prepend=os.pathsep)
+    monkeypatch.syspath_prepend(inner)
     return pytester
+
+
+@pytest.fixture
+def own_fork_server(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has sessions under test start a fork server themselves."""
+    monkeypatch.delenv(VARIABLE)
 
 
 @pytest.fixture
