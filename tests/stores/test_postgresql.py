@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import sqlalchemy
 
 from pytest_mlflow_check.config.settings import ProjectConfig, shown_store
 from pytest_mlflow_check.core.errors import UserError
@@ -69,6 +68,8 @@ def cluster() -> Iterator[str]:
     where = binaries()
     if where is None:
         pytest.skip("PostgreSQL isn't installed: apt-get install postgresql")
+    import sqlalchemy
+
     # psycopg2, or psycopg since SQLAlchemy 2.1.
     driver = sqlalchemy.make_url("postgresql://here").get_driver_name()
     pytest.importorskip(driver, reason=f"no driver: {driver}")

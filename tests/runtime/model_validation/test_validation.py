@@ -19,7 +19,6 @@ from typing import Any
 
 import cloudpickle
 import numpy as np
-import pandas as pd
 import pytest
 
 from pytest_mlflow_check.core.records import Model, ModelVersion, RegisteredModel, RunRecord, StoreRecord
@@ -144,9 +143,6 @@ Point = namedtuple("Point", "x y")
         (np.float32(0.5), 0.5),
         (np.array(["a", None], dtype=object), ["a", None]),
         (np.array(3), 3),
-        (pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}), {"a": [1, 2], "b": ["x", "y"]}),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), {"a": [2]}),
-        (pd.Series([1, 2]), [1, 2]),
         ({"a": np.arange(2), 1: (True, None)}, {"a": [0, 1], "1": [True, None]}),
         (Point(1, 2), [1, 2]),
         (datetime.date(2020, 1, 2), "2020-01-02"),
@@ -157,6 +153,22 @@ Point = namedtuple("Point", "x y")
 )
 def test_any_prediction_is_told_as_data(load: Load, value: Any, plain: Any) -> None:
     assert load("serialize").plain(value) == plain
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "plain"),
+    [
+        ("DataFrame", {"data": {"a": [1, 2], "b": ["x", "y"]}}, {"a": [1, 2], "b": ["x", "y"]}),
+        ("DataFrame", {"data": [[1, 2]], "columns": ["a", "a"]}, {"a": [2]}),
+        ("Series", {"data": [1, 2]}, [1, 2]),
+    ],
+)
+def test_any_prediction_of_pandas_is_told_as_data(
+    load: Load, kind: str, arguments: dict[str, Any], plain: Any
+) -> None:
+    import pandas
+
+    assert load("serialize").plain(getattr(pandas, kind)(**arguments)) == plain
 
 
 def test_a_tensor(load: Load) -> None:

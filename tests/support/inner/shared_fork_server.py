@@ -1,9 +1,9 @@
 """A plugin for sessions under test: they use the fork server of the process that tests them.
 
-To load MLflow takes each of them two seconds of processor time. A session whose variables ask for a fork server
-of its own (see `ForkServer`) starts one, as does any session without this plugin.
+To load MLflow takes each of them two seconds of processor time. A session whose variables ask for a fork
+server of its own (see `ForkServer`) starts one, as does any session without this plugin.
 
-It lies in a directory of its own, since that directory is on the PYTHONPATH of these sessions.
+It lies in a directory of its own, which is on the PYTHONPATH of these sessions.
 """
 
 from __future__ import annotations
