@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from queue import Queue
 from threading import Thread
+from types import ModuleType
 
 import pytest
 
@@ -18,8 +21,16 @@ from support.projects import FILES, MakeProject
 
 pytest_plugins = ["pytester"]
 
-NOT_INSIDE = ("hypothesispytest", "anyio", "inline_snapshot")
-"""Plugins of other packages that sessions under test don't use; each takes up to a second."""
+WITHOUT = " ".join(f"-p no:{name}" for name in ("hypothesispytest", "anyio", "inline_snapshot"))
+"""Keeps plugins out of sessions under test that they don't use; each takes up to a second."""
+
+MARKED_BY = {"pytester": "e2e", "real_mlflow": "mlflow", "template": "mlflow"}
+"""Fixtures, and the marks of the tests that use them."""
+
+MARKS = {"e2e", "launch", "mlflow", "heavy"}
+
+MLFLOW_LOADED = pytest.StashKey[bool]()
+"""Whether MLflow was loaded before a test."""
 
 
 def pytest_pycollect_makemodule() -> None:
@@ -42,17 +53,29 @@ def set_up_hypothesis() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks whole sessions; leaves out what needs large libraries unless `-m` names it.
+    """Marks tests by their fixtures; leaves out what needs large libraries unless `-m` names it.
 
     In addopts, `-m` gives way to any other.
     """
     for item in items:
-        if "pytester" in getattr(item, "fixturenames", ()):
-            item.add_marker("e2e")
+        for fixture, mark in MARKED_BY.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
     if "heavy" not in config.getoption("markexpr"):
         heavy = [item for item in items if item.get_closest_marker("heavy")]
         config.hook.pytest_deselected(items=heavy)
         items[:] = [item for item in items if item not in heavy]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[MLFLOW_LOADED] = "mlflow" in sys.modules
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Fails a test without mark that loads MLflow: such tests run under one version of MLflow only."""
+    if not item.stash.get(MLFLOW_LOADED, True) and "mlflow" in sys.modules:
+        assert {mark.name for mark in item.iter_markers()} & MARKS, "it loads MLflow: mark it `mlflow`"
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +90,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("PYTEST_ADDOPTS", WITHOUT)
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +124,12 @@ def package_loaded() -> None:
     """What a test with `pytester` imports goes away with it, and NumPy can't be loaded twice."""
     import pytest_mlflow_check.engine.api
     import pytest_mlflow_check.plugin.session  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def real_mlflow() -> ModuleType:
+    """MLflow itself, in this process; it takes seconds to load."""
+    return importlib.import_module("mlflow")
 
 
 @pytest.fixture(scope="session")
@@ -139,8 +169,7 @@ def pytester(
 
     The home directory is one for all of them: a fork server is of use only where it is that of the launches.
     """
-    options = [*(f"-p no:{name}" for name in NOT_INSIDE), OPTION]
-    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(options))
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"{WITHOUT} {OPTION}")
     monkeypatch.setenv(VARIABLE, shared_fork_server)
     monkeypatch.setenv("HOME", json.loads(shared_fork_server)["env"]["HOME"])
     inner = str(Path(__file__).parent / "support" / "inner")

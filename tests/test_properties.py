@@ -225,7 +225,7 @@ def theirs(
 
 
 @pytest.fixture(scope="module")
-def spec() -> ModuleType:
+def spec(real_mlflow: ModuleType) -> ModuleType:
     """MLflow's own reader."""
     return pytest.importorskip("mlflow.projects._project_spec")
 

@@ -220,6 +220,7 @@ def safetensors(file: Path) -> Any:
     return net(pytest.importorskip("torch").as_tensor(X)).detach().numpy()
 
 
+@pytest.mark.mlflow
 @pytest.mark.parametrize(
     ("format", "save"),
     [

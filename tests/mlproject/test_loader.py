@@ -36,7 +36,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def spec() -> ModuleType:
+def spec(real_mlflow: ModuleType) -> ModuleType:
     """MLflow's own reader."""
     return pytest.importorskip("mlflow.projects._project_spec")
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,12 +25,11 @@ from pytest_mlflow_check.core.store import Store
 from pytest_mlflow_check.plugin.isolation import RunLeftOpen, isolated_mlflow
 
 MLFLOW_3 = int(version("mlflow").split(".")[0]) >= 3
-pytestmark = pytest.mark.mlflow
 only_mlflow_3 = pytest.mark.skipif(not MLFLOW_3, reason="MLflow 2 has no active model")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def loaded_mlflow() -> None:
+def loaded_mlflow(real_mlflow: ModuleType) -> None:
     """Binds the module's names for MLflow, which takes seconds to import: only once a test here runs."""
     global autologging_utils, fluent, import_hooks, logging_and_warnings, logging_utils, mlflow, safety
     global ModelRegistryStoreRegistry, TrackingStoreRegistry

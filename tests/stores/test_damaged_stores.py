@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -46,7 +47,9 @@ class Stored:
 
 
 @pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[StoreKind, Stored]]:
+def templates(
+    real_mlflow: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[StoreKind, Stored]]:
     """A store of each kind. Another place reads as well: artifacts aside, nothing names it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -79,6 +79,7 @@ main._in_a_fork({"uri": "models:/m-1", "name": "m"}, Path(sys.argv[1]), 10**10)
 """
 
 
+@pytest.mark.mlflow
 def test_more_seconds_than_an_alarm_takes(tmp_path: Path) -> None:
     path, answer = Path(client.__file__).with_name("payload"), tmp_path / "0.json"
     subprocess.run([sys.executable, "-c", PATIENT, str(answer)], env={"PYTHONPATH": str(path)}, check=True)

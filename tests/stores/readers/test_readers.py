@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -67,6 +67,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.Mon
 
 @pytest.fixture(scope="module", params=get_args(StoreKind))
 def filled(
+    real_mlflow: ModuleType,
     request: pytest.FixtureRequest,
     environment: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
@@ -537,6 +538,7 @@ def test_metric_lines(data: bytes, expected: list[tuple[int, float, int]]) -> No
     assert parse_metric_lines(data).tolist() == expected
 
 
+@pytest.mark.mlflow
 def test_a_metric_with_a_dataset_keeps_its_step(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
@@ -579,7 +581,7 @@ lines = st.lists(st.tuples(small | st.integers(0, 2**53), number, small | whole)
 
 @pytest.fixture(scope="module")
 def history(
-    tmp_path_factory: pytest.TempPathFactory, environment: pytest.MonkeyPatch
+    real_mlflow: ModuleType, tmp_path_factory: pytest.TempPathFactory, environment: pytest.MonkeyPatch
 ) -> Callable[[bytes], tuple[Points, Points]]:
     from mlflow.store.tracking.file_store import FileStore
 
@@ -730,6 +732,7 @@ def test_artifact_locations(location: str | None, expected: str | None) -> None:
     assert local_directory(location) == (Path(expected) if expected else None)
 
 
+@pytest.mark.mlflow
 @pytest.mark.parametrize("as_uri", [True, False])
 @pytest.mark.parametrize("name", ["a b", "p%20q", "é", "c:d"])
 def test_mlflow_puts_artifacts_where_we_look(name: str, as_uri: bool, tmp_path: Path) -> None:

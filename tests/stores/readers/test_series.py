@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def answers(environment: None, tmp_path_factory: pytest.TempPathFactory) -> Answers:
+def answers(real_mlflow: ModuleType, environment: None, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """Gives what we and what the client read from the bytes of a metric file."""
     from mlflow import MlflowClient
 
@@ -160,7 +161,9 @@ def test_where_a_block_ends_makes_no_difference(
 
 
 @pytest.fixture(scope="module")
-def database(environment: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Any, str]:
+def database(
+    real_mlflow: ModuleType, environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Store, Any, str]:
     from mlflow import MlflowClient
 
     store = Store("sqlite", tmp_path_factory.mktemp("database"))
