@@ -83,6 +83,7 @@ def test_importing_the_plugin_imports_little() -> None:
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
+@pytest.mark.usefixtures("own_fork_server")
 @pytest.mark.parametrize(
     "arguments", [("--co",), (), ("-p", "no:xdist"), ("--mlflow-explain=param-differs",)]
 )
@@ -97,6 +98,7 @@ def test_a_session_without_a_project_imports_little(
         assert loaded(result) == set()
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_a_session_with_a_project_imports_neither_mlflow_nor_pandas(
     pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_session_with_a_project_imports_neither_mlflow_nor_pandas(
     assert loaded(result) == {*HEAVY} - absent
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_collecting_a_project_imports_nothing_that_launches_reads_or_judges(
     pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:
@@ -118,6 +121,7 @@ def test_collecting_a_project_imports_nothing_that_launches_reads_or_judges(
     assert loaded(result) == {"pydantic", "yaml", "pytest_mlflow_check.plugin.session"}
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_no_warning_comes_of_us(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     make_project()
     command = [sys.executable, "-W", "error", "-m", "pytest", "-W", "error", "--mlflow-launch=fluent"]

@@ -80,6 +80,7 @@ def row(result: pytest.RunResult) -> str:
 # from one session to the next
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_what_passed_is_not_launched_again(
     pytester: pytest.Pytester, proj: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ sys.addaudithook(trace)
 """
 
 
+@pytest.mark.usefixtures("own_fork_server")
 @pytest.mark.parametrize(
     "arguments",
     ["--co", "--fixtures", "--setup-plan", "--markers", "--help", "--mlflow-explain=param-differs"],
@@ -76,6 +77,7 @@ def test_where_nothing_is_launched_no_process_is_started(
     assert not (pytester.path / "started").exists()
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_the_trace_sees_what_is_started(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     make_project()
     pytester.makepyfile(traced=TRACE)
@@ -90,6 +92,7 @@ NO_FORK_SERVER = (
 )
 
 
+@pytest.mark.usefixtures("own_fork_server")
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_the_header_says_where_nothing_can_be_kept_warm(
     pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, workers: str
@@ -120,6 +123,7 @@ def pytest_sessionstart(session):
 """
 
 
+@pytest.mark.usefixtures("own_fork_server")
 @pytest.mark.launch
 def test_the_summary_says_where_the_warm_process_failed(
     pytester: pytest.Pytester, make_project: MakeProject
@@ -145,6 +149,7 @@ def test_jobs_that_are_none(pytester: pytest.Pytester, make_project: MakeProject
     result.stderr.fnmatch_lines([f"ERROR: mlflow_jobs = {jobs}: {said}"])
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_nothing_is_left_in_the_temporary_directory(
     pytester: pytest.Pytester, make_project: MakeProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +160,7 @@ def test_nothing_is_left_in_the_temporary_directory(
     assert list((tmp_path / "t").iterdir()) == []
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_temporary_directories_are_needed(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     make_project()
     result = pytester.runpytest_subprocess("-p", "no:tmpdir", *FLUENT, timeout=PATIENCE)

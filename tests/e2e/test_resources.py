@@ -80,6 +80,7 @@ def left(base: Path) -> list[Path]:
     return list(base.glob("**/attempt-*"))
 
 
+@pytest.mark.usefixtures("own_fork_server")
 @pytest.mark.parametrize("launch", [pytest.param("fluent", marks=HEAVY), "both"])
 def test_a_disk_that_the_copy_fills(
     make_project: MakeProject, pytester: pytest.Pytester, disk: Path, launch: str
@@ -99,6 +100,7 @@ def test_a_disk_that_the_copy_fills(
     assert again.returncode == 0, again.stdout
 
 
+@pytest.mark.usefixtures("own_fork_server")
 @pytest.mark.parametrize("caught", [pytest.param(False, marks=HEAVY), True])
 def test_a_disk_that_the_script_fills(
     make_project: MakeProject, pytester: pytest.Pytester, disk: Path, caught: bool
@@ -113,6 +115,7 @@ def test_a_disk_that_the_script_fills(
     assert not left(disk)
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_a_disk_that_is_full_before(make_project: MakeProject, pytester: pytest.Pytester, disk: Path) -> None:
     make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     (disk / "base").mkdir()
@@ -123,6 +126,7 @@ def test_a_disk_that_is_full_before(make_project: MakeProject, pytester: pytest.
     refused(done, "No space left on device", "--basetemp=DIR")
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_a_disk_without_writing(make_project: MakeProject, pytester: pytest.Pytester, disk: Path) -> None:
     make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
@@ -130,6 +134,7 @@ def test_a_disk_without_writing(make_project: MakeProject, pytester: pytest.Pyte
     refused(done, f"{disk / 'base'}", "can't be written to: Read-only file system", "--basetemp=DIR")
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_a_file_in_place_of_the_directory(make_project: MakeProject, pytester: pytest.Pytester) -> None:
     make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     (pytester.path / "file").touch()
@@ -137,6 +142,7 @@ def test_a_file_in_place_of_the_directory(make_project: MakeProject, pytester: p
     refused(done, "file/base", "can't be made: Not a directory", "--basetemp=DIR")
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_files_larger_than_allowed(make_project: MakeProject, pytester: pytest.Pytester) -> None:
     project = make_project("proj", {**FILES, "mlflow-check.toml": FLUENT})
     (project / "big.bin").write_bytes(b"x" * (3 << 20))
@@ -148,6 +154,7 @@ def test_files_larger_than_allowed(make_project: MakeProject, pytester: pytest.P
     assert not left(pytester.path / "base")
 
 
+@pytest.mark.usefixtures("own_fork_server")
 @pytest.mark.parametrize(
     "files", [16, *(pytest.param(files, marks=HEAVY) for files in (20, 24, 28, 32, 40, 48, 64))]
 )
