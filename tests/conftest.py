@@ -53,7 +53,7 @@ def set_up_hypothesis() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks tests by their fixtures; leaves out what needs large libraries unless `-m` names it.
+    """Marks tests by what they use; leaves out what needs large libraries unless `-m` names it.
 
     In addopts, `-m` gives way to any other.
     """
@@ -61,6 +61,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for fixture, mark in MARKED_BY.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
+        if hasattr(getattr(item, "module", None), "snapshot"):
+            item.add_marker("snapshot")
     if "heavy" not in config.getoption("markexpr"):
         heavy = [item for item in items if item.get_closest_marker("heavy")]
         config.hook.pytest_deselected(items=heavy)
