@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.checks.failure_causes import explanations
 from pytest_mlflow_check.checks.known_errors import Known, known_message, missing_package
@@ -637,7 +638,10 @@ def test_a_traceback_taken_apart() -> None:
     died_of = death(f"{traceback('caught')}{text}Exception ignored in: <x>\n{traceback('late')}")
     assert died_of.text == text
     assert died_of.frames == (Frame("b.py", 2, ""), Frame("c.py", 3, "c()"))
-    assert died_of.message == "E: m\nafter\n"
+    assert died_of.message == snapshot("""\
+E: m
+after
+""")
     assert "KeyError: 1" in died_of.without_code
     assert "x[1]" not in died_of.without_code
     assert death("plain\n  text") == death("plain\n  text")

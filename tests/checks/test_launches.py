@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.checks.launches import check_launches
 from pytest_mlflow_check.checks.runner import Policy
@@ -146,10 +147,17 @@ def test_both_launches_failing_is_one_finding() -> None:
     )
     assert finding.subject == "fluent and mlflow run"
     assert (finding.fluent, finding.mlflow_run) == ("exit code 1", "exit code 1")
-    assert finding.detail == (
-        "python train.py\nthe end of its output:\n  no such file\nlogged until then: nothing\n\n"
-        "mlflow run . -P a=1\nthe end of its output:\n  failed\nlogged until then: nothing"
-    )
+    assert finding.detail == snapshot("""\
+python train.py
+the end of its output:
+  no such file
+logged until then: nothing
+
+mlflow run . -P a=1
+the end of its output:
+  failed
+logged until then: nothing\
+""")
 
 
 def test_the_end_of_standard_error_is_shown_with_paths_of_the_project() -> None:
@@ -166,16 +174,22 @@ def test_the_end_of_standard_error_is_shown_with_paths_of_the_project() -> None:
     ]
 
 
-NOTHING = "logged until then: nothing"
-
-
 @pytest.mark.parametrize("stderr", ["", " \n\n"])
 def test_standard_output_is_shown_where_standard_error_is_empty(stderr: str) -> None:
     places = {"stdout_path": Path("area/stdout.txt"), "stderr_path": Path("area/stderr.txt")}
     finding = only(died("fluent", stderr, stdout="usage: train.py\n", **places))
-    assert finding.detail == "python train.py\nthe end of area/stdout.txt:\n  usage: train.py\n" + NOTHING
+    assert finding.detail == snapshot("""\
+python train.py
+the end of area/stdout.txt:
+  usage: train.py
+logged until then: nothing\
+""")
     finding = only(died("fluent", stderr, **places))
-    assert finding.detail == "python train.py\nno output; its files are in area\n" + NOTHING
+    assert finding.detail == snapshot("""\
+python train.py
+no output; its files are in area
+logged until then: nothing\
+""")
 
 
 def test_a_failed_launch_isnt_reported_for_what_it_lacks_as_well() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from mutants.mutant import Edit, Mutant
 from mutants.sklearn_trainer import IMPORT, LOG_MODEL
@@ -78,17 +79,15 @@ def test_any_path_is_quoted(path: str) -> None:
 
 
 def test_the_call_for_weights_brings_the_class_along() -> None:
-    assert logging_call(ModelFile("runs/exp/weights/best.pt", "torch weights")) == dedent(
-        """\
-        mlflow.pyfunc.log_model(
-            "best",
-            python_model="torch_weights_wrapper.py",
-            artifacts={"model": "runs/exp/weights/best.pt"},
-            code_paths=["my_network.py"],  # <- the file of that class
-            # input_example=X[:3],  # a few rows of what it predicts from: gives it a signature
-        )
-        """
-    )
+    assert logging_call(ModelFile("runs/exp/weights/best.pt", "torch weights")) == snapshot("""\
+mlflow.pyfunc.log_model(
+    "best",
+    python_model="torch_weights_wrapper.py",
+    artifacts={"model": "runs/exp/weights/best.pt"},
+    code_paths=["my_network.py"],  # <- the file of that class
+    # input_example=X[:3],  # a few rows of what it predicts from: gives it a signature
+)
+""")
 
 
 def test_the_flavor_of_a_format_is_named() -> None:

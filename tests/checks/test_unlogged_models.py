@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.checks.artifacts import check_artifacts
 from pytest_mlflow_check.checks.comparison import Comparison
@@ -36,58 +36,57 @@ def test_a_model_known_only_by_its_path_as_a_whole_text() -> None:
     named = run(params={"weights": BEST, "epochs": "3"})
     calls = (Observation("log_param", "weights", BEST, source_line="train.py:31"),)
     found = check_artifacts(both(named, saved=WEIGHTS, calls=calls))
-    assert render(found) == dedent(
-        """\
-        artifacts: 1 that should be a model                          [model-as-artifact]
+    assert render(found) == snapshot("""\
+artifacts: 1 that should be a model                          [model-as-artifact]
 
-            artifact                    fluent                       mlflow run                   place
-            runs/exp/weights/best.pt    torch weights, not logged    torch weights, not logged    train.py:31
+    artifact                    fluent                       mlflow run                   place
+    runs/exp/weights/best.pt    torch weights, not logged    torch weights, not logged    train.py:31
 
-            The run logs no model, only the path of one: the param 'weights' names this
-            file, which was written and isn't logged. A path leads nowhere on another
-            machine, and to another model after the next training; nothing can be
-            registered or loaded by it.
-            fix: log the object with its own flavor, for a network
-                 mlflow.pytorch.log_model(model, "best"), or the file with the wrapper
-                 below
+    The run logs no model, only the path of one: the param 'weights' names this
+    file, which was written and isn't logged. A path leads nowhere on another
+    machine, and to another model after the next training; nothing can be
+    registered or loaded by it.
+    fix: log the object with its own flavor, for a network
+         mlflow.pytorch.log_model(model, "best"), or the file with the wrapper
+         below
 
-            save this as torch_weights_wrapper.py in the project's directory:
+    save this as torch_weights_wrapper.py in the project's directory:
 
-                import mlflow
-                import torch
-                from my_network import MyNetwork  # <- the class of the network that the weights belong to
-
-
-                class Wrapper(mlflow.pyfunc.PythonModel):
-                    def load_context(self, context):
-                        file = context.artifacts["model"]
-                        weights = torch.load(file, map_location="cpu", weights_only=False)
-                        for key in ("state_dict", "model_state_dict", "model"):  # of a checkpoint
-                            weights = weights.get(key, weights)
-                        self.model = MyNetwork()
-                        self.model.load_state_dict(weights)
-                        self.model.eval()
-
-                    def predict(self, context, model_input, params=None):
-                        values = getattr(model_input, "values", model_input)  # of a DataFrame
-                        with torch.no_grad():
-                            return self.model(torch.as_tensor(values, dtype=torch.float32)).numpy()
+        import mlflow
+        import torch
+        from my_network import MyNetwork  # <- the class of the network that the weights belong to
 
 
-                mlflow.models.set_model(Wrapper())
+        class Wrapper(mlflow.pyfunc.PythonModel):
+            def load_context(self, context):
+                file = context.artifacts["model"]
+                weights = torch.load(file, map_location="cpu", weights_only=False)
+                for key in ("state_dict", "model_state_dict", "model"):  # of a checkpoint
+                    weights = weights.get(key, weights)
+                self.model = MyNetwork()
+                self.model.load_state_dict(weights)
+                self.model.eval()
 
-            and log the file with it, inside the run, once it is written:
+            def predict(self, context, model_input, params=None):
+                values = getattr(model_input, "values", model_input)  # of a DataFrame
+                with torch.no_grad():
+                    return self.model(torch.as_tensor(values, dtype=torch.float32)).numpy()
 
-                mlflow.pyfunc.log_model(
-                    "best",
-                    python_model="torch_weights_wrapper.py",
-                    artifacts={"model": "runs/exp/weights/best.pt"},
-                    code_paths=["my_network.py"],  # <- the file of that class
-                    # input_example=X[:3],  # a few rows of what it predicts from: gives it a signature
-                )
 
-            more: pytest --mlflow-explain=model-as-artifact"""
-    )
+        mlflow.models.set_model(Wrapper())
+
+    and log the file with it, inside the run, once it is written:
+
+        mlflow.pyfunc.log_model(
+            "best",
+            python_model="torch_weights_wrapper.py",
+            artifacts={"model": "runs/exp/weights/best.pt"},
+            code_paths=["my_network.py"],  # <- the file of that class
+            # input_example=X[:3],  # a few rows of what it predicts from: gives it a signature
+        )
+
+    more: pytest --mlflow-explain=model-as-artifact\
+""")
 
 
 @pytest.mark.parametrize(

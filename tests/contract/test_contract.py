@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.config.settings import Ignore
 from pytest_mlflow_check.contract.build import contract_of
@@ -86,8 +87,7 @@ def test_the_whole_file() -> None:
     launches = {
         mode: [replace(launch(mode), record=StoreRecord((LOGGED,), registered))] * 2 for mode in MODES
     }
-    assert updated(None, {"main": of(launches)}) == (
-        """\
+    assert updated(None, {"main": of(launches)}) == snapshot("""\
 # What the cases of this project log to MLflow. pytest-mlflow-check holds each launch to it.
 # Written from two launches of each kind: what differed between them isn't held (null: any value).
 # After a change that is meant, write it anew, and look at the difference:
@@ -121,8 +121,7 @@ cases:
             outputs: []
         registered:
           - prod
-"""
-    )
+""")
 
 
 def test_what_varies_by_itself_isnt_held() -> None:
@@ -135,8 +134,7 @@ def test_what_varies_by_itself_isnt_held() -> None:
         datasets=(Dataset("train", "abd", "local", "training"),),
     )
     one = replace(LOGGED, artifacts=LOGGED.artifacts | {"events/tf.1763.b": artifact("events/tf.1763.b")})
-    assert body(made(one, other)) == (
-        """\
+    assert body(made(one, other)) == snapshot("""\
       run 1:
         params:
           lr: "0.1"
@@ -160,8 +158,7 @@ def test_what_varies_by_itself_isnt_held() -> None:
         sometimes:
           metrics:
             now and then: {}
-"""
-    )
+""")
     for each in (one, other):
         assert judged(made(one, other), each) == []
 
@@ -205,8 +202,7 @@ def test_no_path_of_a_copy_no_id_no_day_and_no_secret_is_held() -> None:
         artifacts=[artifact("2025-11-26/log.txt"), artifact("hunter2hunter2.txt")],
     )
     view = Normalizer(masked=Secrets(("hunter2hunter2",)).masked)
-    assert body(made(record, record, view=view, started=day, duration=1.0)) == (
-        """\
+    assert body(made(record, record, view=view, started=day, duration=1.0)) == snapshot("""\
       run 1:
         params:
           absolute: null
@@ -220,8 +216,7 @@ def test_no_path_of_a_copy_no_id_no_day_and_no_secret_is_held() -> None:
         artifacts:
           - "***.txt"
           - "*/log.txt"
-"""
-    )
+""")
 
 
 def test_no_day_in_words_and_no_name_of_the_machine_or_its_user_is_held() -> None:
@@ -264,8 +259,7 @@ def test_what_only_one_launch_logs_is_held_of_that_one() -> None:
     fluent = run(params={"a": "1", "model_dir": "", "mine": "x"})
     other = run(params={"a": "1", "model_dir": "''", "index": "10"})
     contract = of({"fluent": [launch("fluent", fluent)] * 2, "mlflow-run": [launch("mlflow-run", other)] * 2})
-    assert body(contract) == (
-        """\
+    assert body(contract) == snapshot("""\
       run 1:
         params:
           a: "1"
@@ -277,8 +271,7 @@ def test_what_only_one_launch_logs_is_held_of_that_one() -> None:
           params:
             index: "10"
             model_dir: "''"
-"""
-    )
+""")
     assert slugs(
         judge_contract(
             source(contract), compare(launch("fluent", fluent), launch("mlflow-run", fluent), case=case())
@@ -309,8 +302,7 @@ def test_a_tree_of_runs() -> None:
         run("c", parent="a", name="last", metrics=[series("f1", [1])]),
     )
     contract = of({mode: [launch(mode, *runs)] * 2 for mode in MODES})
-    assert body(contract) == (
-        """\
+    assert body(contract) == snapshot("""\
       sweep:
         params:
           trials: "2"
@@ -321,8 +313,7 @@ def test_a_tree_of_runs() -> None:
           last:
             metrics:
               f1: {first: 0, last: 0, count: 1}
-"""
-    )
+""")
     assert judged(contract, *runs) == []
     (missing,) = judged(contract, runs[0], runs[1])
     assert (missing.rule, missing.subject, missing.run) == ("contract-missing", "run sweep/last", "")
@@ -373,8 +364,7 @@ def test_a_finding_as_it_is_shown() -> None:
     calls = (Observation("log_metric", "loss", run_id="r1", source_line="train.py:8"),)
     launches = [launch(mode, now, observations=calls) for mode in MODES]
     findings = judge_contract(source(contract), compare(*launches, case=case()))
-    assert render(findings) == (
-        """\
+    assert render(findings) == snapshot("""\
 contract: no longer logged: metric score                      [contract-missing]
 
     what            fluent    mlflow run    place
@@ -437,8 +427,8 @@ contract: other steps: metric loss                       [contract-steps-differ]
         - loss: {first: 0, last: 2, count: 3, regular: true}
         + loss: {first: 0, last: 0, count: 3, regular: false}
 
-    more: pytest --mlflow-explain=contract-steps-differ"""
-    )
+    more: pytest --mlflow-explain=contract-steps-differ\
+""")
 
 
 @pytest.mark.parametrize(
@@ -590,12 +580,12 @@ def test_comments_layout_and_other_cases_stay_byte_for_byte() -> None:
     before = read_text(FILE, OLD)
     logged = run(params={"alpha": "3", "gamma": "2"}, artifacts=[artifact("a.txt"), artifact("b.txt")])
     after = updated(before, {"main": merged(before.contract.cases["main"], made(logged, logged))})
-    assert after == (
-        """\
+    assert after == snapshot("""\
 # mine
 version: 1   # one
 cases:
-    other:   {runs: {}}   # untouched   \n
+    other:   {runs: {}}   # untouched  \x20
+
     main:
         # about the run
         runs:
@@ -610,8 +600,7 @@ cases:
                 - a.txt
 
         # the end
-"""
-    )
+""")
     assert updated(read_text(FILE, after), {"main": read_text(FILE, after).contract.cases["main"]}) == after
 
 
@@ -666,8 +655,16 @@ def test_text_that_could_be_taken_for_something_else_is_quoted(text: str, expect
 
 
 def test_a_file_without_an_end_of_line_gets_one_where_something_follows() -> None:
-    assert edited("a: 1\nb: 2", {"a": 1, "b": 2, "c": 3}) == "a: 1\nb: 2\nc: 3\n"
-    assert edited("a: 1\r\nb: 2\r\n", {"b": 3, "c": [1]}) == "b: 3\r\nc:\r\n  - 1\r\n"
+    assert edited("a: 1\nb: 2", {"a": 1, "b": 2, "c": 3}) == snapshot("""\
+a: 1
+b: 2
+c: 3
+""")
+    assert edited("a: 1\r\nb: 2\r\n", {"b": 3, "c": [1]}) == snapshot("""\
+b: 3\r
+c:\r
+  - 1\r
+""")
 
 
 # Mistakes in the file

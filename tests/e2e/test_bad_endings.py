@@ -11,6 +11,7 @@ from queue import Queue
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.checks.exit_status import last_moments
 from pytest_mlflow_check.config.settings import ProjectConfig, load_settings
@@ -334,7 +335,10 @@ raise RuntimeError("for another reason")
 def test_a_program_that_python_made_way_for_is_asked_to_end(tmp_path: Path) -> None:
     shell = "trap 'echo asked; exit 0' TERM; echo ready; while true; do sleep 0.1; done"
     launch, _ = launched(tmp_path, f"import os\nos.execvp('bash', ['bash', '-c', {shell!r}])\n", timeout=2.0)
-    assert launch.stdout == "ready\nasked\n"
+    assert launch.stdout == snapshot("""\
+ready
+asked
+""")
 
 
 def test_a_place_in_a_directory_whose_name_is_not_ascii(tmp_path: Path) -> None:

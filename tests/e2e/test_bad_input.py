@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.store import Store, prepare_store
@@ -227,10 +228,10 @@ def test_an_unreadable_directory(pytester: pytest.Pytester, make_project: MakePr
     finally:
         project.chmod(0o755)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert result.stderr.str().rstrip("\n") == (
-        "ERROR: can't read the directory proj: Permission denied\n"
-        "  let this user read it, or name another: --mlflow-project=DIR"
-    )
+    assert result.stderr.str().rstrip("\n") == snapshot("""\
+ERROR: can't read the directory proj: Permission denied
+  let this user read it, or name another: --mlflow-project=DIR\
+""")
 
 
 @pytest.mark.parametrize("option", ["--mlflow-launch=mlflow", "--mlflow-timeout=soon"])

@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from inline_snapshot import snapshot
 
 from support.projects import FILES, LOGGING, MakeProject
 
@@ -116,16 +117,18 @@ def test_hostile_names_leave_the_report_valid(pytester: pytest.Pytester, make_pr
     assert properties(pytester)["main::metrics"]["mlflow_check.rules"] == "metric-without-step"
 
 
-ANNOTATIONS = [
-    "::error file=proj/MLproject,line=2,title=launches%3A fluent logged nothing::"
-    "`python train.py` ended with exit code 0, and its code logged nothing to MLflow.%0A"
-    "fix: log inside a run:  with mlflow.start_run(): …%0A"
-    "more: pytest --mlflow-explain=no-run-logged%0Acases: proj::one, proj::two",
-    "::warning file=proj/MLproject,line=2,title=metrics%3A 1 with every point at step 0::"
-    "Without `step` every point lands on step 0: MLflow doesn't count.%0A"
-    'fix: mlflow.log_metric("loss", …, step=…)%0A'
-    "more: pytest --mlflow-explain=metric-without-step%0Acase: proj::logs",
-]
+ANNOTATIONS = snapshot(
+    [
+        "::error file=proj/MLproject,line=2,title=launches%3A fluent logged nothing::"
+        "`python train.py` ended with exit code 0, and its code logged nothing to MLflow.%0A"
+        "fix: log inside a run:  with mlflow.start_run(): …%0A"
+        "more: pytest --mlflow-explain=no-run-logged%0Acases: proj::one, proj::two",
+        "::warning file=proj/MLproject,line=2,title=metrics%3A 1 with every point at step 0::"
+        "Without `step` every point lands on step 0: MLflow doesn't count.%0A"
+        'fix: mlflow.log_metric("loss", …, step=…)%0A'
+        "more: pytest --mlflow-explain=metric-without-step%0Acase: proj::logs",
+    ]
+)
 CASES = """\
 [rules]
 metric-without-step = "warning"

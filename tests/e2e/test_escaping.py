@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.checks.output_tail import output_of
 from pytest_mlflow_check.checks.runner import Policy
@@ -109,8 +110,14 @@ def test_a_progress_bar_is_shown_as_it_stood_last() -> None:
 
 
 def test_an_unfinished_sequence_hides_nothing_that_follows() -> None:
-    assert final("a\x1b]0;open\nb") == "a\nb"
-    assert final("a\x1b[\nb") == "a\nb"
+    assert final("a\x1b]0;open\nb") == snapshot("""\
+a
+b\
+""")
+    assert final("a\x1b[\nb") == snapshot("""\
+a
+b\
+""")
 
 
 @given(st.text(alphabet="\x1b\x9b[]0;\x07\\m\r\nab"))

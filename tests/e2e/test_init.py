@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.config.settings import load_settings
 from pytest_mlflow_check.core.errors import UserError
@@ -143,18 +144,17 @@ entry_points:
     command: "echo"
 """
     home = write(tmp_path, {"MLProject": mlproject, "train.csv": "", "train.py": TRAIN})
-    assert initialise(home) == (
-        "MLProject is there already\n"
-        'wrote mlflow-check.toml: a case each for main, odd "name"\n'
-        "to be filled in: mlflow-check.toml:22: none of main\n"
-        "\n"
-        "next:  fill that in, and  pytest --mlflow-project=."
-    )
+    assert initialise(home) == snapshot("""\
+MLProject is there already
+wrote mlflow-check.toml: a case each for main, odd "name"
+to be filled in: mlflow-check.toml:22: none of main
+
+next:  fill that in, and  pytest --mlflow-project=.\
+""")
     text = (home / "mlflow-check.toml").read_text()
     cases = text[text.index("[[case]]") : text.index("#[[allow]]")]
-    assert (
-        cases
-        == """[[case]]
+    assert cases == snapshot("""\
+[[case]]
 entry_point = "main"
 [case.params]
 data = "train.csv"
@@ -165,8 +165,7 @@ rate = 0.1
 [[case]]
 entry_point = "odd \\"name\\""
 
-"""
-    )
+""")
     assert (home / "MLProject").read_text() == mlproject
     assert text.splitlines()[21].startswith("none = ")
     assert load_settings(home).values.case[1].entry_point == 'odd "name"'
@@ -175,12 +174,12 @@ entry_point = "odd \\"name\\""
 def test_settings_that_are_there_stay(tmp_path: Path) -> None:
     pyproject = "[tool.mlflow-check]\nstrict = true\n"
     home = write(tmp_path, {**PROJECT, "pyproject.toml": pyproject})
-    assert initialise(home) == (
-        "pyproject.toml [tool.mlflow-check] is there already\n"
-        "wrote MLproject: main (train.py), evaluate (evaluate.py)\n"
-        "\n"
-        "next:  pytest --mlflow-project=."
-    )
+    assert initialise(home) == snapshot("""\
+pyproject.toml [tool.mlflow-check] is there already
+wrote MLproject: main (train.py), evaluate (evaluate.py)
+
+next:  pytest --mlflow-project=.\
+""")
     assert names(home) == ["MLproject", "data", "evaluate.py", "pyproject.toml", "train.py"]
     assert (home / "pyproject.toml").read_text() == pyproject
 
@@ -201,16 +200,15 @@ def test_an_mlproject_that_is_broken(tmp_path: Path, text: str) -> None:
 def test_what_is_said_of_scripts(tmp_path: Path) -> None:
     hydra = "import hydra, mlflow\nmlflow.start_run()\n"
     home = write(tmp_path, {"train.py": hydra, "run.py": "print 'x'", "\x1b[31m.py": "mlflow ="})
-    assert initialise(home) == (
-        "wrote mlflow-check.toml: a case for main\n"
-        "wrote MLproject: main (train.py)\n"
-        "passed over, since it isn't Python: \ufffd[31m.py:1: invalid syntax\n"
-        "passed over, since it isn't Python: run.py:1: Missing parentheses in call to 'print'. Did you mean "
-        "print(...)?\n"
-        "train.py: hydra reads its command line: declare its parameters by hand\n"
-        "\n"
-        "next:  pytest --mlflow-project=."
-    )
+    assert initialise(home) == snapshot("""\
+wrote mlflow-check.toml: a case for main
+wrote MLproject: main (train.py)
+passed over, since it isn't Python: �[31m.py:1: invalid syntax
+passed over, since it isn't Python: run.py:1: Missing parentheses in call to 'print'. Did you mean print(...)?
+train.py: hydra reads its command line: declare its parameters by hand
+
+next:  pytest --mlflow-project=.\
+""")
     plain = write(tmp_path / "a b", {"train.py": "print()\n"})
     assert initialise(plain).endswith(
         "none of these scripts logs to MLflow yet\n\nnext:  pytest --mlflow-project='a b'"
@@ -282,10 +280,10 @@ def test_no_room_leaves_no_half_of_a_file(
         monkeypatch.setattr(os, "link", _no_links)
     with room_for(500):
         message = mistake(home)
-    assert message == (
-        "mlflow-check.toml: can't be written: File too large\n"
-        "  make room there, or let this user write in the directory"
-    )
+    assert message == snapshot("""\
+mlflow-check.toml: can't be written: File too large
+  make room there, or let this user write in the directory\
+""")
     assert names(home) == ["data", "evaluate.py", "train.py"]
 
 

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.findings import CHECKS
@@ -19,9 +20,6 @@ WARNING = '[rules]\nmetric-without-step = "warning"\n'
 ALLOWANCE = '[[allow]]\nrule = "param-differs"\nmatch = "x*"\nreason = "none"\n'
 WARNS = {**FILES, "train.py": LOGGING, "mlflow-check.toml": FLUENT + WARNING + ALLOWANCE}
 
-UNUSED = """\
-warning: proj: [[allow]] rule = "param-differs", match = "x*": nothing needed
-  it; remove it"""
 UNUSED_STRICT = """\
 error (strict): proj: [[allow]] rule = "param-differs", match = "x*": nothing
   needed it; remove it"""
@@ -41,15 +39,6 @@ launches: fluent logged nothing                                  [no-run-logged]
 
     fix: log inside a run:  with mlflow.start_run(): …
     more: pytest --mlflow-explain=no-run-logged"""
-WITHOUT_STEP = """\
-warning: metrics: 1 with every point at step 0             [metric-without-step]
-
-    metric    fluent                mlflow run
-    loss      2 points at step 0    not launched
-
-    Without `step` every point lands on step 0: MLflow doesn't count.
-    fix: mlflow.log_metric("loss", …, step=…)
-    more: pytest --mlflow-explain=metric-without-step"""
 HEAD = "case        launches  params   metrics  artifacts  models"
 
 
@@ -83,17 +72,30 @@ def test_a_project_that_logs_nothing(pytester: pytest.Pytester, make_project: Ma
     make_project("proj", SILENT)
     result = pytester.runpytest(PROJECT, "-rs")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert output(result) == (
-        "== FAILURES ==\n"
-        "__ main::launches __\n"
-        f"{NOTHING_LOGGED}\n"
-        "== mlflow-check ==\n"
-        f"{HEAD}\n"
-        "proj::main  FAILED    skipped  skipped  skipped    skipped\n"
-        "== short test summary info ==\n"
-        f"SKIPPED [4] proj/MLproject:2: {SKIPPED}\n"
-        "== 1 failed, 4 skipped =="
-    )
+    assert output(result) == snapshot("""\
+== FAILURES ==
+__ main::launches __
+launches: fluent logged nothing                                  [no-run-logged]
+
+    launch    fluent    mlflow run
+    fluent    no run    not launched
+
+    `python train.py` ended with exit code 0, and its code logged nothing to
+    MLflow.
+
+    python train.py
+    the end of AREA/fluent/stdout.txt:
+      trained
+
+    fix: log inside a run:  with mlflow.start_run(): …
+    more: pytest --mlflow-explain=no-run-logged
+== mlflow-check ==
+case        launches  params   metrics  artifacts  models
+proj::main  FAILED    skipped  skipped  skipped    skipped
+== short test summary info ==
+SKIPPED [4] proj/MLproject:2: the fluent launch logged nothing (see launches)
+== 1 failed, 4 skipped ==\
+""")
 
 
 def test_a_script_that_fails(pytester: pytest.Pytester, make_project: MakeProject) -> None:
@@ -121,15 +123,16 @@ def test_warnings_and_unused_allowances(pytester: pytest.Pytester, make_project:
     make_project("proj", WARNS)
     result = pytester.runpytest(PROJECT)
     assert result.ret == pytest.ExitCode.OK
-    assert output(result) == (
-        "== mlflow-check ==\n"
-        "case        launches  params   metrics      artifacts  models\n"
-        "proj::main  passed    skipped  passed (1w)  passed     skipped\n"
-        "warning: proj::main: metrics: 1 with every point at step 0: loss\n"
-        "  [metric-without-step]\n"
-        f"{UNUSED}\n"
-        "== 3 passed, 2 skipped =="
-    )
+    assert output(result) == snapshot("""\
+== mlflow-check ==
+case        launches  params   metrics      artifacts  models
+proj::main  passed    skipped  passed (1w)  passed     skipped
+warning: proj::main: metrics: 1 with every point at step 0: loss
+  [metric-without-step]
+warning: proj: [[allow]] rule = "param-differs", match = "x*": nothing needed
+  it; remove it
+== 3 passed, 2 skipped ==\
+""")
 
 
 def test_a_failure_says_where_everything_is_kept(
@@ -147,20 +150,28 @@ def test_strict_fails_by_warnings(pytester: pytest.Pytester, make_project: MakeP
     make_project("proj", WARNS)
     result = pytester.runpytest(PROJECT, "--mlflow-strict")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert output(result) == (
-        "== FAILURES ==\n"
-        "__ main::metrics __\n"
-        f"{WITHOUT_STEP}\n"
-        "== mlflow-check ==\n"
-        f"{HEAD}\n"
-        "proj::main  passed    skipped  FAILED   passed     skipped\n"
-        f"{UNUSED_STRICT}\n"
-        "to look at what proj::main logged (fluent):\n"
-        "  MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri file:AREA/fluent/store\n"
-        "== short test summary info ==\n"
-        "FAILED proj/MLproject::main::metrics\n"
-        "== 1 failed, 2 passed, 2 skipped =="
-    )
+    assert output(result) == snapshot("""\
+== FAILURES ==
+__ main::metrics __
+warning: metrics: 1 with every point at step 0             [metric-without-step]
+
+    metric    fluent                mlflow run
+    loss      2 points at step 0    not launched
+
+    Without `step` every point lands on step 0: MLflow doesn't count.
+    fix: mlflow.log_metric("loss", …, step=…)
+    more: pytest --mlflow-explain=metric-without-step
+== mlflow-check ==
+case        launches  params   metrics  artifacts  models
+proj::main  passed    skipped  FAILED   passed     skipped
+error (strict): proj: [[allow]] rule = "param-differs", match = "x*": nothing
+  needed it; remove it
+to look at what proj::main logged (fluent):
+  MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri file:AREA/fluent/store
+== short test summary info ==
+FAILED proj/MLproject::main::metrics
+== 1 failed, 2 passed, 2 skipped ==\
+""")
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -226,17 +237,18 @@ def test_a_launch_that_cannot_be_made_is_reported_once(
     make_project("proj", SILENT)
     monkeypatch.setattr("pytest_mlflow_check.engine.launcher.make_launch", no_room)
     result = pytester.runpytest(PROJECT, "-rs")
-    assert output(result) == (
-        "== FAILURES ==\n"
-        "__ main::launches __\n"
-        "no room:\n  make some\n"
-        "== mlflow-check ==\n"
-        f"{HEAD}\n"
-        "proj::main  FAILED    skipped  skipped  skipped    skipped\n"
-        "== short test summary info ==\n"
-        "SKIPPED [4] proj/MLproject:2: no launch could be made (see launches)\n"
-        "== 1 failed, 4 skipped =="
-    )
+    assert output(result) == snapshot("""\
+== FAILURES ==
+__ main::launches __
+no room:
+  make some
+== mlflow-check ==
+case        launches  params   metrics  artifacts  models
+proj::main  FAILED    skipped  skipped  skipped    skipped
+== short test summary info ==
+SKIPPED [4] proj/MLproject:2: no launch could be made (see launches)
+== 1 failed, 4 skipped ==\
+""")
     pytester.runpytest(PROJECT, "-k", "models or metrics").assert_outcomes(failed=1, skipped=1, deselected=3)
 
 

@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 import yaml
+from inline_snapshot import snapshot
 
 from support import ROOT
 from support.projects import MakeProject
@@ -55,26 +56,28 @@ def test_what_it_says(pytester: pytest.Pytester, make_project: MakeProject) -> N
     text = result.stdout.str()
     assert "\nmlflow-check: static: nothing is launched\nrootdir: " in text
     text = re.sub(r" in [\d.]+s\b", "", text[text.index("= FAILURES =") :])
-    assert re.sub(r"^[=_]+ | [=_]+$", "", text, flags=re.MULTILINE) == (
-        "FAILURES\n"
-        "main::launches\n"
-        "MLproject: the default null of model_dir                [mlproject-null-default]\n\n"
-        "    param        fluent    mlflow run    place\n"
-        "    model_dir    —         null          MLproject:5\n\n"
-        "    MLflow takes `default: null` for no default at all; without a value `mlflow\n"
-        '    run` ends with "No value given for missing parameters", so nothing was\n'
-        "    launched.\n"
-        '    fix: in MLproject:5 write  model_dir: {type: string, default: ""}  and take\n'
-        '         the empty text for "not given" in the code\n'
-        "    more: pytest --mlflow-explain=mlproject-null-default\n"
-        "mlflow-check\n"
-        "case         launches\n"
-        "proj::main   FAILED\n"
-        "proj::other  passed\n"
-        "short test summary info\n"
-        "FAILED proj/MLproject::main::launches - MLproject: the default null of model_...\n"
-        "1 failed, 1 passed"
-    )
+    assert re.sub(r"^[=_]+ | [=_]+$", "", text, flags=re.MULTILINE) == snapshot("""\
+FAILURES
+main::launches
+MLproject: the default null of model_dir                [mlproject-null-default]
+
+    param        fluent    mlflow run    place
+    model_dir    —         null          MLproject:5
+
+    MLflow takes `default: null` for no default at all; without a value `mlflow
+    run` ends with "No value given for missing parameters", so nothing was
+    launched.
+    fix: in MLproject:5 write  model_dir: {type: string, default: ""}  and take
+         the empty text for "not given" in the code
+    more: pytest --mlflow-explain=mlproject-null-default
+mlflow-check
+case         launches
+proj::main   FAILED
+proj::other  passed
+short test summary info
+FAILED proj/MLproject::main::launches - MLproject: the default null of model_...
+1 failed, 1 passed\
+""")
 
 
 def test_nothing_is_launched_and_nothing_for_it_loaded(

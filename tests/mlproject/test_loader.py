@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.models import Case, EntryPoint, Parameter, Project
@@ -459,40 +460,44 @@ def test_refuses_several_files() -> None:
     write("name: b", "mlproject")
     if len(list(HERE.iterdir())) == 1:
         pytest.skip("the file system doesn't tell upper case from lower case")
-    assert refusal_of_directory(HERE) == (
-        "example has 2 MLproject files: MLproject, mlproject\n"
-        "  MLflow takes the one that the file system happens to list first: keep only one"
-    )
+    assert refusal_of_directory(HERE) == snapshot("""\
+example has 2 MLproject files: MLproject, mlproject
+  MLflow takes the one that the file system happens to list first: keep only one\
+""")
 
 
 def test_refuses_text_that_isnt_utf8() -> None:
     (HERE / "MLproject").write_bytes(b"name: a\n# caf\xe9\n")
-    assert refusal_of_directory(HERE) == (
-        f"example/MLproject:2: the byte 0xe9 is not UTF-8\n  save the file as UTF-8\n{MORE}mlproject-invalid"
-    )
+    assert refusal_of_directory(HERE) == snapshot("""\
+example/MLproject:2: the byte 0xe9 is not UTF-8
+  save the file as UTF-8
+  more: pytest --mlflow-explain=mlproject-invalid\
+""")
 
 
 def test_refuses_a_directory_in_place_of_the_file() -> None:
     (HERE / "MLproject").mkdir()
-    assert refusal_of_directory(HERE) == (
-        "example/MLproject: this is a directory, where a file of that name is read\n  rename the directory"
-    )
+    assert refusal_of_directory(HERE) == snapshot("""\
+example/MLproject: this is a directory, where a file of that name is read
+  rename the directory\
+""")
 
 
 def test_refuses_a_file_that_cant_be_opened() -> None:
     (HERE / "MLproject").symlink_to("MLproject")
-    assert refusal_of_directory(HERE) == (
-        "example/MLproject: can't read the file: Too many levels of symbolic links\n"
-        "  let this user read it, or remove it"
-    )
+    assert refusal_of_directory(HERE) == snapshot("""\
+example/MLproject: can't read the file: Too many levels of symbolic links
+  let this user read it, or remove it\
+""")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_refuses_an_unreadable_file() -> None:
     write("name: a").chmod(0)
-    assert refusal_of_directory(HERE) == (
-        "example/MLproject: can't read the file: Permission denied\n  let this user read it, or remove it"
-    )
+    assert refusal_of_directory(HERE) == snapshot("""\
+example/MLproject: can't read the file: Permission denied
+  let this user read it, or remove it\
+""")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every directory")
@@ -500,30 +505,32 @@ def test_refuses_an_unreadable_directory() -> None:
     HERE.chmod(0)
     message = refusal_of_directory(HERE)
     HERE.chmod(0o700)
-    assert message == (
-        "can't read the directory example: Permission denied\n"
-        "  let this user read it, or name another: --mlflow-project=DIR"
-    )
+    assert message == snapshot("""\
+can't read the directory example: Permission denied
+  let this user read it, or name another: --mlflow-project=DIR\
+""")
 
 
 def test_refuses_a_directory_that_cant_be_listed() -> None:
     Path("loop").symlink_to("loop")
-    assert refusal_of_directory(Path("loop")) == (
-        "can't read the directory loop: Too many levels of symbolic links\n"
-        "  let this user read it, or name another: --mlflow-project=DIR"
-    )
+    assert refusal_of_directory(Path("loop")) == snapshot("""\
+can't read the directory loop: Too many levels of symbolic links
+  let this user read it, or name another: --mlflow-project=DIR\
+""")
 
 
 def test_refuses_a_missing_directory() -> None:
-    assert refusal_of_directory(Path("exmaple")) == (
-        "there is no directory exmaple\n  name the one that holds the MLproject: --mlflow-project=DIR"
-    )
+    assert refusal_of_directory(Path("exmaple")) == snapshot("""\
+there is no directory exmaple
+  name the one that holds the MLproject: --mlflow-project=DIR\
+""")
 
 
 def test_refuses_a_file_as_directory() -> None:
-    assert refusal_of_directory(write("name: a")) == (
-        "example/MLproject is not a directory\n  name the one it lies in: --mlflow-project=example"
-    )
+    assert refusal_of_directory(write("name: a")) == snapshot("""\
+example/MLproject is not a directory
+  name the one it lies in: --mlflow-project=example\
+""")
 
 
 def test_messages_name_paths_outside_the_current_directory_in_full(
@@ -576,39 +583,39 @@ def test_a_declared_entry_point_goes_before_a_script() -> None:
 
 def test_bare_directory_without_entry_point() -> None:
     touch("eval.py", "train.py", "notes.txt", "lib/util.py")
-    assert message_of() == (
-        "no MLproject in example and no entry point given.\n"
-        "  name a script: --mlflow-entry-point=train.py   (there are: train.py, eval.py)"
-    )
+    assert message_of() == snapshot("""\
+no MLproject in example and no entry point given.
+  name a script: --mlflow-entry-point=train.py   (there are: train.py, eval.py)\
+""")
 
 
 def test_bare_directory_with_a_name_that_is_no_script() -> None:
     touch("train.py")
-    assert message_of("trian") == (
-        'no MLproject in example, so the entry point "trian" has to be a script; did you mean "train.py"?\n'
-        "  name a script: --mlflow-entry-point=train.py   (there are: train.py)"
-    )
+    assert message_of("trian") == snapshot("""\
+no MLproject in example, so the entry point "trian" has to be a script; did you mean "train.py"?
+  name a script: --mlflow-entry-point=train.py   (there are: train.py)\
+""")
 
 
 def test_directory_with_nothing_to_run() -> None:
-    assert message_of() == (
-        "no MLproject in example and no entry point given.\n"
-        "  there is no script (.py, .sh, .R) either: is this the right directory?"
-    )
-    assert message_of("train.py") == (
-        'there is no script "train.py" in example\n'
-        "  there is no other script (.py, .sh, .R) either: is this the right directory?"
-    )
+    assert message_of() == snapshot("""\
+no MLproject in example and no entry point given.
+  there is no script (.py, .sh, .R) either: is this the right directory?\
+""")
+    assert message_of("train.py") == snapshot("""\
+there is no script "train.py" in example
+  there is no other script (.py, .sh, .R) either: is this the right directory?\
+""")
 
 
 def test_unknown_entry_point() -> None:
     write("entry_points: {download: {command: ls}, train: {command: ls}}")
     touch("etl data.py")
-    assert message_of() == (
-        'example/MLproject has no entry point "main"\n'
-        "  name one:  --mlflow-entry-point=download   (there are: download, train)\n"
-        "  or a script: --mlflow-entry-point='etl data.py'   (there are: etl data.py)"
-    )
+    assert message_of() == snapshot("""\
+example/MLproject has no entry point "main"
+  name one:  --mlflow-entry-point=download   (there are: download, train)
+  or a script: --mlflow-entry-point='etl data.py'   (there are: etl data.py)\
+""")
     assert message_of("trian").splitlines()[:2] == [
         'example/MLproject has no entry point "trian"; did you mean "train"?',
         "  name one:  --mlflow-entry-point=train   (there are: download, train)",
@@ -618,14 +625,14 @@ def test_unknown_entry_point() -> None:
 def test_unknown_script() -> None:
     write("entry_points: {main: {command: ls}}")
     touch("train.py", "jobs/prepare.py", "jobs/fit.sh")
-    assert message_of("tain.py") == (
-        'there is no script "tain.py" in example; did you mean "train.py"?\n'
-        "  name one:  --mlflow-entry-point=train.py   (there are: main, train.py)"
-    )
-    assert message_of("jobs/prepaer.py") == (
-        'there is no script "jobs/prepaer.py" in example; did you mean "jobs/prepare.py"?\n'
-        "  name one:  --mlflow-entry-point=jobs/prepare.py   (there are: main, jobs/fit.sh, jobs/prepare.py)"
-    )
+    assert message_of("tain.py") == snapshot("""\
+there is no script "tain.py" in example; did you mean "train.py"?
+  name one:  --mlflow-entry-point=train.py   (there are: main, train.py)\
+""")
+    assert message_of("jobs/prepaer.py") == snapshot("""\
+there is no script "jobs/prepaer.py" in example; did you mean "jobs/prepare.py"?
+  name one:  --mlflow-entry-point=jobs/prepare.py   (there are: main, jobs/fit.sh, jobs/prepare.py)\
+""")
     assert message_of("train.py/").splitlines()[0] == (
         'example/MLproject has no entry point "train.py/"; did you mean "train.py"?'
     )
@@ -732,10 +739,11 @@ def test_other_entry_points_may_be_broken() -> None:
 def test_a_parameter_without_name_counts_in_the_entry_point_that_is_started() -> None:
     write("entry_points:\n  main: {command: ls}\n  a:\n    command: ls\n    parameters:\n      on: int\n")
     assert command_of() == "ls"
-    assert message_of("a") == (
-        "example/MLproject:6: YAML reads the name of this parameter as True, not as text: "
-        f"no value can be given\n  write the name in quotes\n{MORE}mlproject-invalid"
-    )
+    assert message_of("a") == snapshot("""\
+example/MLproject:6: YAML reads the name of this parameter as True, not as text: no value can be given
+  write the name in quotes
+  more: pytest --mlflow-explain=mlproject-invalid\
+""")
 
 
 def test_a_command_is_looked_at_when_resolved_and_when_rendered() -> None:
@@ -749,10 +757,10 @@ def test_a_command_is_looked_at_when_resolved_and_when_rendered() -> None:
 
 def test_a_script_with_braces_in_its_name_is_refused(spec: ModuleType) -> None:
     touch("a{b}.py")
-    assert message_of("a{b}.py") == (
-        'example: entry point "a{b}.py": the command has the placeholder {b}, which is no parameter\n'
-        "  or, where the braces are meant as they are, double them:  {{b}}"
-    )
+    assert message_of("a{b}.py") == snapshot("""\
+example: entry point "a{b}.py": the command has the placeholder {b}, which is no parameter
+  or, where the braces are meant as they are, double them:  {{b}}\
+""")
     with pytest.raises(KeyError):
         mlflow_command(spec, "a{b}.py", {})
 
@@ -784,13 +792,13 @@ def test_complete_params_has_given_and_default_values_in_the_order_of_the_file()
 
 def test_missing_value() -> None:
     write(ITERATE)
-    assert message_of() == (
-        'example/MLproject:6: entry point "main" needs a value for parameter "index" (int)\n'
-        "  on the command line:  -P index=VALUE\n"
-        "  or in mlflow-check.toml beside the MLproject:\n"
-        "      [[case]]\n"
-        "      params = { index = 10 }"
-    )
+    assert message_of() == snapshot("""\
+example/MLproject:6: entry point "main" needs a value for parameter "index" (int)
+  on the command line:  -P index=VALUE
+  or in mlflow-check.toml beside the MLproject:
+      [[case]]
+      params = { index = 10 }\
+""")
 
 
 def test_several_missing_values_with_odd_names() -> None:
@@ -833,12 +841,12 @@ def test_toml_in_a_message_is_valid_for_every_name(name: str) -> None:
 
 def test_mistyped_name_is_told_before_the_missing_value() -> None:
     write(ITERATE)
-    assert message_of(indx="a b") == (
-        'example/MLproject:6: entry point "main" has no parameter "indx"; did you mean "index"?\n'
-        "  on the command line:  -P 'index=a b'\n"
-        '  in mlflow-check.toml:  params = { index = "a b" }\n'
-        '  if the command is to get --indx besides, give "index" a value too'
-    )
+    assert message_of(indx="a b") == snapshot("""\
+example/MLproject:6: entry point "main" has no parameter "indx"; did you mean "index"?
+  on the command line:  -P 'index=a b'
+  in mlflow-check.toml:  params = { index = "a b" }
+  if the command is to get --indx besides, give "index" a value too\
+""")
 
 
 @pytest.mark.parametrize(
@@ -931,14 +939,14 @@ def test_value_of_the_right_type(spec: ModuleType, kind: str, value: str) -> Non
 
 def test_several_values_of_the_wrong_type_in_one_message() -> None:
     write("entry_points: {main: {command: ls, parameters: {a: int, b: float, c: float}}}")
-    assert message_of(a="x", b="y", c="1") == (
-        'example/MLproject:1: parameter "a" of entry point "main" is an int, and "x" is not\n'
-        'example/MLproject:1: parameter "b" of entry point "main" is a float, and "y" is not\n'
-        "  on the command line:  -P a=VALUE -P b=VALUE\n"
-        "  or in mlflow-check.toml beside the MLproject:\n"
-        "      [[case]]\n"
-        "      params = { a = 10, b = 0.5 }"
-    )
+    assert message_of(a="x", b="y", c="1") == snapshot("""\
+example/MLproject:1: parameter "a" of entry point "main" is an int, and "x" is not
+example/MLproject:1: parameter "b" of entry point "main" is a float, and "y" is not
+  on the command line:  -P a=VALUE -P b=VALUE
+  or in mlflow-check.toml beside the MLproject:
+      [[case]]
+      params = { a = 10, b = 0.5 }\
+""")
 
 
 @pytest.mark.parametrize(("kind", "value"), [("int", "None"), ("float", "''"), ("integer", "1.5")])
@@ -1013,16 +1021,15 @@ def test_extra_parameters_follow_in_the_given_order() -> None:
 
 def test_command_with_a_null_default_that_has_no_value() -> None:
     write(ITERATE.replace("{log_dir}", "{model_dir}"))
-    assert message_of(index="10") == (
-        'example/MLproject:8: entry point "main": "model_dir" has the default null, '
-        "which MLflow counts as no value\n"
-        '  write a default, such as the empty text, in the MLproject:  model_dir: {default: ""}\n'
-        "  or give a value:\n"
-        "  on the command line:  -P model_dir=VALUE\n"
-        "  or in mlflow-check.toml beside the MLproject:\n"
-        "      [[case]]\n"
-        '      params = { model_dir = "text" }'
-    )
+    assert message_of(index="10") == snapshot("""\
+example/MLproject:8: entry point "main": "model_dir" has the default null, which MLflow counts as no value
+  write a default, such as the empty text, in the MLproject:  model_dir: {default: ""}
+  or give a value:
+  on the command line:  -P model_dir=VALUE
+  or in mlflow-check.toml beside the MLproject:
+      [[case]]
+      params = { model_dir = "text" }\
+""")
     assert command_of(index="10", model_dir="m") == "python iterate.py -i 10 -L m"
     assert message_of("main", "python {model_dir}", index="10") == message_of(index="10")
     assert command_of("main", "python {index}", index="10") == "python 10"

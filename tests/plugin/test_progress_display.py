@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.engine.progress import LaunchProgress
 from pytest_mlflow_check.plugin.progress_display import Block, lines
@@ -252,18 +253,18 @@ def test_where_they_are_not_wanted_there_are_none(
 
 WENT = re.compile(r"mlflow-check: proj::main: fluent: \d+\.\d s, exit code 0, 1 run, 2 points")
 
-DOTS = """ items
+DOTS = snapshot(""" items
 
 proj/MLproject .
 WENT
 proj/MLproject sF.s                                                      [100%]
-"""
-DOTS_OF_WORKERS = """ items]
+""")
+DOTS_OF_WORKERS = snapshot(""" items]
 
 .
 WENT
-sF.s                                                                     [100%]"""
-VERBOSE = """ items
+sF.s                                                                     [100%]""")
+VERBOSE = snapshot(""" items
 
 proj/MLproject::main::launches PASSED                                    [ 20%]
 WENT
@@ -271,7 +272,7 @@ proj/MLproject::main::params SKIPPED (only one launch was made, so t...) [ 40%]
 proj/MLproject::main::metrics FAILED                                     [ 60%]
 proj/MLproject::main::artifacts PASSED                                   [ 80%]
 proj/MLproject::main::models SKIPPED (no model was logged)               [100%]
-"""
+""")
 
 
 @pytest.mark.parametrize(

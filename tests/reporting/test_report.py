@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from jsonschema import Draft202012Validator
 
 from pytest_mlflow_check.core.findings import Allowance, CheckResult, CodePart, Finding
@@ -502,7 +503,7 @@ def both(one: str, other: str) -> Iterator[Launch]:
     yield launch("mlflow-run", run("r2", params={"alpha": other}))
 
 
-MARKDOWN = """\
+MARKDOWN = snapshot("""\
 ## ❌ mlflow-check: 1 of 5 checks in 1 case failed.
 
 | case | launches | params | metrics | artifacts | models |
@@ -523,7 +524,7 @@ The code logged different values in the two launches.
 </details>
 
 <sub>pytest-mlflow-check 0.1.0, mlflow 3.17.2, pytest 9.0.0, python 3.11.7</sub>
-"""
+""")
 
 
 def test_markdown_is_no_longer_than_github_takes_it() -> None:

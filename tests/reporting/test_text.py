@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from textwrap import dedent
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.reporting.text import render, render_title, shortened, width, wrapped
 from pytest_mlflow_check.rules import RULES
 from support.builders import finding, quick
-
-
-def text(expected: str) -> str:
-    return dedent(expected).strip("\n")
 
 
 def rows(*findings: Finding) -> list[str]:
@@ -51,19 +47,17 @@ def test_one_finding() -> None:
         "and the code never calls mlflow.log_param for them.",
         fix='log it after start_run():  mlflow.log_param("index", …)',
     )
-    assert render([one]) == text(
-        """
-        params: 1 missing in the fluent launch                 [param-missing-in-fluent]
+    assert render([one]) == snapshot("""\
+params: 1 missing in the fluent launch                 [param-missing-in-fluent]
 
-            param    fluent    mlflow run    place
-            index    —         10            MLproject:6
+    param    fluent    mlflow run    place
+    index    —         10            MLproject:6
 
-            `mlflow run` logs the entry point's parameters by itself. `python iterate.py
-            -i 10` doesn't, and the code never calls mlflow.log_param for them.
-            fix: log it after start_run():  mlflow.log_param("index", …)
-            more: pytest --mlflow-explain=param-missing-in-fluent
-        """
-    )
+    `mlflow run` logs the entry point's parameters by itself. `python iterate.py
+    -i 10` doesn't, and the code never calls mlflow.log_param for them.
+    fix: log it after start_run():  mlflow.log_param("index", …)
+    more: pytest --mlflow-explain=param-missing-in-fluent\
+""")
 
 
 def test_findings_of_one_rule_share_what_they_have_in_common() -> None:
@@ -71,20 +65,18 @@ def test_findings_of_one_rule_share_what_they_have_in_common() -> None:
         finding("metric-missing", "loss", fluent="3 points", fix="log loss"),
         finding("metric-missing", "val/acc", mlflow_run="1 point", fix="log val/acc", run="run 1/2"),
     ]
-    assert render(found) == text(
-        """
-        metrics: 2 logged by one launch only                            [metric-missing]
+    assert render(found) == snapshot("""\
+metrics: 2 logged by one launch only                            [metric-missing]
 
-            metric     fluent      mlflow run    run
-            loss       3 points    —
-            val/acc    —           1 point       run 1/2
+    metric     fluent      mlflow run    run
+    loss       3 points    —
+    val/acc    —           1 point       run 1/2
 
-            Because.
-            fix: log loss
-            fix: log val/acc
-            more: pytest --mlflow-explain=metric-missing
-        """
-    )
+    Because.
+    fix: log loss
+    fix: log val/acc
+    more: pytest --mlflow-explain=metric-missing\
+""")
 
 
 def test_rules_stand_in_the_order_in_which_they_occur() -> None:
@@ -93,30 +85,28 @@ def test_rules_stand_in_the_order_in_which_they_occur() -> None:
         finding("param-differs", "b", fluent="1.0", mlflow_run="1", why="It differs."),
         finding("param-quoted", "c", severity="warning", fluent="", mlflow_run="''", why="Quoted."),
     ]
-    assert render(found) == text(
-        """
-        warning: params: 2 shell-quoted by mlflow run                     [param-quoted]
+    assert render(found) == snapshot("""\
+warning: params: 2 shell-quoted by mlflow run                     [param-quoted]
 
-            param    fluent     mlflow run
-            a        a b        'a b'
-            c        (empty)    ''
+    param    fluent     mlflow run
+    a        a b        'a b'
+    c        (empty)    ''
 
-            Because.
+    Because.
 
-            Quoted.
-            fix: fix it
-            more: pytest --mlflow-explain=param-quoted
+    Quoted.
+    fix: fix it
+    more: pytest --mlflow-explain=param-quoted
 
-        params: 1 with different values                                  [param-differs]
+params: 1 with different values                                  [param-differs]
 
-            param    fluent    mlflow run
-            b        1.0       1
+    param    fluent    mlflow run
+    b        1.0       1
 
-            It differs.
-            fix: fix it
-            more: pytest --mlflow-explain=param-differs
-        """
-    )
+    It differs.
+    fix: fix it
+    more: pytest --mlflow-explain=param-differs\
+""")
 
 
 def test_a_failed_launch_shows_its_output() -> None:
@@ -127,109 +117,101 @@ def test_a_failed_launch_shows_its_output() -> None:
         mlflow_run="killed by SIGKILL",
         detail="python train.py\nthe end of stderr.txt:\n  Traceback\n\n    deep\n\n",
     )
-    assert render([one]) == text(
-        """
-        launches: fluent and mlflow run failed                           [launch-failed]
+    assert render([one]) == snapshot("""\
+launches: fluent and mlflow run failed                           [launch-failed]
 
-            launch                   fluent         mlflow run
-            fluent and mlflow run    exit code 3    killed by SIGKILL
+    launch                   fluent         mlflow run
+    fluent and mlflow run    exit code 3    killed by SIGKILL
 
-            Because.
+    Because.
 
-            python train.py
-            the end of stderr.txt:
-              Traceback
+    python train.py
+    the end of stderr.txt:
+      Traceback
 
-                deep
+        deep
 
-            fix: fix it
-            more: pytest --mlflow-explain=launch-failed
-        """
-    )
+    fix: fix it
+    more: pytest --mlflow-explain=launch-failed\
+""")
 
 
 def test_a_detail_said_twice_is_shown_once() -> None:
     found = [
         finding("model-not-loadable", name, detail=text) for name, text in zip("abc", "xyx", strict=True)
     ]
-    assert render(found) == text(
-        """
-        models: 3 can't be loaded back                              [model-not-loadable]
+    assert render(found) == snapshot("""\
+models: 3 can't be loaded back                              [model-not-loadable]
 
-            model    fluent    mlflow run
-            a        —         —
-            b        —         —
-            c        —         —
+    model    fluent    mlflow run
+    a        —         —
+    b        —         —
+    c        —         —
 
-            Because.
+    Because.
 
-            x
+    x
 
 
-            y
+    y
 
-            fix: fix it
-            more: pytest --mlflow-explain=model-not-loadable
-        """
-    )
+    fix: fix it
+    more: pytest --mlflow-explain=model-not-loadable\
+""")
 
 
 def test_reasons_and_fixes_end_after_five() -> None:
     found = [finding("param-rewritten", f"p{i}", why=f"Why {i}.", fix=f"fix {i}") for i in range(8)]
-    assert render(found) == text(
-        """
-        launches: crashed, logged with two different values: p0, p1, p2 and 5 more  [param-rewritten]
+    assert render(found) == snapshot("""\
+launches: crashed, logged with two different values: p0, p1, p2 and 5 more  [param-rewritten]
 
-            param    fluent    mlflow run
-            p0       —         —
-            p1       —         —
-            p2       —         —
-            p3       —         —
-            p4       —         —
-            p5       —         —
-            p6       —         —
-            p7       —         —
+    param    fluent    mlflow run
+    p0       —         —
+    p1       —         —
+    p2       —         —
+    p3       —         —
+    p4       —         —
+    p5       —         —
+    p6       —         —
+    p7       —         —
 
-            Why 0.
+    Why 0.
 
-            Why 1.
+    Why 1.
 
-            Why 2.
+    Why 2.
 
-            Why 3.
+    Why 3.
 
-            Why 4.
+    Why 4.
 
-            and so for 3 more
-            fix: fix 0
-            fix: fix 1
-            fix: fix 2
-            fix: fix 3
-            fix: fix 4
-                 and so for 3 more
-            more: pytest --mlflow-explain=param-rewritten
-        """
-    )
+    and so for 3 more
+    fix: fix 0
+    fix: fix 1
+    fix: fix 2
+    fix: fix 3
+    fix: fix 4
+         and so for 3 more
+    more: pytest --mlflow-explain=param-rewritten\
+""")
     assert "and so for" not in render(found[:5])
 
 
 def test_long_texts_are_wrapped_below_their_beginning() -> None:
     one = finding("param-differs", why="some words " * 12, fix="pip install a-package==1.0 " * 6)
-    assert render([one]) == text(
-        """
-        params: 1 with different values                                  [param-differs]
+    assert render([one]) == snapshot("""\
+params: 1 with different values                                  [param-differs]
 
-            param    fluent    mlflow run
-            x        —         —
+    param    fluent    mlflow run
+    x        —         —
 
-            some words some words some words some words some words some words some words
-            some words some words some words some words some words
-            fix: pip install a-package==1.0 pip install a-package==1.0 pip install
-                 a-package==1.0 pip install a-package==1.0 pip install a-package==1.0
-                 pip install a-package==1.0
-            more: pytest --mlflow-explain=param-differs
-        """
-    )
+    some words some words some words some words some words some words some words
+    some words some words some words some words some words
+    fix: pip install a-package==1.0 pip install a-package==1.0 pip install
+         a-package==1.0 pip install a-package==1.0 pip install a-package==1.0
+         pip install a-package==1.0
+    more: pytest --mlflow-explain=param-differs\
+""")
 
 
 # Titles
@@ -397,7 +379,10 @@ def test_line_ends_in_a_value_add_no_lines(field: str) -> None:
 
 
 def test_printable_keeps_lines_and_tabs() -> None:
-    assert printable("a\tb\nc") == "a\tb\nc"
+    assert printable("a\tb\nc") == snapshot("""\
+a\tb
+c\
+""")
     assert printable("\x1b[31m\r\x7f\u200b") == "�[31m���"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.contract.load import read_text
@@ -102,7 +103,13 @@ def test_an_output_fits_what_is_shown(expected: Sequence[str], printed: str, whe
 
 
 def test_a_change_fits_in_one_place() -> None:
-    assert changed("a\n\nb\nc\n", " a\n\n-b\n+x\n+y\n c\n") == "a\n\nx\ny\nc\n"
+    assert changed("a\n\nb\nc\n", " a\n\n-b\n+x\n+y\n c\n") == snapshot("""\
+a
+
+x
+y
+c
+""")
     for text in ("a\n", "b\nb\n"):
         with pytest.raises(ValueError, match=r"it fits \d times, not once"):
             changed(text, "-b\n")

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.config.settings import load_settings
 from pytest_mlflow_check.engine.planning import cases_of
@@ -20,15 +21,6 @@ from pytest_mlflow_check.scaffold.project_files import Tree
 from pytest_mlflow_check.scaffold.render import Open, entries_of, mlproject_text, settings_text
 from pytest_mlflow_check.scaffold.sample_values import sample_of
 
-HEAD = """\
-# Written by pytest --mlflow-init, which read the scripts and ran nothing. It is yours to change.
-# `mlflow run` logs every parameter by itself; the script has to log the same, under the same names.
-# Without --env-manager=local, `mlflow run` makes an environment, of what a python_env.yaml here names.
-
-name: shop
-
-entry_points:
-"""
 SETTINGS = """\
 # What pytest-mlflow-check is told about this project. Check it:  pytest --mlflow-project=.
 # A line that begins with "#" and no blank is a setting at its default, or an example: without "#" it counts.
@@ -104,10 +96,14 @@ def texts(sources: dict[str, str], tree: Tree = Tree()) -> tuple[str, str, list[
 def test_both_files_of_a_project_of_several_scripts() -> None:
     sources = {"train.py": TRAIN, "eval uate.py": EVALUATE, "conf.py": HYDRA}
     mlproject, settings, unknown = texts(sources, Tree(("data/all.csv", "models/net.pt"), ("data", "models")))
-    assert (
-        mlproject
-        == HEAD
-        + """\
+    assert mlproject == snapshot("""\
+# Written by pytest --mlflow-init, which read the scripts and ran nothing. It is yours to change.
+# `mlflow run` logs every parameter by itself; the script has to log the same, under the same names.
+# Without --env-manager=local, `mlflow run` makes an environment, of what a python_env.yaml here names.
+
+name: shop
+
+entry_points:
   main:
     parameters:
       data: string
@@ -152,8 +148,7 @@ def test_both_files_of_a_project_of_several_scripts() -> None:
     parameters:
       model: string
     command: "python 'eval uate.py' show --model {model}"
-"""
-    )
+""")
     assert (
         settings
         == SETTINGS
@@ -219,18 +214,21 @@ def test_the_case_starts_what_was_read(tmp_path: Path) -> None:
 def test_many_that_are_left_out_take_several_lines() -> None:
     flags = "\n".join(f"parser.add_argument('--a-long-switch-{n}', action='store_true')" for n in range(9))
     mlproject, *_ = texts({"train.py": f"import argparse, mlflow\n{flags}\nmlflow.start_run()\n"})
-    assert (
-        mlproject
-        == HEAD
-        + """\
+    assert mlproject == snapshot("""\
+# Written by pytest --mlflow-init, which read the scripts and ran nothing. It is yours to change.
+# `mlflow run` logs every parameter by itself; the script has to log the same, under the same names.
+# Without --env-manager=local, `mlflow run` makes an environment, of what a python_env.yaml here names.
+
+name: shop
+
+entry_points:
   main:
     # left out, so that the script's own defaults hold:
     #   --a-long-switch-0, --a-long-switch-1, --a-long-switch-2, --a-long-switch-3, --a-long-switch-4,
     #     --a-long-switch-5, --a-long-switch-6, --a-long-switch-7, --a-long-switch-8 (flag: MLflow
     #     passes on values only)
     command: "python train.py"
-"""
-    )
+""")
 
 
 def test_what_mlflow_appends_reaches_only_a_program_without_subcommands() -> None:
@@ -242,22 +240,29 @@ def test_what_mlflow_appends_reaches_only_a_program_without_subcommands() -> Non
     def fit(place: str = typer.Argument(None), out: str = None): ...
     """
     alone, *_ = texts({"train.py": source})
-    assert (
-        alone
-        == HEAD
-        + """\
+    assert alone == snapshot("""\
+# Written by pytest --mlflow-init, which read the scripts and ran nothing. It is yours to change.
+# `mlflow run` logs every parameter by itself; the script has to log the same, under the same names.
+# Without --env-manager=local, `mlflow run` makes an environment, of what a python_env.yaml here names.
+
+name: shop
+
+entry_points:
   main:
     # left out, so that the script's own defaults hold:
     #   place (no default)
     #   --out (no default; -P NAME=VALUE adds it)
     command: "python train.py"
-"""
-    )
+""")
     several, *_ = texts({"train.py": f"{source}@app.command()\n    def other(): ...\n"})
-    assert (
-        several
-        == HEAD
-        + """\
+    assert several == snapshot("""\
+# Written by pytest --mlflow-init, which read the scripts and ran nothing. It is yours to change.
+# `mlflow run` logs every parameter by itself; the script has to log the same, under the same names.
+# Without --env-manager=local, `mlflow run` makes an environment, of what a python_env.yaml here names.
+
+name: shop
+
+entry_points:
   main:
     # left out, so that the script's own defaults hold:
     #   place, --out (no default)
@@ -265,8 +270,7 @@ def test_what_mlflow_appends_reaches_only_a_program_without_subcommands() -> Non
 
   other:
     command: "python train.py other"
-"""
-    )
+""")
 
 
 def test_more_entry_points_than_anybody_launches() -> None:

@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.plugin.resources import preparation
 from pytest_mlflow_check.runtime.forkserver.client import ForkServer, ForkServerProcess, unsupported_reason
@@ -144,7 +145,10 @@ def ask(fork_server: ForkServer, tmp_path: Path) -> Asker:
 
 def test_output_in_files_and_what_is_done_at_exit(ask: Asker) -> None:
     assert ask("printing", "hello") == 0
-    assert ask.output == "hello\nat exit\n"
+    assert ask.output == snapshot("""\
+hello
+at exit
+""")
     assert ask.error == "wrong\n"
 
 

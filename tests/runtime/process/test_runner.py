@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.runtime.process.runner import Ended, Processes, Stopped, own_variables
 
@@ -46,7 +47,11 @@ def test_both_outputs_in_one_file(tmp_path: Path) -> None:
     command = [SHELL, "-c", "echo one; echo two >&2; echo three"]
     out = tmp_path / "out"
     Processes().run(command, cwd=tmp_path, env={}, stdout=out, stderr=None, timeout=PATIENCE)
-    assert out.read_text() == "one\ntwo\nthree\n"
+    assert out.read_text() == snapshot("""\
+one
+two
+three
+""")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,11 @@ def test_no_variables_but_those_given(tmp_path: Path) -> None:
         stderr=tmp_path / "err",
         timeout=PATIENCE,
     )
-    assert (tmp_path / "out").read_text() == "ONE=1\nTWO=a=b\nc\n"
+    assert (tmp_path / "out").read_text() == snapshot("""\
+ONE=1
+TWO=a=b
+c
+""")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the variables of a process in /proc")
@@ -134,13 +143,19 @@ def test_a_timeout_ends_all_even_what_ignores_it(
     ended = run(tmp_path, STUBBORN, timeout=1.0)
     assert ended.exit_code is None
     assert ended.duration < PATIENCE
-    assert alive.get(timeout=PATIENCE) == "parent\nchild\n"
+    assert alive.get(timeout=PATIENCE) == snapshot("""\
+parent
+child
+""")
 
 
 def test_a_timeout_asks_first(tmp_path: Path, alive: Queue[str]) -> None:
     script = "trap 'echo asked >&3; exit 0' TERM; exec 3>alive; echo started >&3; sleep 1000 & wait"
     assert run(tmp_path, script, timeout=1.0).exit_code is None
-    assert alive.get(timeout=PATIENCE) == "started\nasked\n"
+    assert alive.get(timeout=PATIENCE) == snapshot("""\
+started
+asked
+""")
 
 
 def test_another_thread_ends_all(tmp_path: Path) -> None:

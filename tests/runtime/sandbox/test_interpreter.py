@@ -17,6 +17,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.config.settings import EnvManager, ProjectConfig, load_settings
 from pytest_mlflow_check.core.errors import UserError
@@ -190,10 +191,11 @@ def test_a_cache_that_mlflow_cannot_activate_in(project: Path, programs: Path, t
     program(programs / "uv", "exit 1")
     said = refused(project, "uv", tmp_path / "my cache")
     assert said.startswith(f"{tmp_path}/my cache/environments/uv-")
-    assert said.partition(": ")[2] == (
-        "MLflow can't use an environment in a directory whose name needs quotes in a shell\n"
-        f"  let pytest keep its cache elsewhere:  -o cache_dir=DIR\n{ALSO}"
-    )
+    assert said.partition(": ")[2] == snapshot("""\
+MLflow can't use an environment in a directory whose name needs quotes in a shell
+  let pytest keep its cache elsewhere:  -o cache_dir=DIR
+  or run the project in the environment that pytest runs in:  --mlflow-env-manager=local\
+""")
 
 
 # whose environment is whose

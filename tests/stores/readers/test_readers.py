@@ -25,6 +25,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from pytest_mlflow_check.core.records import MetricSeries, Model, RunRecord, StoreRecord
 from pytest_mlflow_check.core.store import Store, StoreKind
@@ -257,8 +258,14 @@ def test_params_and_tags_are_those_of_the_client(logged: Logged) -> None:
         data = logged.client.get_run(run.run_id).data
         assert run.params == data.params
         assert run.tags == data.tags
-    assert logged.run("parent").params["a/b/c"] == "x\ny"
-    assert logged.run("parent").params["crlf"] == "x\r\ny\n"
+    assert logged.run("parent").params["a/b/c"] == snapshot("""\
+x
+y\
+""")
+    assert logged.run("parent").params["crlf"] == snapshot("""\
+x\r
+y
+""")
     assert logged.run("parent").params["empty"] == ""
 
 
