@@ -1,10 +1,13 @@
 """Launches the mutants and prints the matrix: what was expected, found, missed, false, in a wrong place.
 
-    python tests/mutants/matrix.py [-j 2] [--observer on|off] [--store file|sqlite] [-k TEXT] [--base NAME]
-                                   [--area DIR] [--json FILE]
+    python tests/mutants/matrix.py [-j N] [--observer on|off] [--store file|sqlite] [-k TEXT] [--base NAME]
+                                   [--area DIR] [--json FILE] [--cold]
 
 With --area, launches that are there already are judged again, not made again: for work on the rules. After a
 change to what launches record, or to the mutants' own settings, name a new directory.
+
+One process with one fork server does it all. The scripts of the mutants are forks of it too, and are held to
+contracts of correct projects whose scripts weren't. With --cold none is, which takes ten times as long.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mutants import MUTANTS
+from mutants.forked import fork_server_for_scripts, forked_scripts
 from mutants.mutant import Mutant
 from pytest_mlflow_check.checks.comparison import matches_any
 from pytest_mlflow_check.config.settings import ResolvedConfig, load_settings
@@ -44,9 +48,9 @@ from pytest_mlflow_check.core.records import Launch
 from pytest_mlflow_check.engine.api import check_project
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of
-from pytest_mlflow_check.plugin.resources import preparation
 from pytest_mlflow_check.rules import RULES
-from pytest_mlflow_check.runtime.forkserver.client import ForkServer, ForkServerProcess
+from pytest_mlflow_check.runtime.forkserver.client import ForkServer
+from pytest_mlflow_check.runtime.process.locks import processors
 from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment
 
 LOSSES = ("contract-missing", "contract-renamed")
@@ -398,14 +402,18 @@ def _found(one: Found | tuple[Found, str]) -> Found:
 def main() -> int:
     """Runs the matrix; 1 where anything is missed, false or in a wrong place."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("-j", type=int, default=2, metavar="N", help="mutants at a time (default: 2)")
+    parser.add_argument(
+        *("-j", "--jobs"),
+        type=int,
+        default=processors(),
+        metavar="N",
+        help="mutants at a time (default: as many as processors)",
+    )
     parser.add_argument("-k", default="", metavar="TEXT", help="only mutants with this in their id")
     parser.add_argument("--base", choices=sorted({mutant.base for mutant in MUTANTS}))
     parser.add_argument("--observer", choices=("on", "off"), default="on")
     parser.add_argument("--store", choices=("file", "sqlite"), default="file")
-    parser.add_argument(
-        "--cold", action="store_true", help="load MLflow anew for each run and model validation"
-    )
+    parser.add_argument("--cold", action="store_true", help="start Python, and load MLflow, anew each time")
     parser.add_argument("--area", type=Path, metavar="DIR", help="keep launches here, and use those there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes to a file too")
     args = parser.parse_args()
@@ -416,14 +424,17 @@ def main() -> int:
         parser.error("no such mutant")
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary:
         area = (args.area or Path(temporary)).absolute()
-        fork_server = ForkServerProcess(fork_server_environment([area]), preparation())
+        fork_server = fork_server_for_scripts(fork_server_environment([area]))
         options = MatrixOptions(args.observer == "on", args.store, area, None if args.cold else fork_server)
         started = time.monotonic()
         with ExitStack() as stack:
             stack.callback(fork_server.stop)
-            pool = stack.enter_context(ThreadPoolExecutor(args.j))
+            pool = stack.enter_context(ThreadPoolExecutor(args.jobs))
             names = sorted({mutant.base for mutant in mutants})
             bases = dict(zip(names, pool.map(lambda name: base_of(name, options), names), strict=True))
+            if not args.cold:
+                # Not for the contracts above: whatever a fork does differently breaks them.
+                stack.enter_context(forked_scripts(fork_server, Path(temporary, "bin")))
             running = {
                 pool.submit(try_mutant, mutant, options, bases[mutant.base]): mutant.id for mutant in mutants
             }

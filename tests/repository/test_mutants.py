@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mutants import MUTANTS
+from mutants.forked import fork_server_for_scripts, forked_scripts
 from mutants.matrix import Found, compare
 from mutants.mutant import PROJECTS, Edit, Mutant
+from pytest_mlflow_check.core.store import Store
 from pytest_mlflow_check.rules import RULES
+from pytest_mlflow_check.runtime.forkserver.client import ForkServer
+from pytest_mlflow_check.runtime.sandbox.environment import fork_server_environment, launch_environment
 
 
 def test_ids_are_unique() -> None:
@@ -82,3 +90,63 @@ def test_findings_are_compared_one_by_one() -> None:
     assert missed == [wanted[3]]
     assert false == [found[3], found[5]]
     assert misplaced == [(found[1], "t.py:1")]
+
+
+@pytest.fixture(scope="module")
+def bin_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory with the `python` that forks."""
+    directory = tmp_path_factory.mktemp("forked") / "bin"
+    fork_server = fork_server_for_scripts(fork_server_environment([]))
+    try:
+        with forked_scripts(fork_server, directory):
+            yield directory
+    finally:
+        fork_server.stop()
+
+
+@pytest.mark.launch
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import beside, os, sys; print(__name__, __file__, os.getcwd(), sys.argv, beside.__file__)",
+        "import sys; print('out'); sys.exit('err')",
+        "def fail():\n    raise ValueError('no')\n\nfail()",
+        "def fail(:",
+        "import os, signal; print('out', flush=True); os.kill(os.getpid(), signal.SIGKILL)",
+        "import os; print('out', flush=True); os._exit(3)",
+        "import pickle, sys; C = type('C', (), {}); print(pickle.loads(pickle.dumps(C())).__class__ is C)",
+        "import atexit; atexit.register(print, 'at exit')",
+    ],
+    ids=["start", "exit", "exception", "syntax", "killed", "left", "main", "atexit"],
+)
+def test_a_forked_script_does_what_one_of_its_own_does(
+    tmp_path: Path, bin_directory: Path, code: str
+) -> None:
+    (tmp_path / "beside.py").touch()
+    (tmp_path / "script.py").write_text(code, encoding="utf-8")
+    forked, own = (
+        subprocess.run(
+            [python, "script.py", "-a", "b"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        for python in (bin_directory / "python", sys.executable)
+    )
+    assert (forked.returncode, forked.stdout, forked.stderr) == (own.returncode, own.stdout, own.stderr)
+
+
+@pytest.mark.launch
+def test_forked_scripts_have_mlflow_loaded_and_others_not(tmp_path: Path, bin_directory: Path) -> None:
+    code = "import os, sys; print('mlflow' in sys.modules)"
+    (tmp_path / "script.py").write_text(code, encoding="utf-8")
+    python = bin_directory / "python"
+    for arguments, loaded in (["script.py"], "True\n"), (["-c", code], "False\n"):
+        done = subprocess.run(
+            [python, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True
+        )
+        assert done.stdout == loaded
+
+
+def test_launches_find_the_python_that_forks(tmp_path: Path) -> None:
+    store = Store("file", tmp_path / "store")
+    with forked_scripts(ForkServer("nowhere", {}), tmp_path / "bin"):
+        env = launch_environment(store, root=tmp_path, copy=tmp_path)
+    assert env["PATH"].partition(os.pathsep)[0] == str(tmp_path / "bin")
