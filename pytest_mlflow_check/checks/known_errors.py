@@ -20,7 +20,7 @@ class Known:
     Attributes:
         why: what MLflow says by its message.
         fix: what to change.
-        place: the innermost line of the project's code, where the traceback has one.
+        source_line: the innermost line of the project's code, where the traceback has one.
     """
 
     why: str

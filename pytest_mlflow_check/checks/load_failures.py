@@ -38,7 +38,7 @@ def reason_for(validation: ModelValidation, model: Model | None, launch: Launch)
     """The first reason that fits what a validation says; None where none does.
 
     Args:
-        validations: of a model that registered and didn't load, or didn't predict.
+        validation: of a model that registered and didn't load, or didn't predict.
         model: the logged model; None for a version that the project registered from something else.
         launch: which logged it.
     """

@@ -37,7 +37,7 @@ def contract_of(samples: Mapping[Mode, Sequence[Launch]], normalizer: Normalizer
 
     Args:
         samples: the launches of the case by mode, two of each: what differs between them varies by itself.
-        view: what is left out of it.
+        normalizer: what is left out of it.
     """
     (mode, *others) = samples
     flat = [launch for launches in samples.values() for launch in launches]

@@ -38,7 +38,7 @@ class Finding:
         why: why MLflow behaves so, in a sentence or two.
         fix: what to change.
         fluent, mlflow_run: what each launch has to show; None for nothing.
-        place: file and line, such as `MLproject:6`, relative to the project.
+        source_line: file and line, such as `MLproject:6`, relative to the project.
         run: which run of several, empty where there is only one.
         detail: longer text to show as it is, such as the end of a launch's output.
         code: what the fix needs, to be pasted: parts with a line of introduction each. Findings of one rule

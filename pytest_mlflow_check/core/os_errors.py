@@ -23,7 +23,7 @@ def os_errors_explained(session_dir: Path) -> Iterator[None]:
     """Turns what the machine refuses into a message: room, rights, files, processes, memory.
 
     Args:
-        area: our own directory. Rights that are missing elsewhere are no matter of the machine.
+        session_dir: our own directory. Rights that are missing elsewhere are no matter of the machine.
 
     Raises:
         UserError: instead of an error of the operating system.
@@ -46,7 +46,7 @@ def fault_of(error: OSError, session_dir: Path) -> str | None:
 
     Args:
         error: what the operating system said.
-        area: our own directory.
+        session_dir: our own directory.
     """
     number, said = error.errno, error.strerror
     ours = isinstance(error.filename, str) and Path(error.filename).is_relative_to(session_dir)

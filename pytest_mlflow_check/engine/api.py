@@ -1,7 +1,7 @@
 """From settings to a report, without pytest.
 
 `check_project` does all of it in one call. The pytest side uses the same pieces one by one: `cases_of` from
-`plan`, `Launcher.compare` from `launcher`, `judge` from `checks`.
+`planning`, `Launcher.compare` from `launcher`, `CaseJudge` from `checks`.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ _T = TypeVar("_T")
 
 
 class Launcher:
-    """Makes launches, each once for everybody who shares the area.
+    """Makes launches, each once for everybody who shares the session's directory.
 
-    Several processes may use one area: a lock of the operating system, which falls with its holder,
+    Several processes may use one: a lock of the operating system, which falls with its holder,
     makes the first launch while the others wait, and what it left is read from disk by all.
     """
 
@@ -56,7 +56,7 @@ class Launcher:
         """Prepares for launches; nothing is started yet.
 
         Args:
-            area: the directory for launches.
+            session_dir: the directory for launches.
             cache: the one for what lasts (an empty database, the environments that MLflow makes, the
                 launches that are remembered).
             fork_server: leads to the process that forks for `mlflow run` and for model validation; without it
@@ -121,7 +121,7 @@ class Launcher:
     def launch_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         """Where the launches of a case are made, by whichever process; none of one that isn't launched.
 
-        `progress` follows them there.
+        `LaunchProgress` follows them there.
         """
         lacking = values.launch != "fluent" and self._lacks_docker(case)
         return {} if lacking else self._startable(case, values)

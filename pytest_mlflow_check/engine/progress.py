@@ -41,7 +41,7 @@ class LaunchProgress:
     Attributes:
         name: the case, as users know it.
         mode: the mode.
-        home: the directory in which it is made, or will be.
+        launch_dir: the directory in which it is made, or will be.
         phase: what it was doing at the last look.
         since: when it was first seen at work.
         points: metric points that it had logged then.

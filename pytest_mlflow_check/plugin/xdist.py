@@ -49,7 +49,7 @@ def shared_session_dir(config: pytest.Config, tmp_path_factory: pytest.TempPathF
 
 
 def lasting_cache(config: pytest.Config, session_dir: Path) -> Path:
-    """A directory that outlives the session: pytest's own cache, or, without one, the session's area."""
+    """A directory that outlives the session: pytest's own cache, or, without one, the session's directory."""
     cache: pytest.Cache | None = getattr(config, "cache", None)
     try:
         return cache.mkdir("mlflow-check") if cache is not None else session_dir / "cache"

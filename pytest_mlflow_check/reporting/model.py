@@ -1,6 +1,6 @@
 """What a report says, as plain frozen data: one model, of which JSON, Markdown and HTML are three shapes.
 
-The attributes here and in `logged` are those of the JSON, and `report.schema.json` is generated from both:
+The attributes here and in `run_model` are those of the JSON, and `report.schema.json` is generated from both:
 whoever adds one writes the schema anew (`python -m pytest_mlflow_check.reporting.json_report`). What a reader
 of an older report could no longer find where it was needs another `SCHEMA`.
 """

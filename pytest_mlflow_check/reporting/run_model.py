@@ -1,4 +1,4 @@
-"""What both launches of a case logged, as a report has it: the lower part of `document`."""
+"""What both launches of a case logged, as a report has it: the lower part of `model`."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Stores:
         """Prepares for it; nothing is started yet.
 
         Args:
-            area: the session's directory, which its processes share.
+            session_dir: the session's directory, which its processes share.
             cache: one that lasts.
         """
         self._cache = cache

@@ -15,7 +15,7 @@ class StoreHandle:
     Attributes:
         store: the store.
         alias: what stands in texts for the store where the launch reached it; empty where it lies.
-        take: brings what was logged to where it is read, in the store's own place. Until the store is closed
+        fetch: brings what was logged to where it is read, in the store's own place. Until the store is closed
             it is still there for who asks at its address.
     """
 

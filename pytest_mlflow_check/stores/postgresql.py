@@ -65,7 +65,7 @@ class PostgreSQL:
 
         Args:
             url: of a database there, whose user may make others.
-            area: a directory that all processes of the session know.
+            session_dir: a directory that all processes of the session know.
             template: gives an empty, migrated SQLite database.
         """
         self._url, self._template = url, template

@@ -80,7 +80,7 @@ class Found:
     """A finding, or what else came of a mutant: a usage error, an unused allowance, an exception.
 
     Attributes:
-        check, rule, subject, place: as of `Finding`; of one that is expected, the subject is a pattern.
+        check, rule, subject, source_line: as of `Finding`; of one that is expected, the subject is a pattern.
         why: the reason; of one that is expected, a text in it.
     """
 

@@ -30,7 +30,7 @@ class Block:
     """A fenced block.
 
     Attributes:
-        place: file and line, for messages.
+        source_line: file and line, for messages.
         language: the first word after the fence.
         title: the file that it shows; empty for none.
         text: what is in it.

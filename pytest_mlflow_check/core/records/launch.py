@@ -39,8 +39,8 @@ class Observation:
         step: as given; None where it was left out.
         by: `code`; `autologging`; `mlflow-run` for what `mlflow run` logs by itself; `exit` for what
             MLflow does when the interpreter ends; `mlflow` for other calls without a line of the user's.
-        place: the nearest line outside MLflow and installed packages, such as `train.py:12`, relative to the
-            project; None where there is none.
+        source_line: the nearest line outside MLflow and packages, such as `train.py:12`, relative to
+            the project; None where there is none.
         process: process id.
         time: seconds since the epoch.
     """

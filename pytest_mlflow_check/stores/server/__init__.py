@@ -113,7 +113,7 @@ class Server:
         """Takes what is needed to start it; nothing is started yet.
 
         Args:
-            area: a directory that all who share the server know.
+            session_dir: a directory that all who share the server know.
             template: gives an empty, migrated database.
         """
         self._session_dir, self._template = session_dir, template

@@ -157,7 +157,7 @@ class Recorder:
 
         Args:
             what, key, value, run_id, step: as in `records.Observation`; nothing is too strange.
-            spot: as `where` gives it.
+            site: as `where` gives it.
         """
         line = f'{self._head(what, key, run_id, site)},"time":{time_ns()}e-9'
         if value is not None:

@@ -213,7 +213,7 @@ class _Supervisor:
         Args:
             condition: what is to be so.
             seconds: how long.
-            abandoned: whether to go on although nobody wants it.
+            even_if_cancelled: whether to go on although nobody wants it.
 
         Returns:
             Whether it is so.
