@@ -86,6 +86,27 @@ def test_the_trace_sees_what_is_started(pytester: pytest.Pytester, make_project:
     assert len((pytester.path / "started").read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("variables", "started"),
+    [({}, 1), ({"HOME": "/"}, 2), ({"PYTHONHASHSEED": "1"}, 2), ({"MLFLOW_LOGGING_LEVEL": "DEBUG"}, 1)],
+    ids=["none", "home", "python", "withheld"],
+)
+def test_the_shared_fork_server_is_used_where_one_of_its_own_would_be_like_it(
+    pytester: pytest.Pytester,
+    make_project: MakeProject,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    started: int,
+) -> None:
+    """What sessions under test have from `support.inner` changes nothing else."""
+    make_project()
+    pytester.makepyfile(traced=TRACE)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    pytester.runpytest_subprocess("-p", "traced", *FLUENT, timeout=PATIENCE)
+    assert len((pytester.path / "started").read_text().splitlines()) == started
+
+
 NO_FORK_SERVER = (
     "mlflow-check: MLflow is loaded anew for each `mlflow run` and each model validation: "
     "AF_UNIX path too long"
