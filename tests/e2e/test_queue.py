@@ -155,7 +155,7 @@ def test_the_summary_says_where_the_warm_process_failed(
     # It was launched all the same.
     result.stdout.fnmatch_lines(["*launches: fluent and mlflow run logged nothing*"])
     result.stdout.fnmatch_lines(
-        ["mlflow-check: MLflow is loaded anew for each `mlflow run` and each model validation:*"]
+        ["mlflow-check: MLflow is loaded anew for each `mlflow run` and each model", "  validation: *"]
     )
 
 
