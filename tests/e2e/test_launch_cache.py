@@ -163,7 +163,7 @@ def test_another_session_keeps_its_launch_elsewhere(
     def launch(session: str) -> str:
         launcher = Launcher(tmp_path / session, cache=tmp_path / "cache")
         launch = launcher.launches(case, values)["fluent"]
-        launcher.remember(case, values, passed=True)
+        launcher.update_cache(case, values, passed=True)
         return launch.store_uri
 
     launch("before")
@@ -403,7 +403,7 @@ def test_a_change_between_the_look_and_the_launch(
 
             monkeypatch.setattr(launcher, "_make", late)
         launch = launcher.launches(case, values)["fluent"]
-        launcher.remember(case, values, passed=True)
+        launcher.update_cache(case, values, passed=True)
         return launch
 
     session(1, changing=True)
@@ -476,7 +476,7 @@ def _session(area: Path, case: Case, values: ProjectConfig) -> Launch:
     launcher = Launcher(area, cache=area.with_name("a cache"))
     launch = launcher.launches(case, values)["fluent"]
     assert launch.exit_code == 0, launch.stderr
-    launcher.remember(case, values, passed=True)
+    launcher.update_cache(case, values, passed=True)
     return launch
 
 
