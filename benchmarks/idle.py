@@ -75,10 +75,10 @@ def measure(area: Path, rounds: int) -> tuple[list[Figure], dict[str, Any]]:
 def _packages(directory: Path, *, plugin: bool) -> Path:
     """All packages installed here, and the plugin or not."""
     directory.mkdir()
-    for source_line in filter(os.path.isdir, sys.path):
-        if Path(source_line).name not in ("site-packages", "dist-packages"):
+    for folder in filter(os.path.isdir, sys.path):
+        if Path(folder).name not in ("site-packages", "dist-packages"):
             continue
-        for entry in Path(source_line).iterdir():
+        for entry in Path(folder).iterdir():
             link = directory / entry.name
             if entry.suffix != ".pth" and not (link.is_symlink() or _is_plugin(entry)):
                 link.symlink_to(entry)

@@ -57,14 +57,14 @@ _ISOLATED = """
 import sys, time
 from types import SimpleNamespace
 
-from _mlflow_check_observer import calls, recorder
+from _mlflow_check_observer import recorder, wrappers
 
 def log_metric(key, value, step=None):
     pass
 
 run = SimpleNamespace(info=SimpleNamespace(run_id="0" * 32))
 own = recorder.Recorder(sys.argv[2], sys.argv[3], sys.argv[3], sys.argv[3])
-wrapped = calls.metric_call(log_metric, own, lambda: run)
+wrapped = wrappers.metric_call(log_metric, own, lambda: run)
 
 def seconds(function, count):
     start = time.perf_counter()

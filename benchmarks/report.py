@@ -21,7 +21,7 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 
-from pytest_mlflow_check.checks.runner import compare_launches, judge
+from pytest_mlflow_check.checks.runner import CaseJudge, compare_launches
 from pytest_mlflow_check.core.findings import CHECKS
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of, policy_of
@@ -52,9 +52,10 @@ else:
     launches = launcher.launches(case, settings.values)
     launcher.stop()
 comparison = compare_launches(launches, settings=settings.values, case=case)
+judge = CaseJudge(comparison, policy).judge
 checks = {}
 for check in CHECKS:
-    result = CaseJudge(comparison, policy).judge(check)
+    result = judge(check)
     outcome = "skipped" if result.skipped else "failed" if result.failed(strict=False) else "passed"
     checks[check] = CheckOutcome(outcome, result)
 checked = ProjectResults("project", settings, policy.secrets, [CaseResults(case, launches, checks)])

@@ -1,6 +1,6 @@
 """Measures everything that the README says of speed, and prints it as a table.
 
-    python benchmarks/run.py [--only gate cases series idle soak observer workspace report]
+    python benchmarks/run.py [--only session cases series idle soak observer workspace report]
                              [--rounds 5] [--json FILE]
 
 Each part says in its own module what is measured, and how. All of it takes about an hour with two processors,
@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import cases
-import gate
 import idle
 import observer
 import report
 import series
+import session
 import soak
 import workspace
 from measuring import Figure, machine, table
 
 _PARTS: dict[str, Callable[[Path, int], tuple[list[Figure], dict[str, Any]]]] = {
-    "gate": gate.measure,
+    "session": session.measure,
     "cases": cases.measure,
     "series": series.measure,
     "idle": idle.measure,

@@ -23,19 +23,19 @@ _COPY = (
 )
 
 
-def _many(source_line: Path) -> None:
+def _many(target: Path) -> None:
     for number in range(500):
-        directory = source_line / str(number % 10) / str(number)
+        directory = target / str(number % 10) / str(number)
         directory.mkdir(parents=True)
         for file in range(100):
             (directory / str(file)).write_bytes(b"x" * 1000)
 
 
-def _large(source_line: Path) -> None:
-    source_line.mkdir()
+def _large(target: Path) -> None:
+    target.mkdir()
     block = os.urandom(1 << 20)
     for number in range(8):
-        with (source_line / str(number)).open("wb") as file:
+        with (target / str(number)).open("wb") as file:
             for _ in range(256):
                 file.write(block)
 

@@ -582,9 +582,9 @@ def changes(draw: st.DrawFn) -> tuple[str, StoreRecord, StoreRecord]:
     if kind == "a registered model":
         new = RegisteredModel("new model", (ModelVersion("1"),))
         return kind, record, replace(record, registered_models=(*record.registered_models, new))
-    source_line = draw(st.integers(0, len(record.runs) - 1))
+    position = draw(st.integers(0, len(record.runs) - 1))
     runs = list(record.runs)
-    runs[source_line] = changed(draw, runs[source_line], kind)
+    runs[position] = changed(draw, runs[position], kind)
     return kind, record, replace(record, runs=tuple(runs))
 
 

@@ -66,8 +66,8 @@ _RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def explanations(comparison: Comparison, mode: Mode, launch: Launch) -> list[Finding]:
-    """What a failed launch died of, where it is something that a rule is about."""
-    # What a launch was saying when its time was over isn't what it died of.
+    """What a failed launch crashed with, where it is something that a rule is about."""
+    # What a launch was saying when its time was over isn't what it crashed with.
     for explain in _EXPLANATIONS if launch.exit_code is not None else (rewritten_params,):
         if findings := list(explain(comparison, mode, launch)):
             return findings
@@ -240,7 +240,7 @@ _EXPLANATIONS: tuple[_Explanation, ...] = (
     _inner_run_environment,
     _file_outside_workspace,
 )
-"""A launch dies of one thing: the first that fits counts."""
+"""A launch crashes for one reason: the first that fits counts."""
 
 
 def _finding(

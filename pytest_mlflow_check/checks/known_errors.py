@@ -124,7 +124,7 @@ _REPLACED = {
 def known_message(launch: Launch) -> Known | None:
     """What is known of MLflow's message that a failed launch ended with; None for all others."""
     if launch.exit_code is None:
-        # What it was saying when it was ended isn't what it died of.
+        # What it was saying when it was ended isn't what it crashed with.
         return None
     died = death(launch.stderr)
     known = _keyword(died) or _gone(died) or _known_cause(launch.stderr, died)

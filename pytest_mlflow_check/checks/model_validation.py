@@ -71,7 +71,7 @@ class _Tried:
         return source_line_of(self.comparison, self.pair, ["log_model"], self.name)
 
 
-def unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
+def failed_validations(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     """Findings for the models of a run that failed a step of their validation, or predict differently."""
     names = {name for _, run in pair.sides for name in run.models}
     for name in not_matching(names, comparison.settings.ignore.models):
@@ -87,7 +87,7 @@ def unproven(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             yield from judge(tried)
 
 
-def unproven_versions(comparison: Comparison) -> Iterator[Finding]:
+def failed_version_validations(comparison: Comparison) -> Iterator[Finding]:
     """Findings for versions that the project registered itself, from something else than a logged model."""
     validations: dict[tuple[str, str], dict[Mode, ModelValidation]] = {}
     for mode, launch in comparison.launches.items():

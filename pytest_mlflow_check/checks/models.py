@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.model_registry import compare_registered
-from pytest_mlflow_check.checks.model_validation import unproven, unproven_versions
+from pytest_mlflow_check.checks.model_validation import failed_validations, failed_version_validations
 from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.source_lines import source_line_of
 from pytest_mlflow_check.core.findings import Finding
@@ -21,9 +21,9 @@ def check_models(comparison: Comparison) -> list[Finding]:
     for pair in comparison.pairs:
         if pair.both:
             findings += _compare(comparison, pair, *pair.both)
-        findings += unproven(comparison, pair)
+        findings += failed_validations(comparison, pair)
         findings += _unsigned(comparison, pair)
-    return [*findings, *compare_registered(comparison), *unproven_versions(comparison)]
+    return [*findings, *compare_registered(comparison), *failed_version_validations(comparison)]
 
 
 def _unsigned(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Recognises in a launch's output that it died of logging a param anew with another value."""
+"""Recognises in a launch's output that it crashed on logging a param anew with another value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ADVICE = "'.\n\nThe cause of this error is typically due to"
 
 
 def rewritten_params(comparison: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding]:
-    """A finding for each param that a failed launch died of logging again, told by its standard error."""
+    """Find each param that a failed launch crashed on, having logged it before, in its standard error."""
     end = last_exception(launch.stderr)
     changes: dict[str, tuple[str, str, int]] = {}
     for found in re.finditer(re.escape(CHANGING), launch.stderr[end:]):
@@ -48,7 +48,7 @@ def rewritten_params(comparison: Comparison, mode: Mode, launch: Launch) -> Iter
             mlflow_run=text if mode == "mlflow-run" else None,
             source_line=line or source_line,
             why=f"{first}; then {line or 'the code'} logged {key} = {shown(new)}. "
-            "A param can't be changed once it is logged, so the launch died there.",
+            "A param can't be changed once it is logged, so the launch crashed there.",
             fix=f"log {key} only where it isn't logged yet, and the value in use as cfg_{key}",
         )
 

@@ -244,16 +244,14 @@ def _ordered(
 ) -> list[_Match]:
     """All runs in the order of the fluent launch, those that only `mlflow run` has at their own places."""
     partner = {one.run_id: other for one, other in matched}
-    source_line = {
-        other.run_id: number for number, run in enumerate(ours) if (other := partner.get(run.run_id))
-    }
+    position = {other.run_id: number for number, run in enumerate(ours) if (other := partner.get(run.run_id))}
     ordered: list[tuple[float, int, _Match]] = [
         (float(number), 0, (run, partner.get(run.run_id))) for number, run in enumerate(ours)
     ]
     after = -1.0
     for number, run in enumerate(theirs):
-        if run.run_id in source_line:
-            after = source_line[run.run_id]
+        if run.run_id in position:
+            after = position[run.run_id]
         else:
             ordered.append((after + 0.5, number, (None, run)))
     return [match for _, _, match in sorted(ordered, key=lambda each: each[:2])]

@@ -115,7 +115,7 @@ _CAUSES = {
     "inner-run-environment",
     "file-outside-workspace",
 }
-"""The rules that say what a launch died of."""
+"""The rules that say what a launch crashed with."""
 
 
 def _explains_failure(result: CheckResult, comparison: Comparison) -> bool:

@@ -42,7 +42,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Death:
-    """The exception that a program seems to have died of.
+    """The exception that a program seems to have crashed with.
 
     Attributes:
         text: its traceback and message, and those of the exceptions it followed from; the whole text where
@@ -69,7 +69,7 @@ def last_exception(text: str) -> int:
 
 
 def death(text: str) -> Death:
-    """What a program's standard error says it died of."""
+    """What a program's standard error says it crashed with."""
     text = without_observer(text)
     text = text[last_exception(text) :]
     if afterwards := re.search(rf"^(?:{'|'.join(_AFTERWARDS)})", text, re.MULTILINE):

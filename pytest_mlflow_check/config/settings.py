@@ -288,9 +288,9 @@ def validate_settings(
     try:
         return ProjectConfig.model_validate(values)
     except ValidationError as error:
-        source_line = (lambda _: origin) if isinstance(origin, str) else origin
+        locate = (lambda _: origin) if isinstance(origin, str) else origin
         problems = error.errors()
-        lines = [f"{source_line(one['loc'])}: {_explain(one['loc'], one)}" for one in problems[:_SHOWN]]
+        lines = [f"{locate(one['loc'])}: {_explain(one['loc'], one)}" for one in problems[:_SHOWN]]
         if len(problems) > _SHOWN:
             lines.append(f"and {len(problems) - _SHOWN} more")
         raise UserError("\n".join(lines)) from error

@@ -1,6 +1,6 @@
 """The contract: the recorded shape of what a case logs, committed beside the project.
 
-`source` reads it, which collecting needs; `comparing` holds launches to it; an update needs the others. So
+`load` reads it, which collecting needs; `compare` holds launches to it; an update needs the others. So
 nothing is imported here.
 """
 

@@ -95,7 +95,7 @@ def judge_contract(source: Source, comparison: Comparison) -> list[Finding]:
 class _Aligned:
     """A run of the contract, and the same in the launches that have it."""
 
-    source_line: ContractRun
+    contract_run: ContractRun
     expected: list[Mode]
     runs: dict[Mode, RunRecord] = field(default_factory=dict)
     given: dict[Mode, str | None] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class _Aligned:
 
 def _aligned(contract: CaseContract, comparison: Comparison, modes: Sequence[Mode]) -> dict[str, _Aligned]:
     """By the id of `numbered`. What is nested in a run that is missing isn't told again."""
-    places = numbered(contract)
+    runs_by_id = numbered(contract)
     found: dict[str, _Aligned] = {}
     for mode in modes:
         launch = comparison.launches[mode]
@@ -112,12 +112,12 @@ def _aligned(contract: CaseContract, comparison: Comparison, modes: Sequence[Mod
         for pair in (*pairs, *missing):
             if pair.fluent is None:
                 continue
-            one = found.setdefault(pair.fluent.run_id, _Aligned(places[pair.fluent.run_id], []))
+            one = found.setdefault(pair.fluent.run_id, _Aligned(runs_by_id[pair.fluent.run_id], []))
             one.expected.append(mode)
             if pair.mlflow_run is not None:
                 one.runs[mode] = pair.mlflow_run
                 one.given[mode] = names.get(pair.mlflow_run.run_id)
-    return {number: found[number] for number in places if number in found}
+    return {number: found[number] for number in runs_by_id if number in found}
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class _Judging:
 
     def findings(self) -> list[Finding]:
         """All that is missing, renamed, different or new; one missing run is one finding."""
-        shape, path = self.run.source_line.shape, self.run.source_line.path
+        shape, path = self.run.contract_run.shape, self.run.contract_run.path
         missing = [mode for mode in self.run.expected if mode not in self.run.runs]
         if missing and shape.only != "sometimes":
             expected = "all that it logs" if len(missing) == len(self.run.expected) else "what it logs there"
@@ -159,7 +159,7 @@ class _Judging:
             for mode, run in self.run.runs.items()
         }
         new = {mode: dict(found) for mode, found in logged.items()}
-        shape = self.run.source_line.shape
+        shape = self.run.contract_run.shape
         exact = {mode: {*shape.entries(kind), *shape.scope(mode).entries(kind)} for mode in logged}
         missing: list[tuple[Scope, str, Expected, list[Mode]]] = []
         differing: list[tuple[Scope, str, Expected, str, list[Mode]]] = []
@@ -237,21 +237,21 @@ class _Judging:
             )
 
     def _renamed_run(self) -> Iterator[Finding]:
-        name = self.run.source_line.name
+        name = self.run.contract_run.name
         other = {mode: given for mode, given in self.run.given.items() if given != name}
         if name is None or not other:
             return
         shown = {mode: given or "(no name)" for mode, given in other.items()}
         yield self._finding(
             "contract-renamed",
-            f"run {'/'.join(self.run.source_line.path)}",
+            f"run {'/'.join(self.run.contract_run.path)}",
             shown,
             why=f"What the contract calls {name} has another name now.",
             line=self.source.source_line(self._keys()),
         )
 
     def _keys(self, scope: Scope = "", kind: str = "", name: str = "") -> tuple[str, ...]:
-        runs = [part for key in self.run.source_line.path for part in ("runs", key)]
+        runs = [part for key in self.run.contract_run.path for part in ("runs", key)]
         return tuple(part for part in ("cases", self.case, *runs, scope, kind, name) if part)
 
     def _where(self, kind: str, name: str, words: str = "") -> str:
@@ -275,7 +275,7 @@ class _Judging:
         diff: tuple[tuple[str, ...] | None, str, str | None, Expected] | None = None,
         run: str | None = None,
     ) -> Finding:
-        label = "/".join(self.run.source_line.path) if self.several else ""
+        label = "/".join(self.run.contract_run.path) if self.several else ""
         return Finding(
             rule=rule,
             subject=subject,

@@ -35,7 +35,7 @@ from pytest_mlflow_check.engine.file_changes import (
     take_state,
 )
 from pytest_mlflow_check.mlproject.loader import complete_params, render_command
-from pytest_mlflow_check.runtime.forkserver.client import PATH as WARM_PATH
+from pytest_mlflow_check.runtime.forkserver.client import PATH as FORK_SERVER_PATH
 from pytest_mlflow_check.runtime.model_validation.client import models_to_validate, validate_models
 from pytest_mlflow_check.runtime.observer.inject import STACKS_SIGNAL, observed
 from pytest_mlflow_check.runtime.observer.read_calls import read_observations
@@ -165,7 +165,9 @@ def _launch(
     now = take_state(root, linked)
     changed = [path for path in linked if now.get(path) != originals.get(path)]
     handle.fetch()
-    record, observations = read_store(store), read_observations(calls)
+    # By the path that others read it by: a PostgreSQL store was fetched through a short link.
+    record = read_store(Store(store.kind, attempt_dir / "store"))
+    observations = read_observations(calls)
     file_changes = _file_changes(inventory, copy, root, directory, observations, record.runs)
     models, validations = models_to_validate(record)
     with _out_of_reach(copy, record) as away:
@@ -337,7 +339,7 @@ def _start(
     full = [*mlflow_command(), *arguments, "--storage-dir", str(downloads)]
     values = [name, dict(case.params), manager, str(downloads)]
     argv = [full[0], *full[full.index("run") :]]
-    call = Call(WARM_PATH, "_mlflow_check_forkserver.mlflow_run", "run", values, argv)
+    call = Call(FORK_SERVER_PATH, "_mlflow_check_forkserver.mlflow_run", "run", values, argv)
     # What the command says to both of these isn't MLflow's, but its own.
     refused = {"MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"} <= env.keys()
     return _Start(full, shlex.join(["mlflow", *arguments]), None if refused else call)

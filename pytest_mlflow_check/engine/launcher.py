@@ -58,7 +58,7 @@ class Launcher:
         Args:
             session_dir: the directory for launches.
             cache: the one for what lasts (an empty database, the environments that MLflow makes, the
-                launches that are remembered).
+                launches of earlier sessions).
             fork_server: leads to the process that forks for `mlflow run` and for model validation; without it
                 each is a process that loads MLflow anew.
             jobs: how many launches there may be at a time; as many as processors by default.
@@ -194,7 +194,7 @@ class Launcher:
                     )
 
     def again(self, case: Case, values: ProjectConfig) -> dict[Mode, Launch]:
-        """The launches of a case made a second time, whatever is remembered: what differs varies by itself.
+        """The launches of a case made a second time, whatever is cached: what differs varies by itself.
 
         Raises:
             UserError: where a launch can't be made.
@@ -213,10 +213,12 @@ class Launcher:
 
     def update_cache(self, case: Case, values: ProjectConfig, *, passed: bool) -> None:
         """Keeps the launches of a case for later sessions; those kept that didn't pass now are made anew."""
-        launches = self.made(case, values) if passed else {}
+        launch_dirs = self._launch_dirs(case, values)
         for mode, attempt_dir in self._attempt_dirs(case, values).items():
             if passed:
-                self._launch_cache.put(case, mode, attempt_dir, launches[mode], store=values.store)
+                # Read only where it is put there: it may be there already, or be gone.
+                read = partial(self._launch_in, attempt_dir, launch_dirs[mode])
+                self._launch_cache.put(case, mode, attempt_dir, read, store=values.store)
             else:
                 self._launch_cache.invalidate(attempt_dir)
 
@@ -233,9 +235,10 @@ class Launcher:
             self._shared[launch_dir] = self._launch_in(attempt_dir)
         return self._shared[launch_dir]
 
-    def _launch_in(self, attempt_dir: Path) -> Launch:
-        """Return a launch, as this process made it or else read from its directory."""
-        return self._handed_over.pop(attempt_dir, None) or read_launch(attempt_dir)
+    def _launch_in(self, attempt_dir: Path, launch_dir: Path | None = None) -> Launch:
+        """Return a launch, as this process made or knows it, or else read from its directory."""
+        known = self._shared.get(launch_dir) if launch_dir is not None else None
+        return known or self._handed_over.pop(attempt_dir, None) or read_launch(attempt_dir)
 
     def _attempt_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         attempt_dirs: dict[Mode, Path] = {}
@@ -303,7 +306,7 @@ class Launcher:
                         self._get_or_create(launch_dir, case, mode, values, processes)
                     )
                 except UserError as error:
-                    # Remembered, so that the other checks don't try it all over again.
+                    # Written down, so that the other checks don't try it all over again.
                     answer["error"] = str(error)
                 unfinished = launch_dir / "result.json.tmp"
                 unfinished.write_text(json.dumps(answer), encoding="utf-8")
@@ -352,7 +355,7 @@ class Launcher:
                 if not isinstance(error, SupervisorDied):
                     raise
                 raise UserError(
-                    f"the process that looked after the launch {mode} of {case.id} was killed, and with it "
+                    f"the supervisor of the launch {mode} of {case.id} was killed, and with it "
                     "what is known of how it ended: look for who kills processes here, such as the system "
                     "where memory runs short, and start again"
                 ) from error

@@ -1,7 +1,7 @@
 """Reading a project directory and its MLproject file the way MLflow reads them, without importing MLflow.
 
 Source of facts: `mlflow.projects._project_spec.load_project` and `Project.get_entry_point`, MLflow 3.17.2 and
-2.22.5, which are the same. Where MLflow dies of a file with whatever Python exception comes, this gives a
+2.22.5, which are the same. Where MLflow crashes on a file with whatever Python exception comes, this gives a
 message that says what to write.
 """
 
@@ -293,8 +293,8 @@ def _script(project: Project, name: str) -> EntryPoint:
 
 def _within(directory: Path, name: str) -> bool:
     """Whether a launch has the script in its copy."""
-    source_line = Path(os.path.normpath(directory.resolve() / name))
-    return not os.path.isabs(name) and source_line.is_relative_to(enclosing_root(directory))
+    script = Path(os.path.normpath(directory.resolve() / name))
+    return not os.path.isabs(name) and script.is_relative_to(enclosing_root(directory))
 
 
 def _scripts(directory: Path) -> list[str]:

@@ -34,12 +34,12 @@ def check_shell(case: Case, directory: Path) -> None:
     Raises:
         UserError: the shell would run a part of a value or of a name; or the command is too long to start.
     """
-    source_line = shown_path(case.project.mlproject or case.project.directory)
+    file = shown_path(case.project.mlproject or case.project.directory)
     extra, declared = extra_params(case), complete_params(case)
     for name in extra:
         if _NAME.search(name):
             raise UserError(
-                f"{source_line}: the parameter {name[:80]!r} would become an option of that name\n"
+                f"{file}: the parameter {name[:80]!r} would become an option of that name\n"
                 "  give it a name of letters, digits, - and _"
             )
     for template in (case.entry_point.command, case.fluent or ""):
@@ -47,11 +47,11 @@ def check_shell(case: Case, directory: Path) -> None:
             value = {**extra, **declared}.get(name, "")
             if _RUN[quotes].search(value):
                 raise UserError(
-                    f'{source_line}: case "{case.id}": the command has {{{name}}} in quotes, and MLflow puts '
+                    f'{file}: case "{case.id}": the command has {{{name}}} in quotes, and MLflow puts '
                     f"quotes around values by itself: the shell would run a part of {value[:80]!r}\n"
                     f"  write {{{name}}} without quotes"
                 )
-    _refuse_length(case, directory, {**declared, **extra}, source_line)
+    _refuse_length(case, directory, {**declared, **extra}, file)
 
 
 def _in_quotes(template: str) -> Iterator[tuple[str, str]]:
@@ -75,7 +75,7 @@ def _follow(open_quotes: list[str], mark: str) -> None:
         open_quotes[-1] = "" if inside else mark
 
 
-def _refuse_length(case: Case, directory: Path, values: Mapping[str, str], source_line: str) -> None:
+def _refuse_length(case: Case, directory: Path, values: Mapping[str, str], file: str) -> None:
     # MAX_ARG_STRLEN of Linux, for each argument and each variable; elsewhere only the sum of all counts.
     total = os.sysconf("SC_ARG_MAX")
     longest = 32 * os.sysconf("SC_PAGESIZE") if sys.platform == "linux" else total
@@ -90,7 +90,7 @@ def _refuse_length(case: Case, directory: Path, values: Mapping[str, str], sourc
     name, value = max({**values, **case.env}.items(), key=lambda pair: len(pair[1]), default=("", ""))
     what = f', of which "{name}" has {len(value):,}' if len(value) > 1000 else ""
     raise UserError(
-        f'{source_line}: case "{case.id}": the command with its values has {max(sizes):,} characters{what}, '
+        f'{file}: case "{case.id}": the command with its values has {max(sizes):,} characters{what}, '
         f"and the system starts none of more than {longest - 1:,}\n"
         "  write the long value into a file, and give the path of it"
     )

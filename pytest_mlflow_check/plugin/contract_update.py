@@ -19,7 +19,7 @@ from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.plugin.options import asks_to_update, forces_update, static_only
 
 if TYPE_CHECKING:
-    from pytest_mlflow_check.checks.runner import Comparison
+    from pytest_mlflow_check.checks.runner import CaseJudge
     from pytest_mlflow_check.config.settings import ResolvedConfig
     from pytest_mlflow_check.contract.load import Source
     from pytest_mlflow_check.contract.schema import CaseContract
@@ -87,11 +87,11 @@ class ContractUpdate:
         """Take note that a case was checked, by whichever process."""
         self._ran.add((line["path"], line["case"]))
 
-    def write(self, session: pytest.Session) -> None:
+    def write(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the contracts; not of a session that ended early."""
-        if session.exitstatus in _NOTHING_RAN:
+        if exitstatus in _NOTHING_RAN:
             return
-        if session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._leave(self.projects, "isn't written: the session ended early")
             return
         for position, project in enumerate(self.projects):
@@ -174,7 +174,7 @@ def _made(project: CheckedProject, case: Case) -> CaseContract:
     Raises:
         Refused: where something is wrong with them.
     """
-    from pytest_mlflow_check.checks.runner import compare_launches
+    from pytest_mlflow_check.checks.runner import CaseJudge, compare_launches
     from pytest_mlflow_check.contract.build import contract_of
     from pytest_mlflow_check.contract.compare import judge_contract
     from pytest_mlflow_check.contract.load import read_text
@@ -182,10 +182,11 @@ def _made(project: CheckedProject, case: Case) -> CaseContract:
     from pytest_mlflow_check.contract.save import updated
 
     values, launcher = project.settings.values, project.resources.launcher
-    first = launcher.compare(case, values)
-    _refuse_wrong(project, first, "launches")
+    judge = project.case_judge(case)
+    first = judge.comparison
+    _refuse_wrong(judge, "launches", strict=values.strict)
     second = compare_launches(launcher.again(case, values), settings=values, case=case)
-    _refuse_wrong(project, second, "second launches")
+    _refuse_wrong(CaseJudge(second, project.policy), "second launches", strict=values.strict)
     samples = {mode: [launch, second.launches[mode]] for mode, launch in first.launches.items()}
     contract = contract_of(samples, Normalizer(values.ignore, project.policy.secrets.masked))
     text = updated(None, {case.id: contract})
@@ -198,16 +199,13 @@ def _made(project: CheckedProject, case: Case) -> CaseContract:
     return contract
 
 
-def _refuse_wrong(project: CheckedProject, comparison: Comparison, launches: str) -> None:
-    from pytest_mlflow_check.checks.runner import CaseJudge
-
-    judge = CaseJudge(comparison, project.policy).judge
+def _refuse_wrong(judge: CaseJudge, launches: str, *, strict: bool) -> None:
     for check in CHECKS:
-        result = judge(check)
+        result = judge.judge(check)
         if check == "contract" and result.skipped:
             # Whatever the settings allow: of a launch that fails nothing can be held.
             raise Refused(result.skipped)
-        if result.failed(strict=project.settings.values.strict):
+        if result.failed(strict=strict):
             rules = ", ".join(dict.fromkeys(finding.rule for finding in result.findings))
             raise Refused(f"its {launches} fail the check {check} ({rules})")
 

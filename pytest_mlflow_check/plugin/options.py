@@ -182,7 +182,7 @@ def report_files(config: pytest.Config) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def asks_to_remember(config: pytest.Config) -> bool:
+def uses_launch_cache(config: pytest.Config) -> bool:
     """Whether command line or ini file ask for the launches of earlier sessions; a project's file may too."""
     return _switched_on(config, "mlflow_cache")
 

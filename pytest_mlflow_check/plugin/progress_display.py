@@ -28,7 +28,7 @@ _MOST = 8
 """Lines; more launches at a time are counted."""
 
 _LONGEST_NAME = 24
-_PLUGIN = "mlflow-check-live"
+_PLUGIN = "mlflow-check-progress"
 _NOT_CI = ("", "0", "false")
 
 _QUIET = -2
@@ -80,7 +80,7 @@ class ProgressDisplay:
         self._encoding = encoding
         self._block = Block(self._write)
         self._wanted: dict[str, tuple[Callable[[], Mapping[Mode, Path]], Callable[[str], str]]] = {}
-        self._followers: list[LaunchProgress] = []
+        self._launches: list[LaunchProgress] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -126,7 +126,7 @@ class ProgressDisplay:
 
     def _start(self) -> None:
         self._stop.clear()
-        self._thread = threading.Thread(target=self._show, name="mlflow-check-live", daemon=True)
+        self._thread = threading.Thread(target=self._show, name="mlflow-check-progress", daemon=True)
         self._thread.start()
 
     def _end(self) -> None:
@@ -153,7 +153,7 @@ class ProgressDisplay:
                 # Where much is written, there is no time to read lines between.
                 if not self._written:
                     columns, rows = self._size()
-                    self._block.draw(lines(self._followers, now, columns - 1, rows - 2))
+                    self._block.draw(lines(self._launches, now, columns - 1, rows - 2))
                 self._written = False
         with self._lock:
             self._block.erase()
@@ -162,17 +162,17 @@ class ProgressDisplay:
         """Brings all followers up to date; False where there is nothing to wait for any more."""
         from pytest_mlflow_check.engine.progress import LaunchProgress
 
-        if not self._followers:
-            self._followers = [
+        if not self._launches:
+            self._launches = [
                 LaunchProgress(name, mode, launch_dir, masked=masked)
                 for name, (launch_dirs, masked) in self._wanted.items()
                 for mode, launch_dir in launch_dirs().items()
             ]
-        for one in self._followers:
+        for one in self._launches:
             # A launch may do what it likes with its directory.
             with suppress(OSError):
                 one.poll(now)
-        return any(one.phase != "over" for one in self._followers)
+        return any(one.phase != "over" for one in self._launches)
 
     def _size(self) -> os.terminal_size:
         """That of the terminal itself: what pytest captures has none."""
@@ -225,16 +225,16 @@ class LaunchLines:
     def __init__(self, reporter: pytest.TerminalReporter) -> None:
         """Takes what writes."""
         self._reporter = reporter
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._waiting: list[str] = []
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Takes them from the first check of a case, which waited for them."""
         line = getattr(report, "mlflow_check", None)
-        if line is None or (line["name"], line["case"]) in self._told or not line["launches"]:
+        if line is None or (line["name"], line["case"]) in self._reported or not line["launches"]:
             return
-        self._told.add((line["name"], line["case"]))
+        self._reported.add((line["name"], line["case"]))
         cached = "" if line["cached"] is None else ", cached"
         for launch in line["launches"]:
             mode = launch["mode"].replace("-", " ")

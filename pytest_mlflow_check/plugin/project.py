@@ -80,7 +80,10 @@ class CheckedProject:
 
     def select(self, case: Case, check: str) -> None:
         """Note a check that this session makes."""
-        self.selected.setdefault(case.id, []).append(check)
+        checks = self.selected.setdefault(case.id, [])
+        # Each worker of pytest-xdist collects all of them.
+        if check not in checks:
+            checks.append(check)
 
     def reports_launches(self, case: Case, check: str) -> bool:
         """Whether a check says what is wrong with the launches: `launches`, or else the case's first."""
@@ -105,14 +108,19 @@ class CheckedProject:
     def _judge(self, case: Case, check: str) -> CheckResult:
         if check == "contract" and (reason := self._contract_skip_reason(case)):
             return CheckResult(check, skipped=reason)
-        judge = self._judge_of(case).judge
+        judge = self.case_judge(case).judge
         if check != "contract" or self.contract is None:
             return judge(check)
         from pytest_mlflow_check.contract.compare import judge_contract
 
         return judge(check, partial(judge_contract, self.contract))
 
-    def _judge_of(self, case: Case) -> CaseJudge:
+    def case_judge(self, case: Case) -> CaseJudge:
+        """Return what judges a case, with its launches, which are made if they haven't been.
+
+        Raises:
+            UserError: where a launch can't be made.
+        """
         from pytest_mlflow_check.checks.runner import CaseJudge, compare_launches
 
         if case.id not in self._judges:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,7 +18,6 @@ from pytest_mlflow_check.core.errors import FAULT, shown_path
 from pytest_mlflow_check.core.findings import CheckResult, CodePart, Finding
 from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.core.versions import versions
-from pytest_mlflow_check.plugin.project import by_nodeid
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.core.findings import Allowance
@@ -46,6 +45,7 @@ class ReportWriter:
         config: pytest.Config,
         projects: Sequence[CheckedProject],
         files: Sequence[Path],
+        checks: Mapping[str, tuple[CheckedProject, Case, str]],
     ) -> None:
         """Takes what is to be reported.
 
@@ -53,14 +53,14 @@ class ReportWriter:
             config: the session's.
             projects: what is checked.
             files: where the reports go.
+            checks: of all projects, by node id.
         """
         self._config = config
         self._projects = projects
         self._files = files
         self._started = time.time()
-        known = by_nodeid(projects, config.rootpath)
         self._keys: dict[str, _Key] = {
-            nodeid: (str(project.path), case.id, check) for nodeid, (project, case, check) in known.items()
+            nodeid: (str(project.path), case.id, check) for nodeid, (project, case, check) in checks.items()
         }
         self._selected: dict[_Key, None] = {}
         self._summaries: dict[_Key, _CheckSummary] = {}
@@ -93,14 +93,14 @@ class ReportWriter:
     def write(
         self,
         session: pytest.Session,
-        unused: Mapping[Path, Sequence[Allowance] | None],
+        unused: Callable[[Path], Sequence[Allowance] | None],
         unwritten: Sequence[str],
     ) -> None:
         """Write the reports, before what they are made of is moved or removed.
 
         Args:
             session: its exit status says whether it ended early; a fault in here changes it.
-            unused: by the path of a project, allowances that nothing needed; None where that isn't known.
+            unused: tells of a project, by its path, the allowances that nothing needed, as far as known.
             unwritten: what of a contract isn't written that was asked for; without secrets.
         """
         texts: dict[str, str] = {}
@@ -120,8 +120,9 @@ class ReportWriter:
         for file in self._files:
             self._write_file(texts[file.suffix.lower()], file, session)
 
-    def print(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say where the reports are, or why they aren't."""
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say, behind all that others print, where the reports are, or why they aren't."""
         for file in self._written:
             terminalreporter.write_line(f"report: {shown_path(file)}")
         for fault in self._faults:
@@ -143,13 +144,13 @@ class ReportWriter:
             self._written.append(file)
 
     def _report(
-        self, complete: bool, unused: Mapping[Path, Sequence[Allowance] | None], unwritten: Sequence[str]
+        self, complete: bool, unused: Callable[[Path], Sequence[Allowance] | None], unwritten: Sequence[str]
     ) -> Document:
         from pytest_mlflow_check.reporting.builder import build
 
         now = time.time()
         return build(
-            [self._project(project, unused[project.path]) for project in self._projects],
+            [self._project(project, unused(project.path)) for project in self._projects],
             versions=versions(),
             created=datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
             seconds=now - self._started,

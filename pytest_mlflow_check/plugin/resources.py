@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_mlflow_check.core.errors import UserError
-from pytest_mlflow_check.plugin.options import asks_to_remember, launch_jobs
+from pytest_mlflow_check.plugin.options import launch_jobs, uses_launch_cache
 from pytest_mlflow_check.plugin.xdist import fork_server_arguments, lasting_cache, shared_session_dir
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def start_fork_server(config: pytest.Config, projects: Sequence[Path] = ()) -> F
                 return config.stash[_FORK_SERVER]
             config.add_cleanup(process.stop)
             config.stash[_FORK_SERVER] = process
-            # What is remembered needs no MLflow; the first launch that isn't gets it loaded.
-            if not asks_to_remember(config):
+            # What is cached needs no MLflow; the first launch that isn't gets it loaded.
+            if not uses_launch_cache(config):
                 process.begin()
     return config.stash[_FORK_SERVER]
 

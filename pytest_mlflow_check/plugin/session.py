@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,9 +58,9 @@ class CheckSession:
         refuse_update(config, [project.settings for project in self.projects])
         self._summary = Summary(self.projects)
         self._update = ContractUpdate(self.projects) if asks_to_update(config) else None
+        self._by_nodeid = by_nodeid(self.projects, config.rootpath)
         self._reports = self._report_writer(reports)
         self._progress: ProgressDisplay | None = None
-        self._by_nodeid = by_nodeid(self.projects, config.rootpath)
         self._nodes: dict[Path, Path] = {}
         self._ignored_but_searched: set[Path] = set()
         self._error_at_start: str | None = None
@@ -71,7 +71,9 @@ class CheckSession:
         # Most sessions want no report.
         from pytest_mlflow_check.plugin.report_writer import ReportWriter
 
-        return ReportWriter(self._config, self.projects, files)
+        writer = ReportWriter(self._config, self.projects, files, self._by_nodeid)
+        self._config.pluginmanager.register(writer, "mlflow-check-report")
+        return writer
 
     def add_arguments(self) -> None:
         """Lets pytest collect the projects.
@@ -184,7 +186,7 @@ class CheckSession:
         if begin and checks and makes_launches(self._config):
             self._begin({(id(project), case.id): (project, case) for project, case, _ in checks}.values())
 
-    def _begin(self, chosen: Iterable[tuple[CheckedProject, Case]]) -> None:
+    def _begin(self, chosen: Collection[tuple[CheckedProject, Case]]) -> None:
         wanted = [(case, project.settings.values) for project, case in chosen]
         try:
             launcher = self._resources.launcher
@@ -240,7 +242,7 @@ class CheckSession:
         return "passed", ".", ("PASSED (cached)", {"green": True})
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Writes what is to be written, before pytest may remove its temporary directories.
 
         Contracts first, since the reports say what of them isn't written; both before the launch cache moves
@@ -249,10 +251,10 @@ class CheckSession:
         if self._is_worker:
             return
         if self._update is not None:
-            self._update.write(session)
+            self._update.write(session, exitstatus)
         if self._reports is not None:
-            unused = {project.path: self._summary.unused_of(project.path) for project in self.projects}
-            self._reports.write(session, unused, self._update.unwritten() if self._update else [])
+            unwritten = self._update.unwritten() if self._update else []
+            self._reports.write(session, self._summary.unused_of, unwritten)
         if makes_launches(self._config):
             self._update_launch_cache()
         if self._strict and self._summary.unused_allowances():
@@ -260,13 +262,11 @@ class CheckSession:
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """What was written of contracts, the table with a row per case, and where the reports are."""
+        """What was written of contracts, and the table with a row per case."""
         if self._update is not None:
             self._update.print(terminalreporter)
         error = None if self._error_at_start else self._resources.fork_server_error
         self._summary.write(terminalreporter, strict=self._strict, fork_server_error=error)
-        if self._reports is not None:
-            self._reports.print(terminalreporter)
 
     def _update_launch_cache(self) -> None:
         for project in self.projects:

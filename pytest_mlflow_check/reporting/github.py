@@ -71,7 +71,7 @@ def annotated(annotations: Iterable[tuple[str, Annotation]], environment: Mappin
 
 def _command(shared: _SharedAnnotation, workspace: str) -> str:
     annotation = shared.annotation
-    properties = _source_line(annotation, workspace)
+    properties = _location(annotation, workspace)
     # Of a title it takes one line.
     properties["title"] = " ".join(annotation["title"].split())
     given = ",".join(f"{name}={_escaped(value, ',', ':')}" for name, value in properties.items())
@@ -79,7 +79,7 @@ def _command(shared: _SharedAnnotation, workspace: str) -> str:
     return f"::{annotation['severity']} {given}::{_escaped(text)}"
 
 
-def _source_line(annotation: Annotation, workspace: str) -> dict[str, str]:
+def _location(annotation: Annotation, workspace: str) -> dict[str, str]:
     """File and line, relative to the repository; nothing for a file that lies elsewhere."""
     file, root = os.path.realpath(annotation["file"]), os.path.realpath(workspace)
     if not workspace or not file.startswith(os.path.join(root, "")):

@@ -202,7 +202,7 @@ def _content(artifact: records.Artifact) -> str | None:
 def _model(comparison: Comparison, mode: Mode, model: records.Model) -> ModelSide:
     signature = _parsed(model.signature)
     launch = comparison.launches.get(mode)
-    proof = launch.validations.get(model.uri) if launch else None
+    validation = launch.validations.get(model.uri) if launch else None
     return ModelSide(
         flavors=model.flavors,
         inputs=_fields(signature.get("inputs")),
@@ -210,14 +210,14 @@ def _model(comparison: Comparison, mode: Mode, model: records.Model) -> ModelSid
         signature=model.signature is not None,
         status=model.status,
         proof=None
-        if proof is None
+        if validation is None
         else Validation(
-            proof.registered,
-            proof.loaded,
-            proof.predicted,
-            proof.error,
-            tuple(name if has is None else f"{name} (installed: {has})" for name, has in proof.unmet),
-            proof.unlisted,
+            validation.registered,
+            validation.loaded,
+            validation.predicted,
+            validation.error,
+            tuple(name if has is None else f"{name} (installed: {has})" for name, has in validation.unmet),
+            validation.unlisted,
         ),
     )
 

@@ -61,7 +61,7 @@ class Launch:
         command: the command line as a user would type it.
         exit_code: as the operating system gave it, negative for a signal; null after a timeout.
         seconds: how long it took.
-        cached: whether it is remembered from an earlier session.
+        cached: whether it is cached from an earlier session.
         observed: whether logging calls were watched.
         files: the directory with its store and output.
         notes: what there is to know of the copy it ran in.

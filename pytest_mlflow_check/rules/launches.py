@@ -149,8 +149,8 @@ RULES = (
         summary="the command or the code needs MLFLOW_RUN_ID, which only `mlflow run` sets",
         explanation=(
             "`mlflow run` gives the run it made to the command as MLFLOW_RUN_ID. Started by hand, the "
-            "variable isn't there: the code dies of a KeyError, or the shell fills in nothing. Found in the "
-            "command's text, or in what the plain command died of."
+            "variable isn't there: the code crashes with a KeyError, or the shell fills in nothing. Found in "
+            "the command's text, or in what the plain command crashed with."
         ),
         example='run_id = os.environ["MLFLOW_RUN_ID"]',
         fix="with mlflow.start_run() as run:   # joins that run, or makes one\n    run_id = run.info.run_id",
@@ -161,7 +161,7 @@ RULES = (
         check="launches",
         severity="error",
         title="launches: an inner run asks for {subjects}",
-        summary="the code calls `mlflow.run` without `env_manager`, and dies of a missing conda or pyenv",
+        summary="the code calls `mlflow.run` without `env_manager`, and crashes for lack of conda or pyenv",
         explanation=(
             "mlflow.run() makes an environment for the project it runs, with conda, virtualenv and pyenv, or "
             "uv. That the outer `mlflow run` was given --env-manager=local doesn't hold for it."

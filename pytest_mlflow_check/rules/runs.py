@@ -122,10 +122,11 @@ RULES = (
         title="launches: {n} hard-coded",
         summary="the code leads MLflow to a tracking store or registry of its own choice",
         explanation=(
-            "A tracking URI in the code wins over MLFLOW_TRACKING_URI and over what `mlflow run` was started "
-            "with: under `mlflow run` the run that MLflow made stays empty, or the code dies of a run id "
-            "that its own store doesn't know. The launch is led back to its own store, so nothing is sent to "
-            'the one named, and the checks go on. With tracking_uri = "block" in the settings it stops there.'
+            "A tracking URI in the code wins over MLFLOW_TRACKING_URI and over what `mlflow run` was "
+            "started with: under `mlflow run` the run that MLflow made stays empty, or the code crashes on a "
+            "run id that its own store doesn't know. The launch is led back to its own store, so nothing is "
+            'sent to the one named, and the checks go on. With tracking_uri = "block" in the settings it '
+            "stops there."
         ),
         example='mlflow.set_tracking_uri("http://prod:5000")',
         fix="MLFLOW_TRACKING_URI=http://prod:5000 python train.py",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 Type: TypeAlias = Literal["int", "float", "string", "path"]
-"""`path` only says what a sample may be: the MLproject gets `string` for it (see `writing`)."""
+"""`path` only says what a sample may be: the MLproject gets `string` for it (see `render`)."""
 
 FLAG = "flag: MLflow passes on values only"
 SEVERAL = "several values: MLflow passes a parameter on as one"

@@ -41,14 +41,14 @@ class Stores:
             UserError: where it can't be had.
         """
         if wanted == "server":
-            with self._server.open_store(root, check=check) as open_store:
-                yield open_store
+            with self._server.open_store(root, check=check) as handle:
+                yield handle
         elif wanted.startswith("postgresql"):
             postgresql = self._postgresql.setdefault(
                 wanted, PostgreSQL(wanted, self._session_dir / "postgresql", self._template)
             )
-            with postgresql.open_store(root, check=check) as open_store:
-                yield open_store
+            with postgresql.open_store(root, check=check) as handle:
+                yield handle
         elif wanted == "file":
             yield StoreHandle(Store("file", root))
         else:

@@ -176,17 +176,17 @@ def test_sides_that_fail_in_two_ways_are_two_findings() -> None:
     assert [one.detail for one in found] == ["", "why"]
 
 
-def test_a_model_without_a_proof_is_compared_and_no_more() -> None:
+def test_a_model_without_a_validation_is_compared_and_no_more() -> None:
     assert check_models(compared([model("m", status="PENDING")], [model("m")])) == []
 
 
-def test_models_are_proven_where_only_one_launch_was_made() -> None:
+def test_models_are_validated_where_only_one_launch_was_made() -> None:
     one = launch("fluent", run(models=[model("m")]), validations=[validation("m", loaded=False)])
     (finding,) = check_models(compare(one))
     assert (finding.rule, finding.fluent, finding.mlflow_run) == ("model-not-loadable", "doesn't load", None)
 
 
-def test_ignored_models_are_neither_compared_nor_proven() -> None:
+def test_ignored_models_are_neither_compared_nor_validated() -> None:
     broken = validation("tmp-1", loaded=False)
     comparison = compared([model("tmp-1"), model("m")], [], ([broken], []), ignore={"models": ["tmp-*"]})
     assert slugs(check_models(comparison)) == [("model-missing", "m")]

@@ -276,9 +276,9 @@ def test_places_in_the_copies_are_the_same_place() -> None:
 
 
 def test_where_a_store_keeps_its_artifacts_is_no_difference() -> None:
-    def at(mode: Mode, source_line: str) -> Launch:
-        params = {"where": f"{source_line}/artifacts/0/RUN", "uri": f"sqlite:///{source_line}/mlflow.db"}
-        return replace(launch(mode, run(params=params)), store_uri=f"sqlite:///{source_line}/mlflow.db")
+    def at(mode: Mode, directory: str) -> Launch:
+        params = {"where": f"{directory}/artifacts/0/RUN", "uri": f"sqlite:///{directory}/mlflow.db"}
+        return replace(launch(mode, run(params=params)), store_uri=f"sqlite:///{directory}/mlflow.db")
 
     assert check_params(compare(at("fluent", "/a/store"), at("mlflow-run", "/b/store"))) == []
     elsewhere = replace(at("mlflow-run", "/b/store"), store_uri="sqlite:////c/store/mlflow.db")

@@ -78,7 +78,7 @@ def test_any_path_is_quoted(path: str) -> None:
     assert seen["artifacts"] == {"model": path}
 
 
-def test_the_call_for_weights_brings_the_class_along() -> None:
+def test_the_call_for_a_state_dict_brings_the_class_along() -> None:
     assert logging_call(ModelFile("runs/exp/weights/best.pt", "torch weights")) == snapshot("""\
 mlflow.pyfunc.log_model(
     "best",
@@ -301,7 +301,7 @@ LOG_FILE = """    Path("out").mkdir(exist_ok=True)
     ],
     ids=["artifact", "path", "file"],
 )
-def test_what_is_pasted_as_printed_makes_the_next_gate_pass(tmp_path: Path, log: str, subject: str) -> None:
+def test_what_is_pasted_as_printed_passes(tmp_path: Path, log: str, subject: str) -> None:
     project, script = tmp_path / "project", tmp_path / "project" / "train.py"
     edits = (
         Edit(

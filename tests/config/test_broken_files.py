@@ -122,10 +122,10 @@ def places(value: Any) -> Iterator[tuple[Any, ...]]:
         yield from ((key, *rest) for rest in places(part))
 
 
-def replaced(value: Any, source_line: tuple[Any, ...], by: Any) -> Any:
-    if not source_line:
+def replaced(value: Any, keys: tuple[Any, ...], by: Any) -> Any:
+    if not keys:
         return by
-    key, *rest = source_line
+    key, *rest = keys
     parts = dict(value) if isinstance(value, dict) else list(value)
     parts[key] = replaced(value[key], tuple(rest), by)
     return parts
@@ -137,9 +137,9 @@ def test_an_mlproject_with_a_wrong_type_anywhere(project: Path) -> None:
     volumes = {"image": "x", "volumes": ["/a:/b"], "environment": ["A", ["B", "c"]]}
     documents.append({**docker, "docker_env": volumes})
     changed = (
-        yaml.safe_dump(replaced(document, source_line, odd)).encode()
+        yaml.safe_dump(replaced(document, keys, odd)).encode()
         for document in documents
-        for source_line in places(document)
+        for keys in places(document)
         for odd in ODD
     )
     assert refusals(project, "MLproject", changed) > 100

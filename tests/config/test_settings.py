@@ -222,7 +222,7 @@ def test_everything_else_is_replaced_as_a_whole(write: Write) -> None:
     assert values.rules == {"param-quoted": "off"}
 
 
-def test_an_entry_point_of_the_command_line_is_kept_apart(write: Write) -> None:
+def test_an_entry_point_of_the_command_line_is_set_apart(write: Write) -> None:
     settings = load_settings(write("entry_point = 'a'\n"), command_line={"entry_point": "b"})
     assert (settings.entry_point, settings.values.entry_point) == ("b", "b")
     settings = load_settings(settings.project, ini={"entry_point": "c"})

@@ -532,7 +532,7 @@ def test_policy_and_failed_launches_hold_here_too() -> None:
 # What somebody wrote
 
 
-def test_what_was_made_looser_is_kept_while_it_holds() -> None:
+def test_what_was_made_looser_stays_while_it_holds() -> None:
     text = updated(None, {"main": made(LOGGED, LOGGED)})
     for old, new in (
         ('lr: "0.1"', "lr: null"),

@@ -350,7 +350,7 @@ def test_a_place_in_a_directory_whose_name_is_not_ascii(tmp_path: Path) -> None:
 
 
 @linux
-def test_a_keeper_that_is_killed_takes_its_launch_along(tmp_path: Path, alive: Queue[str]) -> None:
+def test_a_supervisor_that_is_killed_takes_its_launch_along(tmp_path: Path, alive: Queue[str]) -> None:
     script = f"{HOLDING}tell('one')\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(1000)\n"
     with pytest.raises(UserError, match="was killed, and with it what is known of how it ended"):
         launched(tmp_path, script)

@@ -309,7 +309,7 @@ def test_a_mistake_in_it_is_told_before_anything_is_launched(
     ]
 
 
-def test_what_is_remembered_is_held_to_it_without_a_launch(
+def test_what_is_cached_is_held_to_it_without_a_launch(
     pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:
     make_project(files=PROJ)

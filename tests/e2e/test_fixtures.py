@@ -99,7 +99,7 @@ def test_a_case_has_to_be_named_where_there_are_two(pytester: pytest.Pytester, s
 
 
 @pytest.mark.launch
-def test_launches_are_shared_between_tests_and_with_the_gate(pytester: pytest.Pytester, silent: Path) -> None:
+def test_launches_are_shared_between_tests_and_items(pytester: pytest.Pytester, silent: Path) -> None:
     silent.joinpath("mlflow-check.toml").write_text(
         f'[[case]]\nenv = {{ COUNTER = "{pytester.path / "counter"}" }}\n'
     )

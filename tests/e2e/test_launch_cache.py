@@ -110,7 +110,7 @@ def test_what_passed_is_not_launched_again(
     assert not list((pytester.path / "base").rglob("attempt-*"))
 
 
-def test_without_being_asked_nothing_is_kept_and_nothing_is_recalled(
+def test_without_being_asked_nothing_is_stored_and_nothing_is_recalled(
     pytester: pytest.Pytester, proj: Project
 ) -> None:
     assert row(pytester.runpytest(CACHE[0])) == PASSED
@@ -136,7 +136,7 @@ def test_what_changed_is_launched_again(pytester: pytest.Pytester, proj: Project
     assert row(pytester.runpytest(*CACHE)) == CACHED
 
 
-def test_two_launches_of_a_case_are_kept(
+def test_two_launches_of_a_case_are_stored(
     pytester: pytest.Pytester, proj: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = pytester.path / ".pytest_cache/d/mlflow-check/launches"
@@ -198,7 +198,7 @@ def test_workers(pytester: pytest.Pytester, proj: Project, workers: str) -> None
     assert proj.started == 1
 
 
-def test_what_is_kept_outlives_the_session_s_own_directories(
+def test_what_is_stored_outlives_the_session_s_own_directories(
     pytester: pytest.Pytester, proj: Project
 ) -> None:
     """pytest removes them itself at the session's end, unless they were named."""
@@ -241,7 +241,7 @@ def test_what_failed_does_not_replace_what_passed(pytester: pytest.Pytester, pro
     assert proj.started == 2
 
 
-def test_checks_are_made_anew_of_what_is_remembered(pytester: pytest.Pytester, proj: Project) -> None:
+def test_checks_are_made_anew_of_what_is_cached(pytester: pytest.Pytester, proj: Project) -> None:
     pytester.runpytest(*CACHE)
     proj.settings("", rule="warning")
     # The settings lie among the project's files, so they change what is launched; the ini file doesn't.
@@ -358,7 +358,7 @@ def test_what_is_damaged_is_launched_again(pytester: pytest.Pytester, proj: Proj
     assert not list(launches.glob("unfinished-*"))
 
 
-def test_where_nothing_can_be_kept_the_session_goes_on(pytester: pytest.Pytester, proj: Project) -> None:
+def test_where_nothing_can_be_stored_the_session_goes_on(pytester: pytest.Pytester, proj: Project) -> None:
     cache = pytester.path / ".pytest_cache/d/mlflow-check"
     cache.mkdir(parents=True)
     (cache / "launches").touch()
@@ -505,7 +505,7 @@ def test_texts_that_name_the_former_store(launched: Callable[..., tuple[Launch, 
         assert launch.comparable(launch.store_uri) == "STORE"
 
 
-def test_what_logs_its_artifacts_elsewhere_is_not_kept(
+def test_what_logs_its_artifacts_elsewhere_is_not_stored(
     tmp_path: Path, launched: Callable[..., tuple[Launch, Launch]]
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
@@ -516,7 +516,7 @@ def test_what_logs_its_artifacts_elsewhere_is_not_kept(
     assert second.cached is None
 
 
-def test_artifacts_that_are_links_are_not_kept(
+def test_artifacts_that_are_links_are_not_stored(
     launched: Callable[..., tuple[Launch, Launch]],
 ) -> None:
     _, second = launched(LOGGING + '(run / "artifacts").symlink_to(run / "metrics")\n')
@@ -551,7 +551,7 @@ mlflow.register_model(f"runs:/{run.info.run_id}/model", "registered")
 
 @pytest.mark.launch
 @pytest.mark.parametrize("store", ["file", "sqlite"])
-def test_mlflow_s_client_finds_everything_where_it_is_kept(
+def test_mlflow_s_client_finds_everything_where_it_is_stored(
     launched: Callable[..., tuple[Launch, Launch]], store: str, tmp_path: Path
 ) -> None:
     import mlflow

@@ -135,7 +135,7 @@ warning: proj: [[allow]] rule = "param-differs", match = "x*": nothing needed
 """)
 
 
-def test_a_failure_says_where_everything_is_kept(
+def test_a_failure_says_where_everything_is_stored(
     pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:
     make_project("proj", SILENT)
@@ -331,7 +331,7 @@ def test_another_order_of_items_changes_nothing(pytester: pytest.Pytester, make_
     ]
 
 
-def test_launches_kept_inside_the_repository_are_not_copied_into_each_other(
+def test_launches_stored_inside_the_repository_are_not_copied_into_each_other(
     pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases = FLUENT + '[[case]]\nid = "one"\n[[case]]\nid = "two"\nenv = { SEED = "2" }\n'

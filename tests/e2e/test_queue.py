@@ -115,7 +115,7 @@ NO_FORK_SERVER = (
 
 @pytest.mark.usefixtures("own_fork_server")
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_the_header_says_where_nothing_can_be_kept_warm(
+def test_the_header_says_where_nothing_can_be_forked(
     pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     make_project()
@@ -146,7 +146,7 @@ def pytest_sessionstart(session):
 
 @pytest.mark.usefixtures("own_fork_server")
 @pytest.mark.launch
-def test_the_summary_says_where_the_warm_process_failed(
+def test_the_summary_says_where_the_fork_server_failed(
     pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:
     make_project()

@@ -212,7 +212,7 @@ print({told})
 
 
 @pytest.mark.parametrize(("told", "kept"), [("'nothing'", 1), ("os.environ['HF_TOKEN']", 0)])
-def test_a_launch_that_holds_a_secret_is_not_kept(
+def test_a_launch_that_holds_a_secret_is_not_stored(
     pytester: pytest.Pytester, make_project: MakeProject, production: Production, told: str, kept: int
 ) -> None:
     make_project(files={"train.py": QUIET.replace("{told}", told)})
@@ -287,7 +287,7 @@ with mlflow.start_run():
 
 @pytest.mark.launch
 @pytest.mark.parametrize("store", ["file", pytest.param("sqlite", marks=pytest.mark.heavy)])
-def test_neither_launch_nor_proof_goes_there(
+def test_neither_launch_nor_validation_goes_there(
     pytester: pytest.Pytester, make_project: MakeProject, production: Production, store: str
 ) -> None:
     make_project(

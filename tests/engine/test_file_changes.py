@@ -122,7 +122,7 @@ def test_what_is_logged_isnt_only_saved(copy: Path, tmp_path: Path) -> None:
         "venv/a.pkl",
     ],
 )
-def test_what_is_kept_for_a_while_isnt_saved(path: str, copy: Path) -> None:
+def test_what_is_stored_for_a_while_isnt_saved(path: str, copy: Path) -> None:
     save(copy, path)
     assert saved_files({}, copy, []) == {}
 

@@ -197,7 +197,7 @@ finally:
 
 
 @pytest.mark.usefixtures("sigint_heeded")
-def test_who_waits_for_a_slot_can_be_interrupted(tmp_path: Path, case: Case) -> None:
+def test_who_waits_for_a_permit_can_be_interrupted(tmp_path: Path, case: Case) -> None:
     os.mkfifo(tmp_path / "alive")
     arguments = [str(case.project.directory), str(tmp_path / "area"), str(tmp_path / "alive")]
     command = [sys.executable, "-c", INTERRUPTED, *arguments]

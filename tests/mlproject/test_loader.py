@@ -483,7 +483,7 @@ example/MLproject: this is a directory, where a file of that name is read
 """)
 
 
-def test_refuses_a_file_that_cant_be_opened() -> None:
+def test_refuses_a_file_that_cant_be_read() -> None:
     (HERE / "MLproject").symlink_to("MLproject")
     assert refusal_of_directory(HERE) == snapshot("""\
 example/MLproject: can't read the file: Too many levels of symbolic links

@@ -434,7 +434,7 @@ def test_cells_are_short_and_tell_the_sides_apart(subject: str, one: str, other:
         ("e\u0301" * 6, 5, "e\u0301e\u0301…e\u0301e\u0301"),
     ],
 )
-def test_both_ends_are_kept(given: str, columns: int, expected: str) -> None:
+def test_both_ends_stay(given: str, columns: int, expected: str) -> None:
     assert shortened(given, columns) == expected
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks start, and the suite they compare the gate with finds what the gate finds."""
+"""The benchmarks start, and the suite they compare a session with finds what the session finds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support import ROOT
 def test_the_command_starts() -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "{gate,cases,series,idle,soak,observer,workspace,report}" in done.stdout
+    assert "{session,cases,series,idle,soak,observer,workspace,report}" in done.stdout
 
 
 @pytest.mark.e2e

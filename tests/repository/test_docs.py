@@ -163,7 +163,7 @@ def test_a_project_starts_as_shown(tmp_path: Path) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.launch
-def test_remembered_launches_are_as_shown(tmp_path: Path) -> None:
+def test_cached_launches_are_as_shown(tmp_path: Path) -> None:
     place = shutil.copytree(ROOT / "example_project", tmp_path / "example_project")
     _walked([DOCS / "how-to" / "launch-cache.md"], place, tmp_path / "home")
 

@@ -314,7 +314,7 @@ def test_texts_of_a_rule(rule: Rule) -> None:
     assert rule.explanation.endswith((".", "…"))
 
 
-def test_rules_are_kept_by_slug_check_by_check() -> None:
+def test_rules_are_listed_by_slug_check_by_check() -> None:
     assert [rule.slug for rule in RULES.values()] == list(RULES)
     order = [CHECKS.index(rule.check) for rule in RULES.values()]
     assert order == sorted(order)
@@ -339,7 +339,7 @@ def test_only_what_loses_nothing_is_a_warning() -> None:
     }
 
 
-def test_a_rule_stands_in_front_of_others_that_exist() -> None:
+def test_a_rule_supersedes_others_that_exist() -> None:
     for rule in RULES.values():
         assert set(rule.supersedes) <= RULES.keys() - {rule.slug}
 

@@ -495,7 +495,7 @@ os.mkfifo(run / "params" / "pipe")
 """
 
 
-def test_the_gate_names_what_it_cannot_read(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+def test_the_session_names_what_it_cannot_read(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     make_project(files={"MLproject": "{}", "train.py": DAMAGING})
     result = pytester.runpytest(
         "--mlflow-project=proj", "--mlflow-entry-point=train.py", "--mlflow-launch=fluent", "-k", "launches"

@@ -133,7 +133,7 @@ class Launch:
             the newest first.
         logged_to: the tracking URI that its store had while it ran, where the store was moved since: what it
             logged may name it. Else empty.
-        cached: of one that is remembered from an earlier session, when it was made (seconds since the epoch),
+        cached: of one that is cached from an earlier session, when it was made (seconds since the epoch),
             else None. The copy of such a one is gone.
     """
 

@@ -115,7 +115,9 @@ class LaunchCache:
                 return directory
         return None
 
-    def put(self, case: Case, mode: Mode, attempt_dir: Path, launch: Launch, *, store: str = "") -> None:
+    def put(
+        self, case: Case, mode: Mode, attempt_dir: Path, read: Callable[[], Launch], *, store: str = ""
+    ) -> None:
         """Keeps a launch that passed, instead of the oldest one where there are enough.
 
         Not kept is one that holds a secret of the environment, one of which it isn't known what it depends
@@ -125,7 +127,7 @@ class LaunchCache:
         Args:
             case, mode: what was launched.
             attempt_dir: where it lies.
-            launch: what is there.
+            read: gives what is there.
             store: what the setting says, in which there may be a password.
         """
         if attempt_dir.is_relative_to(self.directory):
@@ -138,7 +140,7 @@ class LaunchCache:
             mark_session_dir(self.directory)
             with FileLock(self.directory / "lock"):
                 unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.directory))
-                if _copy(launch, attempt_dir, unfinished, directory) and not secrets.found_in(
+                if _copy(read(), attempt_dir, unfinished, directory) and not secrets.found_in(
                     files_below(unfinished).values()
                 ):
                     checksum = {"fingerprint": asdict(fingerprint), "checksum": _checksum(unfinished)}

@@ -26,10 +26,10 @@ def processors() -> int:
 
 @contextmanager
 def semaphore(directory: Path, count: int, *, check: Callable[[], None]) -> Iterator[None]:
-    """Waits until one of so many semaphores is free, and holds it.
+    """Wait for one of `count` permits, and hold it.
 
     Args:
-        directory: where the locks lie, the same for all who share the semaphore.
+        directory: where the locks lie, the same for all who share the permits.
         count: how many there are.
         check: raises where there is nothing to wait for any more.
     """

@@ -30,11 +30,11 @@ Request = Mapping[str, Any]
 
 
 class SupervisorDied(Exception):
-    """What kept a launch ended before the launch did, and took along how that ended."""
+    """The supervisor ended before the launch did, and took along how that ended."""
 
 
 class ProcessHandle:
-    """A launch that is being kept, as seen from here."""
+    """A supervised process, as seen from here."""
 
     def __init__(self, connection: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
         """Takes the connection to its supervisor, and that itself where it is a child process."""
@@ -43,7 +43,7 @@ class ProcessHandle:
         self._killed = False
 
     def ask(self, request: Request) -> None:
-        """Asks for something to be started and kept.
+        """Asks for something to be started and supervised.
 
         Raises:
             OSError: where nobody is there.
@@ -122,7 +122,7 @@ class ProcessHandle:
             text += more
         message: dict[str, Any] = json.loads(text)
         if "fault" in message:
-            raise RuntimeError(f"the process that keeps a launch failed:\n{message['fault']}")
+            raise RuntimeError(f"the supervisor of a launch failed:\n{message['fault']}")
         return message
 
 

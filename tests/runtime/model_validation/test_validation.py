@@ -1,4 +1,4 @@
-"""The process that proves models: its parts by themselves, and all of it on a project that deserves it."""
+"""The process that validates models: its parts by themselves, and all of it on a project that deserves it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def record(*models: Model, versions: tuple[ModelVersion, ...] = ()) -> StoreReco
     return StoreRecord((run,), (RegisteredModel("net", versions),) if versions else ())
 
 
-def test_models_are_proven_and_those_left_half_written_are_not() -> None:
+def test_models_are_validated_and_those_left_half_written_are_not() -> None:
     good = Model("good", "models:/m-1", Path("/store/m-1"), ("sklearn",), loader="mlflow.sklearn")
     half = Model("half", "models:/m-2", Path("/store/m-2"), status="FAILED")
     # Stands for something elsewhere.
@@ -64,7 +64,7 @@ def test_a_version_of_a_logged_model_is_that_model(source: str) -> None:
     assert len(models_to_validate(record(good, versions=(ModelVersion("1", source),)))[0]) == 1
 
 
-def test_a_version_of_something_else_is_proven_itself() -> None:
+def test_a_version_of_something_else_is_validated_itself() -> None:
     models, _ = models_to_validate(record(versions=(ModelVersion("3", "/store/0/r1/artifacts/model"),)))
     assert models == [ModelToValidate("models:/net/3", registered=True)]
 
@@ -74,7 +74,7 @@ import sys
 from pathlib import Path
 from _mlflow_check_validator import main
 
-main.prove = lambda uri, *_: {"uri": uri}
+main.validate = lambda uri, *_: {"uri": uri}
 main._in_a_fork({"uri": "models:/m-1", "name": "m"}, Path(sys.argv[1]), 10**10)
 """
 

@@ -222,7 +222,7 @@ def test_the_file_with_the_dependencies(tmp_path: Path) -> None:
     assert cases_of(settings)[0].project == Project(tmp_path, python_env=tmp_path / "python_env.yaml")
 
 
-def test_an_environment_is_kept_until_something_in_it_changes(tmp_path: Path) -> None:
+def test_an_environment_lasts_until_something_in_it_changes(tmp_path: Path) -> None:
     env, requirements, more = (
         tmp_path / name for name in ("python_env.yaml", "requirements.txt", "sub/more.txt")
     )
@@ -354,7 +354,7 @@ def test_both_launches_run_in_a_conda_environment(
 
 @pytest.mark.launch
 @BY_UV
-def test_what_went_wrong_is_shown_and_kept(project: Path, programs: Path, tmp_path: Path) -> None:
+def test_what_went_wrong_is_shown_and_stored(project: Path, programs: Path, tmp_path: Path) -> None:
     program(programs / "uv", "echo Looking; echo 'error: No interpreter found for Python 3.99' >&2; exit 2\n")
     said = refused(project, "uv", tmp_path)
     (output,) = (tmp_path / "environments").glob("uv-*/output.txt")

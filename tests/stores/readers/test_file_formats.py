@@ -307,6 +307,6 @@ def test_what_other_files_hold_isnt_told(tmp_path: Path) -> None:
     assert names_in_pickle(tmp_path / "none", "pickle") is None
 
 
-def test_what_cant_be_opened_has_no_format(tmp_path: Path) -> None:
+def test_what_cant_be_read_has_no_format(tmp_path: Path) -> None:
     assert sniff(tmp_path, 0) is None
     assert sniff(tmp_path / "none", 10) is None

@@ -25,17 +25,17 @@ class Call:
         run_id: the run that the call names, or the active one.
     """
 
-    __slots__ = ("_recorder", "_spot", "given", "run_id")
+    __slots__ = ("_recorder", "_site", "given", "run_id")
 
     def __init__(self, given: dict[str, Any], run_id: Any, recorder: Recorder, site: CallSite) -> None:
         self.given = given
         self.run_id = run_id
         self._recorder = recorder
-        self._spot = site
+        self._site = site
 
     def note(self, what: str, key: Any, value: Any = None, step: Any = None) -> None:
         """Writes one observation about it."""
-        self._recorder.note(what, key, value, self.run_id, step, self._spot)
+        self._recorder.note(what, key, value, self.run_id, step, self._site)
 
 
 Describer = Callable[[Call], None]

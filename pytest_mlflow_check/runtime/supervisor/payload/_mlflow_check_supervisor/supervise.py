@@ -54,7 +54,7 @@ Start = Callable[[Request, int, int], "int | None"]
 
 
 def supervise_command(connection: socket.socket) -> None:
-    """Takes the request for a command, and keeps that."""
+    """Takes the request for a command, and supervises that."""
     request = received(connection)
     if request is not None:
         supervise_reporting_faults(request, connection, _start_command)
@@ -91,7 +91,7 @@ def supervise(request: Request, connection: socket.socket, start: Start) -> bool
             process open then.
 
     Returns:
-        Whether this is still the process that keeps.
+        Whether this is still the supervisor.
 
     """
     is_subreaper = become_subreaper()
