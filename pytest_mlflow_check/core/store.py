@@ -123,9 +123,12 @@ def sqlite_template(cache: Path, environment: Mapping[str, str]) -> Path:
                 errors="replace",
             )
             if done.returncode != 0:
+                repair = "fix the installation"
+                if _DROPPED_BY_SQLALCHEMY in done.stderr:
+                    repair = "pip install 'SQLAlchemy<2.1', which MLflow before 3.9 needs"
                 raise UserError(
                     f"MLflow {version} can't make a SQLite store here; "
-                    "use --mlflow-store=file, or fix the installation. The end of what it printed:\n"
+                    f"use --mlflow-store=file, or {repair}. The end of what it printed:\n"
                     + textwrap.indent("\n".join(done.stderr.splitlines()[-5:]), "    ")
                 )
             # Renaming is atomic: other processes see all of it or nothing.
@@ -136,3 +139,6 @@ def sqlite_template(cache: Path, environment: Mapping[str, str]) -> Path:
 
 _MIGRATE = "import sys, mlflow; mlflow.MlflowClient(sys.argv[1]).search_experiments()"
 """The first use of a SQL store through MLflow's public client runs all migrations."""
+
+_DROPPED_BY_SQLALCHEMY = "cannot import name 'FallbackAsyncAdaptedQueuePool'"
+"""SQLAlchemy 2.1 dropped this name. `mlflow.store.db.utils` needs it up to MLflow 3.8.1, and not in 3.9.0."""

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.plugin.options import project_settings
+from pytest_mlflow_check.plugin.requirements import require_dependencies
 from pytest_mlflow_check.plugin.resources import launcher_of
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def mlflow_launch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
     Each call is a launch of its own, in a new copy with a new store.
     """
+    require_dependencies()
     launcher = launcher_of(request.config, tmp_path_factory)
 
     def launch(
@@ -164,6 +166,7 @@ def mlflow_launches(
     They are made once a session, and shared by all tests and workers that ask for the same. With the setting
     `cache`, those that passed in an earlier session are given as long as nothing has changed.
     """
+    require_dependencies()
     launcher = launcher_of(request.config, tmp_path_factory)
 
     def launches(

@@ -9,7 +9,9 @@ import pytest
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.plugin.fixtures import mlflow_launch, mlflow_launches, mlflow_store
 from pytest_mlflow_check.plugin.options import add_options, makes_launches, project_directories
+from pytest_mlflow_check.plugin.requirements import require_dependencies
 from pytest_mlflow_check.plugin.resources import start_fork_server
+from pytest_mlflow_check.plugin.xdist import is_worker
 
 __all__ = ["mlflow_launch", "mlflow_launches", "mlflow_store"]
 
@@ -47,6 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # `--help` configures too, and has to work whatever the ini file names.
     projects = [] if config.option.help else project_directories(config)
     if projects:
+        if not is_worker(config):
+            try:
+                require_dependencies()
+            except UserError as error:
+                raise pytest.UsageError(str(error)) from error
         if makes_launches(config):
             # First of all: while this process gets ready, it has MLflow loaded.
             start_fork_server(config, projects)

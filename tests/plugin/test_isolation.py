@@ -850,6 +850,8 @@ def test_mlflow_is_imported_on_entering(tmp_path: Path) -> None:
     """
     environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name and name != "CI"}
     environment |= {"MLFLOW_TRACKING_URI": "file:///before", "MLFLOW_CONFIGURE_LOGGING": "false"}
+    # What MLflow 2.22.0 calls it; 2.22.5 takes both.
+    environment["MLFLOW_LOGGING_CONFIGURE_LOGGING"] = "false"
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     environment.pop("PYTEST_CURRENT_TEST", None)
     done = subprocess.run(

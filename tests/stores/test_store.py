@@ -63,6 +63,17 @@ def test_a_template_that_cannot_be_made_is_a_clear_message(tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "cache").iterdir() if path.suffix == ".db"] == []
 
 
+def test_a_sqlalchemy_too_new_for_this_mlflow_is_named(tmp_path: Path) -> None:
+    """What MLflow 2.22.5 says under SQLAlchemy 2.1.9."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "mlflow.py").write_text(
+        "raise ImportError(\"cannot import name 'FallbackAsyncAdaptedQueuePool' from 'sqlalchemy.pool'\")"
+    )
+    with pytest.raises(UserError, match=r"or pip install 'SQLAlchemy<2\.1', which MLflow before 3\.9 needs"):
+        sqlite_template(tmp_path / "cache", {"PYTHONPATH": str(broken)})
+
+
 def test_a_copied_template_points_into_its_own_store(tmp_path: Path) -> None:
     template = tmp_path / "template.db"
     with sqlite3.connect(template) as database:
