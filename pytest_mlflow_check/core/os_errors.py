@@ -19,11 +19,11 @@ _LEAST = 1 << 16
 
 
 @contextmanager
-def os_errors_explained(session_dir: Path) -> Iterator[None]:
+def os_errors_explained(directory: Path) -> Iterator[None]:
     """Turns what the machine refuses into a message: room, rights, files, processes, memory.
 
     Args:
-        session_dir: our own directory. Rights that are missing elsewhere are no matter of the machine.
+        directory: our own directory. Rights that are missing elsewhere are no matter of the machine.
 
     Raises:
         UserError: instead of an error of the operating system.
@@ -31,7 +31,7 @@ def os_errors_explained(session_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if fault := fault_of(error, session_dir):
+        if fault := fault_of(error, directory):
             raise UserError(fault) from error
         raise
     except RuntimeError as error:
@@ -41,24 +41,24 @@ def os_errors_explained(session_dir: Path) -> Iterator[None]:
         raise
 
 
-def fault_of(error: OSError, session_dir: Path) -> str | None:
+def fault_of(error: OSError, directory: Path) -> str | None:
     """What the machine refused, and what to do; None where it is something else.
 
     Args:
         error: what the operating system said.
-        session_dir: our own directory.
+        directory: our own directory.
     """
     number, said = error.errno, error.strerror
-    ours = isinstance(error.filename, str) and Path(error.filename).is_relative_to(session_dir)
+    ours = isinstance(error.filename, str) and Path(error.filename).is_relative_to(directory)
     if number in (errno.ENOSPC, errno.EDQUOT):
-        return f"{session_dir}: no room for the launches: {said}\n  make room there, or {_ELSEWHERE}"
+        return f"{directory}: no room for the launches: {said}\n  make room there, or {_ELSEWHERE}"
     if number == errno.EFBIG:
         return (
-            f"{session_dir}: a file would become larger than this process may write: {said}\n"
+            f"{directory}: a file would become larger than this process may write: {said}\n"
             "  raise the limit before pytest:  ulimit -f unlimited"
         )
     if number == errno.EROFS or (number in (errno.EACCES, errno.EPERM) and ours):
-        return f"{error.filename or session_dir}: can't be written to: {said}\n  {_ELSEWHERE}"
+        return f"{error.filename or directory}: can't be written to: {said}\n  {_ELSEWHERE}"
     if number == errno.EMFILE:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return (
@@ -80,22 +80,22 @@ def no_directory(error: OSError, base: Path | str) -> str:
     return fault or f"{base}: can't be made: {error.strerror or error}\n  {_ELSEWHERE}"
 
 
-def refuse_full(session_dir: Path) -> None:
+def refuse_full(directory: Path) -> None:
     """For after a launch: what was written to a full disk isn't all that should have been.
 
     Raises:
         OSError: where nothing is left of the disk.
     """
-    status = os.statvfs(session_dir)
+    status = os.statvfs(directory)
     left = (status.f_bfree if os.geteuid() == 0 else status.f_bavail) * status.f_frsize
     # Some file systems have no fixed size or number of files, and say 0.
     if (status.f_blocks and left < _LEAST) or (status.f_files and not status.f_ffree):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(session_dir))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
 
 
-def removed(session_dir: Path) -> None:
+def removed(directory: Path) -> None:
     """Takes away what is only half there, as far as that goes."""
-    shutil.rmtree(session_dir, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _no_process() -> str:

@@ -60,17 +60,17 @@ _ROWS = 10_000
 class PostgreSQL:
     """The way of one process to a PostgreSQL server."""
 
-    def __init__(self, url: str, session_dir: Path, template: Callable[[], Path]) -> None:
+    def __init__(self, url: str, directory: Path, template: Callable[[], Path]) -> None:
         """Takes what is needed; nothing is connected to yet.
 
         Args:
             url: of a database there, whose user may make others.
-            session_dir: a directory that all processes of the session know.
+            directory: a directory that all processes of the session know.
             template: gives an empty, migrated SQLite database.
         """
         self._url, self._template = url, template
         self._shown = shown_store(url)
-        self._home = session_dir / hashlib.sha256(self._shown.encode()).hexdigest()[:16]
+        self._home = directory / hashlib.sha256(self._shown.encode()).hexdigest()[:16]
         self._session = ""
         self._holding: Connection | None = None
 
@@ -185,7 +185,7 @@ class PostgreSQL:
             with suppress(UserError), self._errors_explained():
                 self._drop(name)
 
-    def _fetch(self, name: str, store: Store, session_dir: Path) -> None:
+    def _fetch(self, name: str, store: Store, directory: Path) -> None:
         def plain(value: object) -> object:
             # A project may log where it logs to.
             return (
@@ -202,7 +202,7 @@ class PostgreSQL:
         ):
             for table in _names(target, "SELECT name FROM sqlite_master WHERE type = 'table'"):
                 _copy_table(table, source, target, plain)
-        relocate(store, _short(name), session_dir)
+        relocate(store, _short(name), directory)
 
     def _do(self, statement: str) -> None:
         with self._connected() as connection:

@@ -200,8 +200,8 @@ def _require(project: Project, manager: EnvManager) -> None:
 
 def _conda() -> str:
     """What MLflow starts for conda (mlflow.utils.conda.get_conda_bin_executable)."""
-    if environment_dir := os.environ.get("MLFLOW_CONDA_HOME"):
-        return os.path.join(environment_dir, "bin", "conda")
+    if conda_home := os.environ.get("MLFLOW_CONDA_HOME"):
+        return os.path.join(conda_home, "bin", "conda")
     executable = os.environ.get("CONDA_EXE")
     return str(Path(executable).with_name("conda")) if executable else "conda"
 

@@ -109,14 +109,14 @@ class Server:
     """The way to the session's server. Every process of the session may have one; the first that needs the
     server starts it."""
 
-    def __init__(self, session_dir: Path, template: Callable[[], Path]) -> None:
+    def __init__(self, directory: Path, template: Callable[[], Path]) -> None:
         """Takes what is needed to start it; nothing is started yet.
 
         Args:
-            session_dir: a directory that all who share the server know.
+            directory: a directory that all who share the server know.
             template: gives an empty, migrated database.
         """
-        self._session_dir, self._template = session_dir, template
+        self._directory, self._template = directory, template
         self._known: tuple[_Running, int] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -131,8 +131,8 @@ class Server:
         Raises:
             UserError: where the server doesn't start, or its database can't be had.
         """
-        self._session_dir.mkdir(parents=True, exist_ok=True)
-        with exclusive_lock(self._session_dir / "lock", check=check):
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with exclusive_lock(self._directory / "lock", check=check):
             running = self._running(check)
             store = Store("sqlite", root, f"http://{HERE}:{running.port}")
             try:
@@ -153,7 +153,7 @@ class Server:
                 self._process.wait(1.0)
 
     def _running(self, check: Callable[[], None]) -> _Running:
-        file = self._session_dir / "server.json"
+        file = self._directory / "server.json"
         with suppress(FileNotFoundError):
             said = json.loads(file.read_text(encoding="utf-8"))
             running = _Running(Path(said["directory"]), said["port"])
@@ -184,7 +184,7 @@ class Server:
             self._known = None
 
     def _started(self, check: Callable[[], None]) -> _Running:
-        running = _prepared(self._session_dir, self._template())
+        running = _prepared(self._directory, self._template())
         os.mkfifo(running.users)
         reading = os.open(running.users, os.O_RDONLY | os.O_NONBLOCK)
         try:
@@ -208,8 +208,8 @@ class Server:
         return running
 
 
-def _prepared(session_dir: Path, template: Path) -> _Running:
-    directory = Path(tempfile.mkdtemp(prefix="server-", dir=session_dir))
+def _prepared(directory: Path, template: Path) -> _Running:
+    directory = Path(tempfile.mkdtemp(prefix="server-", dir=directory))
     with socket.socket() as free:
         free.bind((HERE, 0))
         running = _Running(directory, free.getsockname()[1])
