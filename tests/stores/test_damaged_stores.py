@@ -163,6 +163,8 @@ METAS: dict[str, tuple[bytes | None, str]] = {
     "a tag of no sense": (b"run_id: !!timestamp x", "isn't valid YAML"),
     "not UTF-8": (b"run_id: \xff\xfe", "isn't valid YAML"),
     "deep": (b"[" * 100_000, "isn't valid YAML"),
+    "deep in dashes": (b"- " * 100_000, "isn't valid YAML"),
+    "deep in question marks": (b"? " * 100_000, "isn't valid YAML"),
     "a bomb": (bomb().encode(), "has more than 100,000 values"),
     "a bomb of merges": (merging_bomb().encode(), "merges mappings"),
     "large": (b"#" * (5 << 20), "is larger than 4,194,304 bytes"),
