@@ -250,7 +250,7 @@ def test_a_param_that_mlflow_run_logged_and_the_code_logs_again() -> None:
         rule="param-rewritten",
         subject="alpha",
         why='`mlflow run` logged alpha = "1" by itself, from MLproject:6; then src/net.py:7 logged alpha = '
-        '"1.0". A param can\'t be changed once it is logged, so the launch died there.',
+        '"1.0". A param can\'t be changed once it is logged, so the launch crashed there.',
         fix="log alpha only where it isn't logged yet, and the value in use as cfg_alpha",
         fluent=None,
         mlflow_run='logged "1", then "1.0"',
