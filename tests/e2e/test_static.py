@@ -80,6 +80,7 @@ FAILED proj/MLproject::main::launches - MLproject: the default null of model_...
 """)
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_nothing_is_launched_and_nothing_for_it_loaded(
     pytester: pytest.Pytester, make_project: MakeProject
 ) -> None:
