@@ -109,7 +109,7 @@ RULES = (
         noun="param",
         check="launches",
         severity="error",
-        title="launches: crashed, logged with two different values: {subjects}",
+        title="launches: crashed, logged with two values: {subjects}",
         summary="the code logs another value for a param that is already logged",
         explanation=(
             "A param can be logged once; logging it again with another value raises "

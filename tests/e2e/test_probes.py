@@ -375,7 +375,7 @@ def test_a_whole_number_for_a_float_is_found_before_the_first_user_does(
         [
             'probe: alpha=1 breaks this; the case "main", with alpha=0.5, passes.',
             "",
-            "launches: crashed, logged with two different values: alpha * [[]param-rewritten[]]",
+            "launches: crashed, logged with two values: alpha * [[]param-rewritten[]]",
             '*alpha * logged "1", then "1.0" * train.py:6',
         ]
     )

@@ -163,7 +163,7 @@ models: 3 can't be loaded back                              [model-not-loadable]
 def test_reasons_and_fixes_end_after_five() -> None:
     found = [finding("param-rewritten", f"p{i}", why=f"Why {i}.", fix=f"fix {i}") for i in range(8)]
     assert render(found) == snapshot("""\
-launches: crashed, logged with two different values: p0, p1, p2 and 5 more  [param-rewritten]
+launches: crashed, logged with two values: p0, p1, p2 and 5 more  [param-rewritten]
 
     param    fluent    mlflow run
     p0       —         —
@@ -220,13 +220,13 @@ params: 1 with different values                                  [param-differs]
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["a"], "launches: crashed, logged with two different values: a"),
-        (["a", "b", "c"], "launches: crashed, logged with two different values: a, b, c"),
-        (["a", "b", "a"], "launches: crashed, logged with two different values: a, b"),
-        (["a", "b", "c", "d"], "launches: crashed, logged with two different values: a, b, c and 1 more"),
-        (["{n}"], "launches: crashed, logged with two different values: {n}"),
-        (["a\nb"], "launches: crashed, logged with two different values: 'a\\nb'"),
-        (["x" * 50], f"launches: crashed, logged with two different values: {'x' * 19}…{'x' * 19}"),
+        (["a"], "launches: crashed, logged with two values: a"),
+        (["a", "b", "c"], "launches: crashed, logged with two values: a, b, c"),
+        (["a", "b", "a"], "launches: crashed, logged with two values: a, b"),
+        (["a", "b", "c", "d"], "launches: crashed, logged with two values: a, b, c and 1 more"),
+        (["{n}"], "launches: crashed, logged with two values: {n}"),
+        (["a\nb"], "launches: crashed, logged with two values: 'a\\nb'"),
+        (["x" * 50], f"launches: crashed, logged with two values: {'x' * 19}…{'x' * 19}"),
     ],
 )
 def test_titles_name_up_to_three(names: list[str], expected: str) -> None:
@@ -237,7 +237,7 @@ def test_a_long_title_keeps_the_rule_behind_it() -> None:
     found = [finding("param-rewritten", letter * 30) for letter in "abc"]
     first = render(found).splitlines()[0]
     letters = ", ".join(letter * 30 for letter in "abc")
-    assert first == f"launches: crashed, logged with two different values: {letters}  [param-rewritten]"
+    assert first == f"launches: crashed, logged with two values: {letters}  [param-rewritten]"
 
 
 @pytest.mark.parametrize("slug", RULES)
@@ -351,7 +351,7 @@ def test_a_title_of_wide_characters_ends_where_the_others_do() -> None:
     first = render([finding("param-rewritten", "数据")]).splitlines()[0]
     assert (
         first
-        == "launches: crashed, logged with two different values: 数据".ljust(
+        == "launches: crashed, logged with two values: 数据".ljust(
             80 - 2 - len("[param-rewritten]")
         )
         + "[param-rewritten]"
