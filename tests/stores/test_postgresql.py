@@ -185,7 +185,7 @@ from pathlib import Path
 from pytest_mlflow_check.stores.postgresql import PostgreSQL
 
 area, template, url = Path(sys.argv[1]), Path(sys.argv[2]), sys.stdin.readline().strip()
-with PostgreSQL(url, area, lambda: template).opened(area / "store", check=lambda: None) as opened:
+with PostgreSQL(url, area, lambda: template).open_store(area / "store", check=lambda: None) as opened:
     print(opened.alias, flush=True)
     threading.Event().wait()
 """

@@ -51,7 +51,7 @@ from pathlib import Path
 from pytest_mlflow_check.stores.server import Server
 
 area, root = map(Path, sys.argv[1:])
-with Server(area, None).opened(root, check=lambda: None) as opened:
+with Server(area, None).open_store(root, check=lambda: None) as opened:
     print(opened.store.address, flush=True)
     threading.Event().wait()
 """
