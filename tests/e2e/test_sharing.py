@@ -32,13 +32,13 @@ while ancestors[-1] > 1 and os.path.exists("/proc/self/stat"):
     with open(f"/proc/{{ancestors[-1]}}/stat") as stat:
         ancestors.append(int(stat.read().rpartition(")")[2].split()[1]))
 with open(os.environ["COUNTER"], "a") as counter:
-    print(*ancestors, file=counter)
+    print("mlflow-run" if "MLFLOW_RUN_ID" in os.environ else "fluent", *ancestors, file=counter)
 {LOGGING}
 os.write(os.open(os.environ["STARTED"], os.O_WRONLY), b"s")
 os.read(os.open(os.environ["GO"], os.O_RDONLY), 1)
 """
-"""Writes down which processes it descends from, all of which wait for it; tells a pipe that it has begun, and
-goes on when there is something in another one."""
+"""Writes down its launch mode and the processes it descends from, all of which wait for it; tells a pipe
+that it has begun, and goes on when there is something in another one."""
 
 TESTS = """
 import os
@@ -94,9 +94,11 @@ class Rendezvous:
         return process
 
     @property
-    def ancestors(self) -> set[int]:
-        """The processes that launches descend from."""
-        return set(map(int, (self.path / "counter").read_text().split()))
+    def ancestors_of_fluent(self) -> set[int]:
+        """The processes that the only fluent launch so far descends from."""
+        lines = map(str.split, (self.path / "counter").read_text().splitlines())
+        (ancestors,) = (rest for mode, *rest in lines if mode == "fluent")
+        return set(map(int, ancestors))
 
     @property
     def launched(self) -> int:
@@ -126,10 +128,10 @@ def test_a_worker_that_is_killed_while_it_launches(place: Rendezvous) -> None:
     (place.path / "test_it.py").write_text(TESTS)
     running = place.session("test_it.py", "-n", "2", "-v")
     place.started.take(2)
-    # Who wants a launch has said before which process it is. `mlflow run` is started by the fork server.
+    # Who wants a launch has said before which process it is. Both may launch: one mode each.
     said = [file.read_text() for file in (place.path / "workers").iterdir()]
     workers = {int(text) for text in said if text}
-    (launching,) = workers & place.ancestors
+    (launching,) = workers & place.ancestors_of_fluent
     os.kill(launching, signal.SIGKILL)
     # The other one makes the plain launch again, and `mlflow run` too unless it had begun that one itself.
     place.go.give(4)

@@ -351,9 +351,7 @@ def test_a_title_of_wide_characters_ends_where_the_others_do() -> None:
     first = render([finding("param-rewritten", "数据")]).splitlines()[0]
     assert (
         first
-        == "launches: crashed, logged with two values: 数据".ljust(
-            80 - 2 - len("[param-rewritten]")
-        )
+        == "launches: crashed, logged with two values: 数据".ljust(80 - 2 - len("[param-rewritten]"))
         + "[param-rewritten]"
     )
 
