@@ -7,7 +7,8 @@ They take turns, a block of calls each, so that what else the machine does meets
 is that of the medians of their blocks; the figure is the median of the rounds, by the clock and by CPU time.
 What the observer costs apart from MLflow is measured too: the wrapper around a function that does nothing,
 and the start of a Python that never imports MLflow. And what it saves: the ratio of a whole process that only
-imports MLflow, with the collector looking on and with the observer keeping it out.
+imports MLflow, with the collector looking on and with the observer keeping it out. Last, what the `.pth` file
+and the entry point of MLflow, by which the guard comes, take in a process outside a launch.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from typing import Any
 from measuring import Figure, machine, output_of
 
 from pytest_mlflow_check.core.store import Store
-from pytest_mlflow_check.runtime.observer.inject import observed
+from pytest_mlflow_check.runtime.observer import inject
+from pytest_mlflow_check.runtime.observer.inject import VARIABLE, observed
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
 
 _CALLS = 10_000
@@ -78,6 +80,20 @@ print((seconds(wrapped, count) - seconds(log_metric, count)) / count)
 """
 
 
+_OUTSIDE = """
+import sys, timeit
+(line,) = (line for line in open(sys.argv[1], encoding="utf-8") if line.startswith("import "))
+print(min(timeit.repeat(lambda: exec(line, {}), number=1000, repeat=5)) / 1000)
+import mlflow
+for name in [name for name in sys.modules if name.startswith("pytest_mlflow_check")]:
+    del sys.modules[name]
+started = timeit.default_timer()
+from pytest_mlflow_check.runtime.observer.mlflow_plugin import NoExperimentProvider
+NoExperimentProvider()
+print(timeit.default_timer() - started)
+"""
+
+
 @dataclass(frozen=True)
 class Round:
     """Median seconds of a block, by the clock and by CPU time."""
@@ -120,10 +136,12 @@ def measure(area: Path, rounds: int, calls: int = _CALLS) -> tuple[list[Figure],
     wrapper_us = median(_isolated(area, calls) for _ in range(rounds)) * 1e6
     import_ratio = median(_import(area, number) for number in range(rounds))
     start_ms = median(_start(area, number) for number in range(rounds)) * 1e3
+    line_us, entry_us = (seconds * 1e6 for seconds in _outside(area))
     print(f"median ratio               {ratio:.4f}, by CPU time {ratio_cpu:.4f}")
     print(f"the wrapper by itself      {wrapper_us:.1f} µs per call")
     print(f"import of MLflow, ratio    {import_ratio:.4f}, start to end of the process")
     print(f"start of a Python process  {start_ms:+.1f} ms")
+    print(f"outside a launch           {line_us:.0f} µs, {entry_us:.0f} µs where MLflow is imported")
     figures = [
         Figure(
             f"observer: {calls:,} calls of `log_metric`, with it ÷ without",
@@ -131,6 +149,8 @@ def measure(area: Path, rounds: int, calls: int = _CALLS) -> tuple[list[Figure],
         ),
         Figure("observer: a process that only imports MLflow, with it ÷ without", f"{import_ratio:.3f}"),
         Figure("observer: start of a Python process, with it minus without", f"{start_ms:.0f} ms"),
+        Figure("guard: `.pth` file in a Python process outside a launch", f"{line_us:.0f} µs"),
+        Figure("guard: entry point of MLflow in a process outside a launch", f"{entry_us:.0f} µs"),
     ]
     return figures, {
         "calls": calls,
@@ -140,6 +160,8 @@ def measure(area: Path, rounds: int, calls: int = _CALLS) -> tuple[list[Figure],
         "wrapper_us": wrapper_us,
         "import_ratio": import_ratio,
         "start_ms": start_ms,
+        "outside_us": line_us,
+        "outside_import_us": entry_us,
     }
 
 
@@ -174,6 +196,14 @@ def _round(area: Path, number: int, calls: int) -> Round:
     return Round(median(clocks[0]), median(clocks[1]), median(cpus[0]), median(cpus[1]))
 
 
+def _outside(area: Path) -> list[float]:
+    """Seconds of a process outside a launch for the line of the `.pth` file, and for the entry point."""
+    env = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    command = [sys.executable, "-c", _OUTSIDE, str(Path(inject.__file__).with_name(inject.PTH))]
+    ended = subprocess.run(command, cwd=area, env=env, stdout=subprocess.PIPE, text=True, check=True)
+    return [float(line) for line in ended.stdout.split()]
+
+
 def _us(block: float) -> float:
     return block / _BLOCK * 1e6
 
@@ -188,8 +218,10 @@ def _environment(area: Path, name: str, *, observing: bool) -> dict[str, str]:
     env = launch_environment(store, root=project, copy=project)
     if not observing:
         return env
-    file = area / f"{name}.jsonl"
-    return observed(env, file=file, directory=project, root=project, uri=store.uri, block=False)
+    place = area / f"{name}-launch"
+    place.mkdir()
+    file = place / "calls.jsonl"
+    return observed(env, place=place, file=file, directory=project, root=project, uri=store.uri, block=False)
 
 
 def _script(area: Path, name: str, code: str) -> Path:

@@ -17,6 +17,7 @@ from pytest_mlflow_check.checks.static import obstacle, static_findings, without
 from pytest_mlflow_check.checks.store_damage import damages
 from pytest_mlflow_check.checks.store_redirects import redirects, stopped
 from pytest_mlflow_check.checks.tracebacks import death, last_project_line
+from pytest_mlflow_check.checks.unobserved import unobserved
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode
 
@@ -26,7 +27,12 @@ def check_launches(comparison: Comparison) -> list[Finding]:
     findings = list(static_findings(comparison))
     if obstacle(comparison):
         return findings
-    findings += [*redirects(comparison), *autologging_failures(comparison), *async_failures(comparison)]
+    findings += [
+        *redirects(comparison),
+        *unobserved(comparison),
+        *autologging_failures(comparison),
+        *async_failures(comparison),
+    ]
     findings += [*_changed_originals(comparison), *_changed_files(comparison), *damages(comparison)]
     if failed := failed_launches(comparison.launches):
         findings += failed_but_finished(comparison, failed)

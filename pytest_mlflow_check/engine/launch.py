@@ -39,6 +39,7 @@ from pytest_mlflow_check.runtime.forkserver.client import PATH as FORK_SERVER_PA
 from pytest_mlflow_check.runtime.model_validation.client import models_to_validate, validate_models
 from pytest_mlflow_check.runtime.observer.inject import STACKS_SIGNAL, observed
 from pytest_mlflow_check.runtime.observer.read_calls import read_observations
+from pytest_mlflow_check.runtime.observer.read_processes import read_processes, unobserved_code
 from pytest_mlflow_check.runtime.observer.read_stacks import read_stacks
 from pytest_mlflow_check.runtime.process.runner import Call, Processes
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment, mlflow_command
@@ -74,7 +75,7 @@ class LaunchOptions:
         open_store: opens the store to log to, in the given place.
         timeout: seconds.
         pass_env: patterns of environment variables to pass on.
-        observer: whether the calls of the code are observed, and kept from other stores.
+        observer: whether the calls of the code are observed; they are kept from other stores in any case.
         block: whether an attempt to reach another store ends the launch, instead of being led back.
         interpreter: what the code runs with, under `mlflow run` too.
         fingerprinted: whether to note what the workspace held when the launch was started.
@@ -147,15 +148,15 @@ def _launch(
         cwd=directory,
         env=observed(
             env,
+            place=attempt_dir,
             file=calls,
             directory=directory,
             root=copy,
             uri=store.uri,
             block=options.block,
+            observe=options.observer,
             stacks=stacks,
-        )
-        if options.observer
-        else env,
+        ),
         stdout=attempt_dir / STDOUT,
         stderr=attempt_dir / "stderr.txt",
         timeout=options.timeout,
@@ -168,6 +169,8 @@ def _launch(
     # By the path that others read it by: a PostgreSQL store was fetched through a short link.
     record = read_store(Store(store.kind, attempt_dir / "store"))
     observations = read_observations(calls)
+    pythons = read_processes(attempt_dir)
+    seen = any(python.loaded_mlflow for python in pythons)
     file_changes = _file_changes(inventory, copy, root, directory, observations, record.runs)
     models, validations = models_to_validate(record)
     with _out_of_reach(copy, record) as away:
@@ -196,6 +199,7 @@ def _launch(
         "store": store.kind,
         "logged_to": handle.alias,
         "observed": options.observer,
+        "unobserved_code": () if seen else unobserved_code(directory, start.shown, pythons),
         **file_changes,
         "changed_originals": changed,
         "notes": notes,
@@ -235,6 +239,8 @@ def _launch_of(
         record=record,
         observations=observations,
         observed=summary["observed"],
+        processes=read_processes(attempt_dir),
+        unobserved_code=tuple(summary["unobserved_code"]),
         started=summary["started"],
         stacks=read_stacks(attempt_dir / STACKS, Path(summary["directory"])),
         changed=tuple(summary["changed"]),

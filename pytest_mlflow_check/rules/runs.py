@@ -130,7 +130,24 @@ RULES = (
         ),
         example='mlflow.set_tracking_uri("http://prod:5000")',
         fix="MLFLOW_TRACKING_URI=http://prod:5000 python train.py",
-        needs_observer=True,
+    ),
+    Rule(
+        slug="launch-unobserved",
+        noun="process",
+        check="launches",
+        severity="error",
+        title="launches: MLflow ran unobserved: {subjects}",
+        summary="MLflow ran, or may have run, in a process of the launch that couldn't be observed",
+        explanation=(
+            "Every Python process of a launch is observed and guarded: by a .pth file in the environment of "
+            "the plugin and in those that MLflow makes, and by PYTHONPATH elsewhere. Python started with -S "
+            "isn't observed. Another Python, started without PYTHONPATH, isn't guarded either: what it "
+            "sends to a server that the code names isn't led back. That nothing was logged can't be said of "
+            "them."
+        ),
+        example="subprocess.run([sys.executable, '-S', 'train.py'])",
+        fix="subprocess.run([sys.executable, 'train.py'])",
+        supersedes=("no-run-logged", "run-empty"),
     ),
     Rule(
         slug="linked-file-written",

@@ -210,7 +210,7 @@ def test_places_that_a_launch_made_up(
     )
     script = f"""{LOGGING}
 import json
-with open(json.loads(os.environ["PYTEST_MLFLOW_CHECK_OBSERVER"])["file"], "a") as file:
+with open(json.loads(open(os.environ["PYTEST_MLFLOW_CHECK_OBSERVER"]).readlines()[2])["file"], "a") as file:
     file.write({said + chr(10)!r})
 """
     make_project("proj", {**FILES, "train.py": script, "mlflow-check.toml": FLUENT})

@@ -214,7 +214,22 @@ LAUNCHES = (
         BASE,
         (callbacks(START, f'        mlflow.set_tracking_uri("http://127.0.0.1:9")  # <- here\n{START}'),),
         expected=(launches("tracking-uri-hardcoded", "http://127.0.0.1:9", CALLBACKS),),
-        guarded=True,
+    ),
+    Mutant(
+        "callback-unobserved",
+        BASE,
+        # Without `site`, for a quick start; the packages are found later.
+        (mlproject("python train.py", "python -S start.py"),),
+        files={
+            "start.py": "import glob, os, sys\n\n"
+            "prefix = os.path.dirname(os.path.dirname(sys.executable))\n"
+            'sys.path += glob.glob(os.path.join(prefix, "lib/python*/site-packages"))\n'
+            "import train\n\n"
+            "train.main()\n",
+        },
+        # An observer that is late names the process; else it is the file.
+        expected=(launches("launch-unobserved", "*"),),
+        launch="fluent",
     ),
     Mutant(
         "callback-tracking-uri-with-password",
@@ -227,7 +242,6 @@ LAUNCHES = (
         ),
         # Whatever stands there instead of the password, it is shorter than the rest.
         expected=(launches("tracking-uri-hardcoded", "http://*@127.0.0.1:9/ml", CALLBACKS),),
-        guarded=True,
         launch="fluent",
     ),
     Mutant(
@@ -241,7 +255,6 @@ LAUNCHES = (
             ),
         ),
         expected=(launches("tracking-uri-hardcoded", "file:./mlruns", "train.py"),),
-        guarded=True,
         launch="fluent",
     ),
     Mutant(
@@ -255,7 +268,6 @@ LAUNCHES = (
             ),
         ),
         expected=(launches("tracking-uri-hardcoded", "http://127.0.0.1:9", "train.py"),),
-        guarded=True,
     ),
     Mutant(
         "callback-tracking-uri-dotenv",
@@ -271,7 +283,6 @@ LAUNCHES = (
         ),
         files={".env": "MLFLOW_TRACKING_URI=http://127.0.0.1:9/team\nUSE_COLOR=1\n"},
         expected=(launches("tracking-uri-hardcoded", "http://127.0.0.1:9/team"),),
-        guarded=True,
         launch="fluent",
     ),
     Mutant(
@@ -279,7 +290,6 @@ LAUNCHES = (
         BASE,
         (callbacks(START, f'        mlflow.set_registry_uri("databricks-uc")  # <- here\n{START}'),),
         expected=(launches("tracking-uri-hardcoded", "databricks-uc", CALLBACKS),),
-        guarded=True,
         launch="fluent",
     ),
     Mutant(

@@ -332,15 +332,12 @@ def _said(report: Report) -> list[Found]:
     return found + [Found("allowances", f"unused: {one.rule}", one.match) for one in report.unused_allowances]
 
 
-def chosen(text: str, base: str | None, observer: bool) -> list[Mutant]:
+def chosen(text: str, base: str | None) -> list[Mutant]:
     """The mutants asked for, as far as they can be launched here."""
     return [
         mutant
         for mutant in MUTANTS
-        if text in mutant.id
-        and base in (None, mutant.base)
-        and MAJOR in mutant.majors
-        and (observer or not mutant.guarded)
+        if text in mutant.id and base in (None, mutant.base) and MAJOR in mutant.majors
     ]
 
 
@@ -419,7 +416,7 @@ def main() -> int:
     args = parser.parse_args()
     # Whether or not there is a Docker: here isn't one.
     os.environ["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
-    mutants = chosen(args.k, args.base, args.observer == "on")
+    mutants = chosen(args.k, args.base)
     if not mutants:
         parser.error("no such mutant")
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary:

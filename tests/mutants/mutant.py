@@ -66,8 +66,6 @@ class Mutant:
         launch: the launch modes, as in the settings. One of them is enough where the mistake shows in each by
             itself, and other mutants have shown that the same in both gives no more.
         majors: the MLflow versions in which there is such a mistake.
-        guarded: whether only the observer keeps its launches from reaching for another store: without it,
-            the mutant isn't launched.
     """
 
     id: str
@@ -78,7 +76,6 @@ class Mutant:
     error: str | None = None
     launch: str = "both"
     majors: frozenset[int] = frozenset({2, 3})
-    guarded: bool = False
 
     @property
     def correct(self) -> bool:

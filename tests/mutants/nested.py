@@ -201,7 +201,6 @@ LAUNCHES = (
             ),
         ),
         expected=(launches("tracking-uri-hardcoded", "sqlite:///search.db", SEARCH),),
-        guarded=True,
     ),
     Mutant(
         "nested-config-written-back",

@@ -105,7 +105,7 @@ TALKING = """
 import json, os, time
 from pathlib import Path
 
-file = json.loads(os.environ["PYTEST_MLFLOW_CHECK_OBSERVER"])["file"]
+file = json.loads(open(os.environ["PYTEST_MLFLOW_CHECK_OBSERVER"]).readlines()[2])["file"]
 for step in range(3):
     said = {"process": 1, "what": "log_metric", "key": "loss", "value": "0.5", "step": step, "time": 1.5}
     with open(file, "a") as observations:

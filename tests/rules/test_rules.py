@@ -19,6 +19,7 @@ from pytest_mlflow_check.core.records import (
     Dataset,
     ModelValidation,
     Observation,
+    PythonProcess,
     RegisteredModel,
     RunRecord,
     StoreRecord,
@@ -102,10 +103,11 @@ def datasets(fluent: list[Dataset], mlflow_run: list[Dataset]) -> Comparison:
     return compare_runs(*sides)
 
 
-def both(record: RunRecord, *calls: Observation) -> Comparison:
+def both(record: RunRecord, *calls: Observation, **fields: Any) -> Comparison:
     """Both launches logging the same, by the same calls."""
     return compare(
-        launch("fluent", record, observations=calls), launch("mlflow-run", record, observations=calls)
+        launch("fluent", record, observations=calls, **fields),
+        launch("mlflow-run", record, observations=calls, **fields),
     )
 
 
@@ -185,6 +187,9 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     "tracking-uri-hardcoded": lambda _: both(
         LOGGED,
         Observation("redirect", "http://prod:5000", "mlflow.set_tracking_uri", source_line="train.py:3"),
+    ),
+    "launch-unobserved": lambda _: both(
+        LOGGED, processes=(PythonProcess(("python", "-S", "train.py"), observed=False),)
     ),
     "linked-file-written": lambda _: compare(
         launch("fluent", LOGGED, changed_originals=("data/x.csv",)), launch("mlflow-run", LOGGED)

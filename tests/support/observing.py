@@ -31,6 +31,7 @@ def with_own_store(directory: Path, env: Mapping[str, str], *, block: bool) -> d
     """An observed environment with these variables, for a script in a directory whose store is `file:///own`."""
     return observed(
         {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": "file:///own", **env},
+        place=directory,
         file=directory / "calls.jsonl",
         directory=directory,
         root=directory,

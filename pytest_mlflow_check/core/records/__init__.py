@@ -6,7 +6,16 @@ through the fixtures: `launch.run.params["index"]`, `launch.run.metrics["loss"].
 
 from __future__ import annotations
 
-from pytest_mlflow_check.core.records.launch import Caller, Frame, Launch, Mode, Observation, SavedFile, Stack
+from pytest_mlflow_check.core.records.launch import (
+    Caller,
+    Frame,
+    Launch,
+    Mode,
+    Observation,
+    PythonProcess,
+    SavedFile,
+    Stack,
+)
 from pytest_mlflow_check.core.records.store import (
     Artifact,
     Damage,
@@ -34,6 +43,7 @@ __all__ = [
     "ModelValidation",
     "ModelVersion",
     "Observation",
+    "PythonProcess",
     "RegisteredModel",
     "RunRecord",
     "SavedFile",

@@ -90,6 +90,21 @@ class Stack:
 
 
 @dataclass(frozen=True)
+class PythonProcess:
+    """A Python process of a launch that was guarded.
+
+    Attributes:
+        command: its command line, with the options of Python itself.
+        loaded_mlflow: whether it imported MLflow.
+        observed: whether it was observed from its start on; False where it had begun to import MLflow.
+    """
+
+    command: tuple[str, ...]
+    loaded_mlflow: bool = False
+    observed: bool = True
+
+
+@dataclass(frozen=True)
 class SavedFile:
     """A serialised object that a launch wrote into its workspace and logged nowhere.
 
@@ -121,8 +136,12 @@ class Launch:
         record: what the store held when the launch had ended.
         validations: by `Model.uri`.
         observations: the logging calls in the order in which they happened; empty where nothing was observed.
-        observed: whether the observer was switched on. Python started with `-S`, `-E` or `-I`, or another
-            language, goes unobserved all the same.
+        observed: whether calls were written down. Python started with `-S`, or another language, goes
+            unobserved all the same.
+        processes: the guarded Python processes that the code started, in their order; None where that isn't
+            known.
+        unobserved_code: files that import MLflow and that no observed process was started with, relative to
+            the project; looked for only where no observed process has loaded MLflow.
         changed: files of the project that the launch changed or deleted, relative to the project.
         changed_originals: the user's own files that changed while the launch was led to them by a link
             (`workspace.link`), relative to `origin`.
@@ -153,6 +172,8 @@ class Launch:
     validations: Mapping[str, ModelValidation] = field(default_factory=dict, repr=False)
     observations: tuple[Observation, ...] = field(default=(), repr=False)
     observed: bool = False
+    processes: tuple[PythonProcess, ...] | None = None
+    unobserved_code: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     changed_originals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

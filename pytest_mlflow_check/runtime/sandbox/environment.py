@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pytest_mlflow_check.core.store import Store
+from pytest_mlflow_check.runtime.observer.inject import VARIABLE
 from pytest_mlflow_check.runtime.process.runner import own_variables
 from pytest_mlflow_check.runtime.sandbox.workspace import map_into
 
@@ -135,6 +136,8 @@ def _inherited(base: Mapping[str, str], pass_env: Iterable[str] = ()) -> dict[st
         name: value for name, value in base.items() if _matches(name, passed) or not _matches(name, withheld)
     }
     env["PATH"] = os.pathsep.join([str(interpreter_directory()), env.get("PATH", os.defpath)])
+    # Empty: not of a launch, wherever it starts. The launch itself gets its own.
+    env[VARIABLE] = ""
     return env
 
 

@@ -29,6 +29,7 @@ from pytest_mlflow_check.config.settings import EnvManager
 from pytest_mlflow_check.core.errors import UserError, shown_path
 from pytest_mlflow_check.core.models import Project
 from pytest_mlflow_check.core.store import Store
+from pytest_mlflow_check.runtime.observer.inject import add_to_environment
 from pytest_mlflow_check.runtime.process.locks import exclusive_lock
 from pytest_mlflow_check.runtime.process.runner import Processes
 from pytest_mlflow_check.runtime.sandbox.environment import (
@@ -169,6 +170,7 @@ def make_interpreter(
             except UserError as error:
                 failed.write_text(str(error), encoding="utf-8")
                 raise
+        add_to_environment(prefix)
     return Interpreter(manager, prefix / "bin" / "python", prefix)
 
 

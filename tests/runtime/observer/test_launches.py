@@ -83,6 +83,7 @@ def run(tmp_path: Path, request: pytest.FixtureRequest) -> Run:
         store = Store("file", tmp_path / "store")
         env = observed(
             launch_environment(store, root=root, copy=root),
+            place=tmp_path,
             file=tmp_path / "calls.jsonl",
             directory=project,
             root=root,

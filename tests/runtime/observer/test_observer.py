@@ -64,6 +64,7 @@ def start(
     base = {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": "file:///own", **(env or {})}
     whole = observed(
         base,
+        place=tmp_path,
         file=tmp_path / "calls.jsonl",
         directory=tmp_path / "ws" / "proj",
         root=tmp_path / "ws",
@@ -76,28 +77,60 @@ def start(
 
 def test_environment_has_path_first_and_one_variable(tmp_path: Path) -> None:
     env = observed(
-        {"PYTHONPATH": "/user", "A": "b"},
+        {"PYTHONPATH": "/user", "A": "b", "MLFLOW_TRACKING_URI": "file:///own", "MLFLOW_RUN_ID": "1"},
+        place=tmp_path,
         file=tmp_path / "f",
         directory=tmp_path / "d",
         root=tmp_path,
         uri="file:///own",
         block=True,
+        observe=False,
     )
-    assert env.pop("PYTHONPATH") == f"{PATH}{os.pathsep}/user"
-    assert json.loads(env.pop(VARIABLE)) == {
+    settings = tmp_path / "observer.settings"
+    assert env == {
+        "PYTHONPATH": f"{PATH}{os.pathsep}/user",
+        VARIABLE: str(settings),
+        "A": "b",
+        "MLFLOW_TRACKING_URI": "file:///own",
+        "MLFLOW_RUN_ID": "1",
+    }
+    payload, restored, text = settings.read_text().split("\n")
+    assert payload == str(PATH)
+    assert restored.split("\0") == ["MLFLOW_TRACKING_URI=file:///own", f"{VARIABLE}={settings}"]
+    assert json.loads(text) == {
         "file": str(tmp_path / "f"),
         "directory": str(tmp_path / "d"),
         "root": str(tmp_path),
         "uri": "file:///own",
         "block": True,
+        "observe": False,
     }
-    assert env == {"A": "b"}
+    assert settings.stat().st_mode & 0o777 == 0o600
 
 
-def test_no_empty_entry_on_python_path(tmp_path: Path) -> None:
-    for base in ({}, {"PYTHONPATH": ""}):
-        env = observed(base, file=tmp_path, directory=tmp_path, root=tmp_path, uri="u", block=False)
-        assert env["PYTHONPATH"] == str(PATH)
+@pytest.mark.parametrize("base", [{}, {"PYTHONPATH": ""}])
+def test_no_empty_entry_on_python_path(base: dict[str, str], tmp_path: Path) -> None:
+    env = observed(
+        base, place=tmp_path, file=tmp_path, directory=tmp_path, root=tmp_path, uri="u", block=False
+    )
+    assert env["PYTHONPATH"] == f"{PATH}/."
+
+
+@pytest.mark.parametrize("given", ["src:$PYTHONPATH", "$PYTHONPATH:src"])
+@pytest.mark.parametrize("user", ["", "/user"])
+def test_a_pythonpath_that_is_added_to_works_as_without_us(given: str, user: str, tmp_path: Path) -> None:
+    """What is added to nothing leaves an empty entry, which is the current directory."""
+    code = "import sys; print(sys.path)"
+    base = {"PATH": os.environ["PATH"], **({"PYTHONPATH": user} if user else {})}
+    env = observed(
+        base, place=tmp_path, file=tmp_path / "f", directory=tmp_path, root=tmp_path, uri="u", block=False
+    )
+    command = ["bash", "-c", f"PYTHONPATH={given} {sys.executable} -c '{code}'"]
+    with_us, without = (
+        subprocess.run(command, cwd=tmp_path, env=each, capture_output=True, text=True, check=True).stdout
+        for each in (env, base)
+    )
+    assert with_us == without
 
 
 def test_inside_is_standard_library_only() -> None:
@@ -371,10 +404,10 @@ def test_starts_silently_and_leaves_no_trace_on_the_path(tmp_path: Path) -> None
     assert (done.stdout, done.stderr) == ("False False\n", "")
 
 
-@pytest.mark.parametrize("option", ["-S", "-E", "-I"])
-def test_unobserved_python_works(tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize(("option", "observed"), [("-S", False), ("-E", True), ("-I", True)])
+def test_options_of_python(tmp_path: Path, option: str, observed: bool) -> None:
     done = start("import sys; print('_mlflow_check_observer' in sys.modules)", tmp_path, option)
-    assert (done.stdout, done.stderr) == ("False\n", "")
+    assert (done.stdout, done.stderr) == (f"{observed}\n", "")
 
 
 def test_broken_settings_are_no_trouble(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def guard(inside: Callable[[str], ModuleType], tmp_path: Path) -> Callable[..., 
     def make(uri: str, block: bool = False) -> Any:
         here = str(tmp_path)
         recorder = inside("recorder").Recorder(str(tmp_path / "calls.jsonl"), here, here, here)
-        return inside("store_guard").Guard(recorder, uri, block)
+        return inside("store_guard").Guard(recorder, uri, here, block)
 
     return make
 
@@ -115,10 +115,10 @@ def test_forms_of_a_server(guard: Callable[..., Any]) -> None:
     own = guard("http://127.0.0.1:5001")
     assert own.is_own("http://127.0.0.1:5001/")
     assert not own.is_own("http://127.0.0.1:5000")
-    assert own.passes_on("mlflow-artifacts:/0/r/artifacts")
-    assert not own.passes_on("mlflow-artifacts://elsewhere/0")
-    assert not own.passes_on("s3://bucket/0")
-    assert not guard("file:///own").passes_on("mlflow-artifacts:/0")
+    assert own.keeps_artifacts_at("mlflow-artifacts:/0/r/artifacts")
+    assert not own.keeps_artifacts_at("mlflow-artifacts://elsewhere/0")
+    assert not own.keeps_artifacts_at("s3://bucket/0")
+    assert not guard("file:///own").keeps_artifacts_at("mlflow-artifacts:/0")
 
 
 def test_forms_of_postgresql(guard: Callable[..., Any]) -> None:
@@ -156,19 +156,47 @@ def test_passwords_are_masked(inside: Callable[[str], ModuleType], uri: str, sho
 
 
 @pytest.mark.parametrize(
-    ("location", "remote"),
+    ("location", "kept"),
     [
-        ("s3://bucket/x", True),
-        ("mlflow-artifacts:/x", True),
-        ("dbfs:/x", True),
-        ("file://host/x", True),
-        ("./x", False),
+        ("s3://bucket/x", False),
+        ("mlflow-artifacts:/x", False),
+        ("dbfs:/x", False),
+        ("file://host/x", False),
         ("/x", False),
         ("file:///x", False),
+        ("../x", False),
+        ("./x", True),
+        ("{here}/x", True),
+        ("file://{here}/x", True),
+        ("{here}/../x", False),
     ],
 )
-def test_remote_artifact_locations(inside: Callable[[str], ModuleType], location: str, remote: bool) -> None:
-    assert inside("uris").is_remote(location) is remote
+def test_artifact_locations(
+    guard: Callable[..., Any], location: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert guard("file:///own").keeps_artifacts_at(location.format(here=tmp_path)) is kept
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_mlflows"),
+    [
+        ("/api/2.0/mlflow/runs/create", True),
+        ("/api/3.0/mlflow/traces", True),
+        ("/api/2.0/mlflow-artifacts/artifacts/1/model", True),
+        ("/api/2.1/unity-catalog/models", True),
+        ("/ajax-api/2.0/mlflow/gateway-proxy", True),
+        ("/v1/traces", True),
+        ("/get-artifact", True),
+        ("/endpoints/chat/invocations", False),
+        ("/api/2.0/serving-endpoints", False),
+        ("/mlflow/file.csv", False),
+    ],
+)
+def test_what_a_tracking_server_is_asked(
+    inside: Callable[[str], ModuleType], endpoint: str, is_mlflows: bool
+) -> None:
+    assert inside("uris").is_of_mlflow(f"http://h:5000{endpoint}") is is_mlflows
 
 
 ASSIGNMENTS = """

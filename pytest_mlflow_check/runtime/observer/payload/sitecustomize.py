@@ -1,5 +1,8 @@
 # Runs inside the user's processes: Python 3.9 or later, standard library only.
-"""Switches the observer on when Python starts, and hands over to the `sitecustomize` it stands before."""
+"""Switches the observer on when Python starts, and hands over to the `sitecustomize` it stands before.
+
+It is for the Pythons that have no `.pth` file of ours (see `observer.inject`).
+"""
 
 import os
 import sys
@@ -17,8 +20,15 @@ def _switch_on() -> None:
 
 def _hand_over() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    # Written so, it stands for nothing (see `observer.inject`). What is added to nothing, as in
+    # PYTHONPATH=src:$PYTHONPATH, leaves an empty entry: the current directory.
+    instead = [os.getcwd()] if len(given) > 1 and os.path.join(here, ".") in given else []
     # The variable PYTHONPATH keeps it, for the processes this one starts.
-    sys.path[:] = [entry for entry in sys.path if entry != here and os.path.abspath(entry) != here]
+    path: list[str] = []
+    for entry in sys.path:
+        path += instead if os.path.abspath(entry) == here else [entry]
+    sys.path[:] = path
     own = sys.modules.pop("sitecustomize", None)
     try:
         # Found now further down the path. What it raises goes to Python, which reports it as always.

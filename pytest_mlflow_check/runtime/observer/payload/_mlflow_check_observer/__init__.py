@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import thread_dumps
+from . import process_log, thread_dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,18 +23,32 @@ if TYPE_CHECKING:
     from .store_guard import Guard
 
 VARIABLE = "PYTEST_MLFLOW_CHECK_OBSERVER"
+"""Names the file with the settings of the launch; `observer.inject` writes it."""
 
 _STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 _KEYS = {key: name for name in _STORES for key in (name, os.fsencode(name))}
 
 
-def switch_on() -> None:
-    """Guards the environment of this process, and waits for MLflow to be imported, or finds it loaded."""
-    thread_dumps.switch_on()
-    text = os.environ.get(VARIABLE)
-    if not text:
+def switch_on(file: str | None = None) -> None:
+    """Guards the environment of this process, and waits for MLflow to be imported, or finds it loaded.
+
+    Nothing happens where it is on already: a process may come here by its `.pth` file and by PYTHONPATH.
+
+    Args:
+        file: the file with the settings; the one that the variable names by default.
+    """
+    file = file or os.environ.get(VARIABLE)
+    if not file or any(isinstance(finder, Observer) for finder in sys.meta_path):
         return
-    observer = Observer(text)
+    with open(file, encoding="utf-8") as lines:
+        _, restored, text = lines.read().split("\n", 2)
+    for assignment in restored.split("\0"):
+        # What the launch was given, where somebody started this process without it.
+        name, _, value = assignment.partition("=")
+        os.environ.setdefault(name, value)
+    thread_dumps.switch_on()
+    observer = Observer(text, os.path.dirname(file))
+    process_log.note_start(observer.directory)
     for name in _STORES:
         uri = os.environ.get(name)
         # As it stands in the settings, the URI needs no closer look.
@@ -50,10 +64,22 @@ def switch_on() -> None:
         observer.catch_up()
 
 
-class Observer:
-    """Stands first on `sys.meta_path`, and gets the rest when it is needed."""
+def note_unobserved() -> None:
+    """Notes that MLflow was half loaded when the observer was switched on, so that calls are missed."""
+    for finder in sys.meta_path:
+        if isinstance(finder, Observer):
+            process_log.note_unobserved(finder.directory)
 
-    def __init__(self, text: str) -> None:
+
+class Observer:
+    """Stands first on `sys.meta_path`, and gets the rest when it is needed.
+
+    Attributes:
+        directory: that of the launch.
+    """
+
+    def __init__(self, text: str, directory: str) -> None:
+        self.directory = directory
         self._text = text
         self._start = os.getcwd()
         self._parts: tuple[Guard, Patches] | None = None
@@ -91,8 +117,9 @@ class Observer:
 
             settings = json.loads(self._text)
             recorder = Recorder(settings["file"], settings["directory"], settings["root"], self._start)
-            guard = Guard(recorder, settings["uri"], settings["block"])
-            self._parts = guard, Patches(recorder, guard)
+            guard = Guard(recorder, settings["uri"], self.directory, settings["block"])
+            patches = Patches(recorder, guard, launch=self.directory, observe=settings["observe"])
+            self._parts = guard, patches
             self._broken = False
         except Exception:
             pass

@@ -43,6 +43,13 @@ OPEN_STORE = "_get_store_with_resolved_uri"
 """Opens each store, whichever way its URI came (3.x has one for workspaces too). Many functions take a
 `tracking_uri`; this is the one door behind all of them. It is an `lru_cache`."""
 
+REST = "mlflow.utils.rest_utils"
+HTTP_REQUEST = "http_request"
+"""Makes each request to a tracking server, of stores, registries and artifact repositories alike."""
+
+CREDENTIALS = "mlflow.utils.credentials"
+"""Defines the public `login`, which asks Databricks for the user with Databricks' own client."""
+
 EXIT = "_safe_end_run"
 """The function of `fluent` that MLflow registers with `atexit`: nothing else tells the end of the interpreter
 from an `end_run()` of the code."""

@@ -10,10 +10,18 @@ from functools import partial, wraps
 from types import ModuleType
 from typing import Any
 
-from . import call_arguments, is_mlflow, mlflow_internals
+from . import call_arguments, is_mlflow, mlflow_internals, process_log
 from .gc_pause import without_collector
 from .recorder import Recorder
-from .store_guard import Guard, guard_client, guard_experiments, guard_registry, guard_setter
+from .store_guard import (
+    Guard,
+    guard_client,
+    guard_experiments,
+    guard_login,
+    guard_registry,
+    guard_requests,
+    guard_setter,
+)
 from .wrappers import Describer, Function, ending_call, inner_call, logging_call, metric_call, starting_call
 
 _Patch = Callable[[ModuleType], None]
@@ -43,24 +51,34 @@ class _Loader:
 class Patches:
     """What to do with which module of MLflow's, when it is loaded."""
 
-    def __init__(self, recorder: Recorder, guard: Guard) -> None:
+    def __init__(self, recorder: Recorder, guard: Guard, *, launch: str, observe: bool) -> None:
         self._recorder = recorder
         self._guard = guard
+        self._launch = launch
         self._artifacts = call_arguments.artifacts(recorder.directory)
         self._active_run: Function = lambda: None
-        self._by_name: dict[str, _Patch] = {
-            "mlflow": self._package,
-            mlflow_internals.CLIENT: self._client,
-            mlflow_internals.FLUENT: self._fluent,
-            mlflow_internals.MODEL: self._model,
-            mlflow_internals.PROJECTS: self._projects,
-            mlflow_internals.SUBMITTED: self._submitted,
-            mlflow_internals.REGISTRY_FLUENT: self._registering,
-            mlflow_internals.TRACKING_UTILS: self._tracking_utils,
-            mlflow_internals.REGISTRY_UTILS: self._registry_utils,
-            mlflow_internals.QUEUE: self._queue,
-            **dict.fromkeys(mlflow_internals.STORE_REGISTRIES, self._store_registry),
+        self._by_name: dict[str, tuple[_Patch, ...]] = {
+            "mlflow": (_nothing,),
+            mlflow_internals.CLIENT: (self._guarded_client,),
+            mlflow_internals.TRACKING_UTILS: (self._tracking_utils,),
+            mlflow_internals.REGISTRY_UTILS: (self._registry_utils,),
+            mlflow_internals.REST: (self._rest,),
+            mlflow_internals.CREDENTIALS: (self._credentials,),
+            **dict.fromkeys(mlflow_internals.STORE_REGISTRIES, (self._store_registry,)),
         }
+        self._flavors: tuple[_Patch, ...] = ()
+        if observe:
+            self._flavors = (self._flavor,)
+            for name, patch in {
+                mlflow_internals.CLIENT: self._client,
+                mlflow_internals.FLUENT: self._fluent,
+                mlflow_internals.MODEL: self._model,
+                mlflow_internals.PROJECTS: self._projects,
+                mlflow_internals.SUBMITTED: self._submitted,
+                mlflow_internals.REGISTRY_FLUENT: self._registering,
+                mlflow_internals.QUEUE: self._queue,
+            }.items():
+                self._by_name[name] = (*self._by_name.get(name, ()), patch)
 
     def find_spec(self, asked: Any, name: str, path: Any, target: Any) -> Any:
         """The spec of a module of MLflow's, as the other finders give it, with the patch built in.
@@ -69,15 +87,15 @@ class Patches:
             asked: the finder on `sys.meta_path` that asks.
             name, path, target: what it was asked.
         """
-        patch = self._of(name)
-        if patch is None:
+        patches = self._of(name)
+        if not patches:
             return None
         for finder in list(sys.meta_path):
             find = None if finder is asked else getattr(finder, "find_spec", None)
             spec = find(name, path, target) if find is not None else None
             if spec is not None:
                 if hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader, partial(self._load, name, patch))
+                    spec.loader = _Loader(spec.loader, partial(self._load, name, patches))
                 return spec
         return None
 
@@ -97,8 +115,7 @@ class Patches:
             return
         wrapped: dict[tuple[str, int], Any] = {}
         for name, module in loaded.items():
-            patch = self._of(name)
-            if patch is not None:
+            for patch in self._of(name):
                 wrapped |= _changed(patch, module)
         # Modules that imported a function would go on calling the one that isn't wrapped. They keep it by its
         # own name (3.17.2, 2.22.5); to look at all that they keep would copy much memory of a forked process.
@@ -108,23 +125,26 @@ class Patches:
             for name in names & held.keys():
                 setattr(module, name, wrapped.get((name, id(held[name])), held[name]))
 
-    def _of(self, name: str) -> _Patch | None:
-        """The patch for a module of MLflow's."""
-        if name.count(".") == 1 or name in mlflow_internals.DEEPER_FLAVORS:
-            return self._by_name.get(name, self._flavor)
-        return self._by_name.get(name)
+    def _of(self, name: str) -> tuple[_Patch, ...]:
+        """The patches for a module of MLflow's."""
+        may_be_flavor = name.count(".") == 1 or name in mlflow_internals.DEEPER_FLAVORS
+        return self._by_name.get(name, self._flavors if may_be_flavor else ())
 
-    def _load(self, name: str, patch: _Patch, module: ModuleType, execute: Callable[[], None]) -> None:
+    def _load(
+        self, name: str, patches: tuple[_Patch, ...], module: ModuleType, execute: Callable[[], None]
+    ) -> None:
         if name == "mlflow":
             self._found(module)
             without_collector(execute)
         else:
             execute()
         # A version of MLflow that looks otherwise is observed as far as it looks the same.
-        with suppress(Exception):
-            patch(module)
+        for patch in patches:
+            with suppress(Exception):
+                patch(module)
 
     def _found(self, package: ModuleType) -> None:
+        process_log.note_mlflow(self._launch)
         self._guard.refuse()
         for directory in getattr(package, "__path__", ()):
             self._recorder.mlflow_found(directory)
@@ -145,15 +165,13 @@ class Patches:
         wrapped = ending_call(getattr(holder, name), self._recorder, self._run, mlflow_internals.EXIT)
         setattr(holder, name, wrapped)
 
-    def _package(self, module: ModuleType) -> None:
-        """Nothing is defined there; `_found` looks at it before it is executed."""
+    def _guarded_client(self, module: ModuleType) -> None:
+        with suppress(Exception):
+            guard_client(module.MlflowClient, self._guard)
+        guard_experiments(module.MlflowClient, self._guard)
 
     def _client(self, module: ModuleType) -> None:
         kind = module.MlflowClient
-        with suppress(Exception):
-            guard_client(kind, self._guard)
-        with suppress(Exception):
-            guard_experiments(kind, self._guard)
         for name, describer in {**call_arguments.CLIENT, **self._artifacts}.items():
             with suppress(Exception):
                 self._log(kind, name, describer)
@@ -225,6 +243,12 @@ class Patches:
         kind = getattr(module, mlflow_internals.STORE_REGISTRIES[module.__name__])
         guard_registry(kind, self._guard)
 
+    def _rest(self, module: ModuleType) -> None:
+        guard_requests(module, self._guard)
+
+    def _credentials(self, module: ModuleType) -> None:
+        guard_login(module, self._guard)
+
     def _queue(self, module: ModuleType) -> None:
         kind, recorder = getattr(module, mlflow_internals.QUEUE_CLASS), self._recorder
         flush, work = getattr(kind, mlflow_internals.QUEUE_FLUSH), getattr(kind, mlflow_internals.QUEUE_WORK)
@@ -248,6 +272,10 @@ class Patches:
 
         setattr(kind, mlflow_internals.QUEUE_FLUSH, flushing)
         setattr(kind, mlflow_internals.QUEUE_WORK, working)
+
+
+def _nothing(module: ModuleType) -> None:
+    """For the package: nothing is defined there, and `_found` looks at it before it is executed."""
 
 
 def _changed(patch: _Patch, module: ModuleType) -> dict[tuple[str, int], Any]:

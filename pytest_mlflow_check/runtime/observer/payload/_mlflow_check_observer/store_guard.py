@@ -8,15 +8,17 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
-from .mlflow_internals import OPEN_STORE
+from .mlflow_internals import HTTP_REQUEST, OPEN_STORE
 from .recorder import Recorder
-from .uris import canonical, depends_on_directory, is_remote, masked, text_of
+from .uris import canonical, depends_on_directory, is_of_mlflow, masked, text_of
 from .wrappers import parameters
 
 _STORE_URIS = ("store_uri", "tracking_uri", "workspace_uri")
 """Ends of the parameters that name a store; an `artifact_uri` names none."""
+
+_REFUSED = "pytest-mlflow-check: no launch talks to another MLflow server"
 
 _Function = Callable[..., Any]
 
@@ -28,8 +30,10 @@ class Guard:
         uri: of the own store.
     """
 
-    def __init__(self, recorder: Recorder, uri: str, block: bool) -> None:
+    def __init__(self, recorder: Recorder, uri: str, launch: str, block: bool) -> None:
         self.uri = uri
+        # On some systems the temporary directory is a link.
+        self._launch = os.path.join(os.path.realpath(launch), "")
         self._recorder = recorder
         self._block = block
         self._canonical = canonical(uri)
@@ -51,11 +55,18 @@ class Guard:
             # What can't be understood is no URI of the own store's.
             return False
 
-    def passes_on(self, location: str) -> bool:
-        """Whether artifacts at a location go through the own store, a server."""
+    def keeps_artifacts_at(self, location: str) -> bool:
+        """Whether artifacts at a location stay in the launch: below its directory, or in its own server."""
+        kind, path = canonical(location)
+        if kind == "file":
+            return path.startswith(self._launch)
         # With a host behind two slashes it is another server's.
         ours = location.startswith("mlflow-artifacts:/") and not location.startswith("mlflow-artifacts://")
         return ours and self.uri.startswith("http:")
+
+    def is_own_host(self, host: str) -> bool:
+        """Whether a request to a host goes to the own store, a server."""
+        return self.uri.startswith("http:") and f"{host.rstrip('/')}/".startswith(f"{self.uri.rstrip('/')}/")
 
     def lead(self, uri: Any, how: str, frame: FrameType | None) -> Any:
         """The URI to use for the given one: itself, if it leads to the own store, else the own one.
@@ -88,6 +99,15 @@ class Guard:
         refusal = self._note(uri, how, frame, by_mlflow)
         if self._block:
             raise RuntimeError(refusal)
+
+    def reject(self, uri: Any, how: str, frame: FrameType | None) -> NoReturn:
+        """Notes an attempt that can't be led back, and raises.
+
+        Raises:
+            RuntimeError: always.
+        """
+        refusal = self._note(uri, how, frame)
+        raise RuntimeError(refusal if self._block else f"{_REFUSED}: {masked(text_of(uri))}")
 
     def refuse(self) -> None:
         """Raises where this process was started for another store, and that is blocked."""
@@ -174,8 +194,7 @@ def guard_experiments(kind: type, guard: Guard) -> None:
         try:
             if not location or guard.is_own(location):
                 return False
-            text = text_of(location)
-            return is_remote(text) and not guard.passes_on(text)
+            return not guard.keeps_artifacts_at(text_of(location))
         except Exception:
             return False
 
@@ -214,3 +233,36 @@ def guard_registry(kind: type, guard: Guard) -> None:
         return original(self, **given)
 
     setattr(kind, OPEN_STORE, open_store)
+
+
+def guard_requests(module: ModuleType, guard: Guard) -> None:
+    """`http_request(host_creds, endpoint, method)`: the last door of what goes to a server.
+
+    Whoever comes here has made a store, a registry or an artifact repository by itself, past the doors
+    before. There is no store to lead it to, so it is refused.
+
+    Raises:
+        RuntimeError: what the wrapped function raises for another server's tracking, registry or artifacts.
+    """
+    original: _Function = getattr(module, HTTP_REQUEST)
+
+    @wraps(original)
+    def http_request(host_creds: Any, endpoint: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
+        host = str(getattr(host_creds, "host", None) or "")
+        # The address of an artifact is in what MLflow calls the host.
+        if not guard.is_own_host(host) and is_of_mlflow(f"{host}{endpoint}"):
+            guard.reject(host, f"{method} {endpoint}", sys._getframe(1))
+        return original(host_creds, endpoint, method, *args, **kwargs)
+
+    setattr(module, HTTP_REQUEST, http_request)
+
+
+def guard_login(module: ModuleType, guard: Guard) -> None:
+    """`mlflow.login()`: asks Databricks for the user with a client that isn't MLflow's, and sets the URI."""
+    original: _Function = module.login
+
+    @wraps(original)
+    def login(*_args: Any, **_kwargs: Any) -> None:
+        guard.divert("databricks", "mlflow.login", sys._getframe(1))
+
+    module.login = login  # type: ignore[attr-defined]

@@ -11,6 +11,13 @@ from urllib.parse import unquote, urlsplit
 _SECRET = re.compile(r"(?i)([?&;][^=&;]*(?:pass|pwd|token|secret|key|sig|credential)[^=&;]*=)[^&;#]*")
 
 
+_ENDPOINT = re.compile(
+    r"/(?:ajax-)?api/\d\.\d/(?:preview/)?(?:mlflow|mlflow-artifacts|unity-catalog|dbfs)(?:/|$)"
+    r"|/(?:get-artifact|v1/traces)$"
+)
+"""Ends of what MLflow asks a tracking server or Databricks for (mlflow.utils.rest_utils, 3.17.2)."""
+
+
 def text_of(uri: Any) -> str:
     """A URI as given: text, a path or anything else."""
     if isinstance(uri, os.PathLike):
@@ -42,9 +49,9 @@ def depends_on_directory(uri: str) -> bool:
     return kind == "sqlite" and not uri.partition(":")[2].startswith("////")
 
 
-def is_remote(location: str) -> bool:
-    """Whether artifacts at a location would leave this machine."""
-    return canonical(location)[0] != "file"
+def is_of_mlflow(endpoint: str) -> bool:
+    """Whether it is a server's tracking, registry, artifacts or traces; a served model, say, isn't."""
+    return _ENDPOINT.search(endpoint) is not None
 
 
 def masked(uri: str) -> str:
