@@ -137,13 +137,17 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
-    """The regular files below a directory; links aren't followed, and what can't be listed is left out."""
+    """The regular files below a directory; links aren't followed, and what can't be listed is left out.
+
+    Left out is `.git` too: even `git status` writes there.
+    """
     waiting = [str(directory)]
     while waiting:
         with suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
+                    if entry.name != ".git":
+                        waiting.append(entry.path)
                 elif entry.is_file(follow_symlinks=False):
                     yield entry
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from pytest_mlflow_check.core.store import Store
 from pytest_mlflow_check.runtime.observer.inject import VARIABLE
 from pytest_mlflow_check.runtime.process.runner import own_variables
+from pytest_mlflow_check.runtime.sandbox.git_repository import LOCAL_VARIABLES
 from pytest_mlflow_check.runtime.sandbox.workspace import map_into
 
-_WITHHELD = ("MLFLOW_*", "_MLFLOW_*", "DATABRICKS_*", "OTEL_EXPORTER_*", "PYTEST_*")
+_WITHHELD = ("MLFLOW_*", "_MLFLOW_*", "DATABRICKS_*", "OTEL_EXPORTER_*", "PYTEST_*", *LOCAL_VARIABLES)
 """Of the user's: they would send a launch to another server, into another run, its traces to a collector
-instead of the store (`mlflow.tracing.utils.otlp`, 3.17.2), or tell it that it is being tested (MLflow itself
-behaves differently where PYTEST_CURRENT_TEST is set)."""
+instead of the store (`mlflow.tracing.utils.otlp`, 3.17.2), tell it that it is being tested (MLflow itself
+behaves differently where PYTEST_CURRENT_TEST is set), or have git work in the user's own repository (git
+starts hooks such as pre-commit with GIT_INDEX_FILE)."""
 
 _CONDA = ("MLFLOW_CONDA_HOME", "MLFLOW_CONDA_CREATE_ENV_CMD")
 """Where conda is; that leads to no server."""
@@ -72,6 +74,9 @@ def launch_environment(
         mapped = [(entry, map_into(entry, root, copy)) for entry in entries]
         # An environment below the root isn't copied.
         env["PYTHONPATH"] = os.pathsep.join(new if Path(new).exists() else old for old, new in mapped)
+    # Of a project in no repository: one around the directory for launches isn't its own.
+    ceilings = [*filter(None, [env.get("GIT_CEILING_DIRECTORIES")]), str(copy.parent)]
+    env["GIT_CEILING_DIRECTORIES"] = os.pathsep.join(ceilings)
     env |= dict(extra or {})
     env |= {
         "MLFLOW_TRACKING_URI": store.uri,

@@ -1,7 +1,7 @@
 """The throw-away copy in which a launch runs.
 
 What is copied is the repository around the project, so that `../data` works, or the project alone where
-there is none. The user's files are only ever read.
+there is none. The user's files are only ever read. `.git` isn't copied but made anew (`git_repository.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Literal
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.os_errors import fault_of
 from pytest_mlflow_check.runtime.sandbox.copy_file import clone_file, copy_file
+from pytest_mlflow_check.runtime.sandbox.git_repository import copy_repository
 from pytest_mlflow_check.runtime.sandbox.symlink_patterns import NO_LINKS, Links
 
 SKIPPED = frozenset(
@@ -95,14 +96,25 @@ def make_workspace(project: Path, destination: Path, links: Links = NO_LINKS) ->
         UserError: where there is no room for the copy.
     """
     root, destination = enclosing_root(project), destination.resolve()
+    work_trees = [(str(root), str(destination))]
+    copied: set[str] = set()
     try:
         destination.mkdir(parents=True)
         for entry in contents(root, without=destination):
+            copy = os.path.join(destination, entry.path)
             try:
-                _copy(entry, os.path.join(destination, entry.path), root, destination, links)
+                _copy(entry, copy, root, destination, links)
             except UNREADABLE as error:
                 if error.filename != entry.source:
                     raise
+                continue
+            if entry.kind == "file" and not links.take(entry.path):
+                copied.add(entry.source)
+            # A submodule, or a repository within the other.
+            elif entry.kind == "directory" and os.path.lexists(os.path.join(entry.source, ".git")):
+                work_trees.append((entry.source, copy))
+        for original, copy in work_trees:
+            copy_repository(original, copy, copied)
     except OSError as error:
         fault = fault_of(error, destination)
         which = "" if error.filename in (None, str(root), str(destination)) else f" ({error.filename})"

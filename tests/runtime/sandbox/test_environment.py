@@ -41,6 +41,7 @@ def environment(
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_REGISTRY_URI": uri,
         "MLFLOW_ENV_ROOT": str(tmp_path / "environments"),
+        "GIT_CEILING_DIRECTORIES": str(tmp_path),
     }
     assert {name: env.pop(name) for name in always.keys() & env.keys()} == always
     return env
