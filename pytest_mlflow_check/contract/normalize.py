@@ -61,19 +61,22 @@ class Normalizer:
         return {kind: self._not_ignored(kind, found[kind]) for kind in KINDS}
 
     def stable(self, launch: Launch, run: RunRecord) -> dict[str, dict[str, Expected]]:
-        """The same, as far as it can be held: no secret, no date of today, no path and no id."""
+        """The same, as far as it can be held: no secret, no date of today, no commit, no path and no id."""
         days = _days(launch)
         return {
-            kind: {self.name(name, days): self._value(launch, value, days) for name, value in entries.items()}
+            kind: {
+                self.name(name, [*days, *launch.commit_words(name)]): self._value(launch, value, days)
+                for name, value in entries.items()
+            }
             for kind, entries in self.logged(launch, run).items()
         }
 
-    def name(self, name: str, days: Iterable[str] = ()) -> str:
-        """A name with `*` for what of it can't be held."""
+    def name(self, name: str, passing: Iterable[str] = ()) -> str:
+        """A name with `*` for what of it can't be held, the passing words among it."""
         # The stars that stand for a secret match whatever stands there.
         found = self.masked(name).encode("utf-8", "replace").decode()
-        for day in days:
-            found = found.replace(day, "*")
+        for word in passing:
+            found = found.replace(word, "*")
         if len(found.encode("unicode_escape")) > _LONGEST_NAME:
             found = f"{found[:_KEPT_OF_NAME]}*"
         return found if found == name else as_pattern(found)
@@ -102,6 +105,7 @@ class Normalizer:
             and text == text.encode("utf-8", "replace").decode()
             and not _ABSOLUTE.search(text)
             and not any(day in text for day in days)
+            and not launch.commit_words(text)
             and text not in _here()
         )
 

@@ -219,6 +219,40 @@ def test_no_path_of_a_copy_no_id_no_day_and_no_secret_is_held() -> None:
 """)
 
 
+def test_no_commit_is_held() -> None:
+    commit = "1a2b3c4d5e6f70819203a4b5c6d7e8f901234567"
+    record = run(
+        name="train-1a2b3c4",
+        params={
+            "commit": commit,
+            "short": "1a2b3c4",
+            "describe": "v1.0-3-g1a2b3c4d-dirty",
+            "version": "0.1.dev3+g1a2b3c4d.d20250101",
+            "other": "7e8f901",
+            "number": "123456",
+            "within": "x1a2b3c4",
+        },
+        tags={"mlflow.source.git.commit": commit},
+        artifacts=[artifact("model_1a2b3c4.txt")],
+    )
+    assert body(made(record, record)) == snapshot("""\
+      run 1:
+        params:
+          commit: null
+          describe: null
+          number: "123456"
+          other: "7e8f901"
+          short: null
+          version: null
+          within: x1a2b3c4
+        artifacts:
+          - "model_*.txt"
+""")
+    # Without a repository the same texts are texts like any other.
+    bare = replace(record, tags={}, name="train")
+    assert "commit: null" not in body(made(bare, bare))
+
+
 def test_no_day_in_words_and_no_name_of_the_machine_or_its_user_is_held() -> None:
     day = datetime(2025, 11, 26, 12, tzinfo=timezone.utc).timestamp()
     record = run(

@@ -219,6 +219,21 @@ class Launch:
         )
         return re.sub(r"\bm-[0-9a-f]{32}\b", "MODEL", text)
 
+    def commit_words(self, text: str) -> list[str]:
+        """Return what of a text is the commit of the project's repository, whole or shortened.
+
+        Also of `v1.0-3-g1a2b3c4`, as `git describe` says it. The commit is known where MLflow notes it
+        (`mlflow.tracking.context.git_context`, 3.17.2 and 2.22.5).
+        """
+        if not self._commits:
+            return []
+        words: list[str] = re.findall(r"(?<![0-9a-zA-Z])g?([0-9a-f]{6,64})(?![0-9a-zA-Z])", text)
+        return [word for word in words if any(commit.startswith(word) for commit in self._commits)]
+
+    @cached_property
+    def _commits(self) -> frozenset[str]:
+        return frozenset(filter(None, (run.tags.get("mlflow.source.git.commit") for run in self.runs)))
+
     @property
     def runs(self) -> tuple[RunRecord, ...]:
         """Every run the launch logged, oldest first."""

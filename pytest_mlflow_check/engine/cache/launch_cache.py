@@ -24,7 +24,7 @@ from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.models import Case
-from pytest_mlflow_check.core.records import Launch, Mode
+from pytest_mlflow_check.core.records import Launch, Mode, given_tags
 from pytest_mlflow_check.core.store import Store, refuse_unfit
 from pytest_mlflow_check.engine.cache.fingerprint import Fingerprint, content_digest, files_of, rest_of
 from pytest_mlflow_check.engine.launch import OBSERVATIONS
@@ -122,7 +122,8 @@ class LaunchCache:
 
         Not kept is one that holds a secret of the environment, one of which it isn't known what it depends
         on, and one whose artifacts are links or lie elsewhere: nobody could say whether they are still as
-        they were. What is kept already stays as it is.
+        they were. Nor is one that logged the commit it ran at: the next commit makes another one of it, and
+        is no part of the fingerprint. What is kept already stays as it is.
 
         Args:
             case, mode: what was launched.
@@ -171,7 +172,11 @@ def _copy(launch: Launch, attempt_dir: Path, target: Path, directory: Path) -> b
     logged = [file for run in launch.runs for file in (artifact.file for artifact in run.artifacts.values())]
     logged += [model.path for run in launch.runs for model in run.models.values()]
     inside = all(file.is_relative_to(attempt_dir) for file in logged)
-    if not inside or any(file.is_symlink() for file in (attempt_dir / "store").rglob("*")):
+    if (
+        not inside
+        or _logged_commit(launch)
+        or any(file.is_symlink() for file in (attempt_dir / "store").rglob("*"))
+    ):
         return False
     summary = _read(attempt_dir)
     store = Store(summary["store"], target / "store")
@@ -189,6 +194,14 @@ def _copy(launch: Launch, attempt_dir: Path, target: Path, directory: Path) -> b
         target, {**summary, "logged_to": launch.logged_to or launch.store_uri, "cached": summary["started"]}
     )
     return True
+
+
+def _logged_commit(launch: Launch) -> bool:
+    return any(
+        launch.commit_words(text)
+        for run in launch.runs
+        for text in (run.name, *run.params.values(), *given_tags(run.tags).values())
+    )
 
 
 def _copy_logged(source: Path, target: Path) -> None:

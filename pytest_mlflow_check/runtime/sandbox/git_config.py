@@ -14,9 +14,7 @@ from dataclasses import dataclass
 NO_PUSH = "/a-launch-of-pytest-mlflow-check-cannot-push"
 """Where pushes of a copy go, by the message that git gives: this "does not appear to be a git repository"."""
 
-_HEADER = re.compile(
-    r'\s*\[\s*(?P<section>[\w.-]+)(?:\s+"(?P<subsection>(?:[^"\\]|\\.)*)")?\s*\](?P<rest>.*)'
-)
+_HEADER = re.compile(r'\s*\[\s*(?P<section>[\w.-]+)(?:\s+"(?P<quoted>(?:[^"\\]|\\.)*)")?\s*\](?P<rest>.*)')
 _SETTING = re.compile(r"\s*(?P<key>[A-Za-z][\w-]*)\s*(?:=\s*(?P<value>.*?))?\s*$", re.DOTALL)
 
 _DROPPED = {
@@ -40,7 +38,7 @@ _COPY = """\
 [maintenance]
 \tauto = false
 """
-"""What holds last. Copies have other inodes than the originals: by default git would read every file again."""
+"""What holds last. Copies have other inodes than the originals, so that git would read every file again."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def _settings(text: str) -> Iterator[_Setting]:
     # A backslash at the end of a line continues a value.
     for line in re.sub(r"\\\n", "", text).split("\n"):
         while header := _HEADER.match(line):
-            section, subsection, line = header["section"].lower(), header["subsection"], header["rest"]
+            section, subsection, line = header["section"].lower(), header["quoted"], header["rest"]
             if subsection is None and "." in section:
                 section, _, subsection = section.partition(".")
         if found := _SETTING.match(line):
