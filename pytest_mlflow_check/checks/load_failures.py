@@ -162,6 +162,17 @@ def _network(failure: _Failure) -> Reason | None:
     )
 
 
+def _made(failure: _Failure) -> Reason | None:
+    if failure.validation.made is None:
+        return None
+    path = failure.launch.as_original(failure.validation.made)
+    return Reason(
+        f"while it is loaded or predicts, it makes {path}: it writes to a path of the machine that it was "
+        "trained on. Another machine has no such directory, or lets nobody write there.",
+        "let it write to a directory of its own:  tempfile.mkdtemp() in load_context",
+    )
+
+
 def _files(failure: _Failure) -> Reason | None:
     text = failure.text
     if not any(each in text for each in _FILE_ERRORS):
@@ -207,6 +218,7 @@ def _crash(failure: _Failure) -> Reason | None:
 # From what leaves no doubt to what only looks like it.
 _JUDGES: tuple[Callable[[_Failure], Reason | None], ...] = (
     _network,
+    _made,
     _untrusted,
     _source_in_artifacts,
     _main,

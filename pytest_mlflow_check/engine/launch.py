@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_mlflow_check.config.settings import EnvManager
 from pytest_mlflow_check.core.models import Case
-from pytest_mlflow_check.core.os_errors import refuse_full
+from pytest_mlflow_check.core.os_errors import refuse_full, removed
 from pytest_mlflow_check.core.records import (
     Launch,
     Mode,
@@ -261,7 +261,8 @@ def _launch_of(
 def _out_of_reach(copy: Path, record: StoreRecord) -> Iterator[Path]:
     """Moves the workspace away for a while, so that a model that names a file in it doesn't load.
 
-    Where models lie in the workspace themselves (MLflow 2.22 with SQLite) it stays. Gives where it is.
+    Whatever is made in its place meanwhile is removed. Where models lie in the workspace themselves (MLflow
+    2.22 with SQLite) it stays. Gives where it is.
     """
     models = [model for run in record.runs for model in run.models.values()]
     nothing = not models and not record.registered_models
@@ -273,6 +274,7 @@ def _out_of_reach(copy: Path, record: StoreRecord) -> Iterator[Path]:
     try:
         yield away
     finally:
+        removed(copy)
         away.rename(copy)
 
 

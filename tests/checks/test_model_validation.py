@@ -76,6 +76,13 @@ def test_a_module_of_the_project(file: str, code: str) -> None:
     assert said("ModuleNotFoundError: No module named 'x'", one=pyfunc, **missing) == (why, fix)
 
 
+def test_a_directory_where_it_was_trained() -> None:
+    made = f"{WORKSPACE}/proj/cache"
+    why, fix = said(f"it made {made}", made=made)
+    assert why.startswith("while it is loaded or predicts, it makes /home/me/repo/proj/cache: it writes to a")
+    assert fix == "let it write to a directory of its own:  tempfile.mkdtemp() in load_context"
+
+
 def test_a_module_without_what_is_looked_for_in_it() -> None:
     text = "AttributeError: Can't get attribute 'Net' on <module 'net' from '/model/code/net.py'>"
     assert said(text, module="net", lacks="Net", module_file="net.py") == (

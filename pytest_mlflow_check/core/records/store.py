@@ -114,6 +114,8 @@ class ModelValidation:
         lacks: what the module lacks; None where it wasn't found.
         module_file: where the project has that module, relative to the project; None where it doesn't.
         network: whether another machine was asked for.
+        made: the path that it made below the directory the project was trained in; None for one that
+            made none.
         predicted: whether it took its own input example; None for a model without one.
         example: a digest of the example.
         prediction: what it predicted, as numbers, texts, lists and mappings; None where it answers
@@ -131,6 +133,7 @@ class ModelValidation:
     lacks: str | None = None
     module_file: str | None = None
     network: bool = False
+    made: str | None = None
     predicted: bool | None = None
     example: str | None = None
     prediction: Any = field(default=None, repr=False)

@@ -38,6 +38,16 @@ class Reader(Mean):
         Path(self.path).read_text()
 
 
+class Maker(Mean):
+    """Makes a directory by a path that it was given at home."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def load_context(self, context):
+        Path(self.path).mkdir(parents=True, exist_ok=True)
+
+
 class Caller(Mean):
     """Asks another machine while it is loaded; at home, where log_model loads it too, it has the file."""
 
@@ -88,6 +98,7 @@ def main():
         log("from_code", python_model="coded.py", input_example=X)
         log("own_module", python_model=net.Net())
         log("absolute", python_model=Reader(os.path.abspath("weights.txt")))
+        log("maker", python_model=Maker(os.path.abspath("cache")))
         log("relative", python_model=Reader("weights.txt"))
         log("online", python_model=Caller())
         log("crash", python_model=Crasher())

@@ -350,6 +350,7 @@ BROKEN = {
         "crash",
         "custom",
         "loader",
+        "maker",
         "of_main",
         "online",
         "own_module",
@@ -366,7 +367,7 @@ REASONS = [
     "crash registers, but the whole process ends with it:",
     "custom registers, but its only flavor fancy is a custom one,",
     "loader registers, but its flavor python_function names the loader module myloader,",
-    "of_main registers, but Estimator was pickled from __main__:",
+    "maker registers, but while it is loaded or predicts, it makes",
 ]
 """Of the first five; a failure text says no more."""
 

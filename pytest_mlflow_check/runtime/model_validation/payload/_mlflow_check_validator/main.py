@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ import traceback
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from .isolation import cut_network, withhold
 from .validate import validate
@@ -37,6 +38,7 @@ def main(request: str, answers: str) -> None:
     """
     asked = json.loads(Path(request).read_text(encoding="utf-8"))
     deadline = time.monotonic() + asked["seconds"]
+    gone = [directory for directory in asked["withheld"] if not os.path.lexists(directory)]
     withhold(asked["withheld"])
     cut_network()
     import mlflow  # noqa: F401
@@ -51,6 +53,8 @@ def main(request: str, answers: str) -> None:
         answer = Path(answers, f"{number}.json")
         if seconds > 0:
             _in_a_fork(model, answer, seconds)
+            if made := _made_in(gone):
+                _blame(answer, made)
         else:
             _write(answer, {"untried": True})
 
@@ -91,6 +95,26 @@ def _unfinished(model: dict[str, Any], answer: Path) -> dict[str, Any]:
         return {"uri": model["uri"], "registered": model["name"] is None, "loaded": False}
     known: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     return {**known, "predicted": False} if known["loaded"] else known
+
+
+def _made_in(gone: list[str]) -> Optional[str]:
+    """The path that a model made in directories that had been moved away; they are gone again afterwards."""
+    made = None
+    for directory in gone:
+        for path, _, files in os.walk(directory):
+            made = os.path.join(path, *files[:1])
+        shutil.rmtree(directory, ignore_errors=True)
+    return made
+
+
+def _blame(answer: Path, made: str) -> None:
+    """Has a model not count as loaded that made something where the project was trained."""
+    known: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    # What keeps it from loading anyway says more.
+    if known["loaded"]:
+        error = f"it made {made}"
+        kept = {name: known[name] for name in ("uri", "registered")}
+        _write(answer, {**kept, "loaded": False, "error": error, "chain": [error], "made": made})
 
 
 def _write(file: Path, answer: dict[str, Any]) -> None:
