@@ -26,6 +26,13 @@ class UserError(Exception):
         self.rule = rule
 
 
+class LaunchFault(Exception):
+    """A fault of this package that ended a launch, with its traceback as the message.
+
+    It is remembered like any outcome of the launch, and reaches whoever else wants it, in any process.
+    """
+
+
 FAULT = "INTERNAL ERROR in pytest-mlflow-check: a fault of the plugin, not of your project"
 """How everything begins that says of an exception other than `UserError` what it is."""
 

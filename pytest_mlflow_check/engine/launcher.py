@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import tempfile
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -17,9 +18,9 @@ from filelock import Timeout
 
 from pytest_mlflow_check.checks.runner import Comparison, compare_launches
 from pytest_mlflow_check.config.settings import ProjectConfig
-from pytest_mlflow_check.core.errors import UserError
+from pytest_mlflow_check.core.errors import LaunchFault, UserError
 from pytest_mlflow_check.core.models import Case
-from pytest_mlflow_check.core.os_errors import os_errors_explained, removed
+from pytest_mlflow_check.core.os_errors import fault_of, os_errors_explained, removed
 from pytest_mlflow_check.core.records import Launch, Mode
 from pytest_mlflow_check.engine.cache.fingerprint import asked_for
 from pytest_mlflow_check.engine.cache.launch_cache import LaunchCache
@@ -71,8 +72,7 @@ class Launcher:
         self._launch_cache = LaunchCache(cache / "launches")
         self._stores = Stores(self._session_dir, cache)
         self._shared: dict[Path, Launch] = {}
-        self._handed_over: dict[Path, Launch] = {}
-        self._refused: dict[Path, str] = {}
+        self._failed: dict[Path, UserError | LaunchFault] = {}
         self._half: list[Path] = []
         self._begun: dict[Path, Future[None]] = {}
         self._second: dict[Path, Future[Launch]] = {}
@@ -94,6 +94,7 @@ class Launcher:
 
         Raises:
             UserError: where a launch can't be made.
+            LaunchFault: where it ended by a fault of ours.
         """
         unset = unset_null_defaults(case)
         docker_missing = values.launch != "fluent" and self._lacks_docker(case)
@@ -140,37 +141,26 @@ class Launcher:
 
         Raises:
             UserError: where a launch can't be made.
+            LaunchFault: where it ended by a fault of ours.
         """
         launch_dirs = self._launch_dirs(case, values)
         # In memory, since what the machine refused may be to write it down.
         for launch_dir in launch_dirs.values():
             if launch_dir in self._begun:
                 wait([self._begun[launch_dir]])
-            if launch_dir in self._refused:
-                raise UserError(self._refused[launch_dir])
+            if launch_dir in self._failed:
+                raise self._failed[launch_dir]
         try:
             with os_errors_explained(self._session_dir):
-                return self._launches(launch_dirs, case, values)
-        except UserError as error:
-            self._refused |= dict.fromkeys(launch_dirs.values(), str(error))
+                return self._side_by_side(
+                    {
+                        mode: partial(self._once, launch_dir, case, mode, values)
+                        for mode, launch_dir in launch_dirs.items()
+                    }
+                )
+        except (UserError, LaunchFault) as error:
+            self._failed |= dict.fromkeys(launch_dirs.values(), error)
             raise
-
-    def _launches(
-        self, launch_dirs: Mapping[Mode, Path], case: Case, values: ProjectConfig
-    ) -> dict[Mode, Launch]:
-        for launch_dir in launch_dirs.values():
-            if launch_dir in self._begun:
-                self._begun[launch_dir].result()
-        missing = {
-            mode: launch_dir for mode, launch_dir in launch_dirs.items() if launch_dir not in self._shared
-        }
-        self._side_by_side(
-            {
-                mode: partial(self._once, launch_dir, case, mode, values)
-                for mode, launch_dir in missing.items()
-            }
-        )
-        return {mode: self._shared[launch_dir] for mode, launch_dir in launch_dirs.items()}
 
     def launch(self, case: Case, mode: Mode, values: ProjectConfig) -> Launch:
         """A launch of its own, shared with nobody.
@@ -182,7 +172,7 @@ class Launcher:
             mark_session_dir(self._session_dir)
             launch_dir = Path(tempfile.mkdtemp(prefix=f"{_slug(case.id)}-", dir=self._session_dir))
             made = self._side_by_side({mode: partial(self._make, launch_dir, case, mode, values)})
-            return self._launch_in(made[mode])
+            return made[mode][1]
 
     def begin_again(self, wanted: Iterable[tuple[Case, ProjectConfig]]) -> None:
         """Makes the launches of cases a second time, behind all that was begun; `again` waits for them."""
@@ -209,36 +199,30 @@ class Launcher:
         with os_errors_explained(self._session_dir):
             mark_session_dir(self._session_dir)
             launch_dir.mkdir(parents=True, exist_ok=True)
-            return self._launch_in(self._make(launch_dir, case, mode, values, self._processes))
+            return self._make(launch_dir, case, mode, values, self._processes)[1]
 
     def update_cache(self, case: Case, values: ProjectConfig, *, passed: bool) -> None:
         """Keeps the launches of a case for later sessions; those kept that didn't pass now are made anew."""
-        launch_dirs = self._launch_dirs(case, values)
         for mode, attempt_dir in self._attempt_dirs(case, values).items():
             if passed:
                 # Read only where it is put there: it may be there already, or be gone.
-                read = partial(self._launch_in, attempt_dir, launch_dirs[mode])
+                read = partial(self._launch_in, attempt_dir)
                 self._launch_cache.put(case, mode, attempt_dir, read, store=values.store)
             else:
                 self._launch_cache.invalidate(attempt_dir)
 
     def made(self, case: Case, values: ProjectConfig) -> dict[Mode, Launch]:
         """The launches of a case that this session has, whichever of its processes made them; makes none."""
-        launch_dirs, launches = self._launch_dirs(case, values), {}
-        for mode, attempt_dir in self._attempt_dirs(case, values).items():
-            launches[mode] = self._share(launch_dirs[mode], attempt_dir)
-        return launches
+        return {
+            mode: self._launch_in(attempt_dir)
+            for mode, attempt_dir in self._attempt_dirs(case, values).items()
+        }
 
-    def _share(self, launch_dir: Path, attempt_dir: Path) -> Launch:
+    def _launch_in(self, attempt_dir: Path) -> Launch:
         """Return a launch that all of this process share; its store is read once."""
-        if launch_dir not in self._shared:
-            self._shared[launch_dir] = self._launch_in(attempt_dir)
-        return self._shared[launch_dir]
-
-    def _launch_in(self, attempt_dir: Path, launch_dir: Path | None = None) -> Launch:
-        """Return a launch, as this process made or knows it, or else read from its directory."""
-        known = self._shared.get(launch_dir) if launch_dir is not None else None
-        return known or self._handed_over.pop(attempt_dir, None) or read_launch(attempt_dir)
+        if attempt_dir not in self._shared:
+            self._shared[attempt_dir] = read_launch(attempt_dir)
+        return self._shared[attempt_dir]
 
     def _attempt_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         attempt_dirs: dict[Mode, Path] = {}
@@ -281,8 +265,8 @@ class Launcher:
             try:
                 with os_errors_explained(self._session_dir):
                     self._once(launch_dir, case, mode, values, self._processes, blocking=False)
-            except UserError as error:
-                self._refused[launch_dir] = str(error)
+            except (UserError, LaunchFault) as error:
+                self._failed[launch_dir] = error
 
     def _once(
         self,
@@ -293,33 +277,49 @@ class Launcher:
         processes: Processes,
         *,
         blocking: bool = True,
-    ) -> None:
-        """Makes a launch that is shared, unless some process has made it; other processes wait meanwhile."""
+    ) -> Launch:
+        """A launch that is shared: made here, unless some process has made it; others wait meanwhile.
+
+        What it ended by is written down, so that nobody tries it all over again.
+
+        Raises:
+            UserError: where it can't be made.
+            LaunchFault: where it ended by a fault of ours.
+        """
         mark_session_dir(self._session_dir)
         launch_dir.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(launch_dir / "lock", check=processes.check, blocking=blocking):
             result = launch_dir / "result.json"
             if not result.exists():
-                answer: dict[str, object] = {}
+                answer: dict[str, str] = {}
                 try:
-                    answer["attempt_dir"] = str(
-                        self._get_or_create(launch_dir, case, mode, values, processes)
-                    )
+                    with os_errors_explained(self._session_dir):
+                        attempt_dir = self._get_or_create(launch_dir, case, mode, values, processes)
+                        answer["attempt_dir"] = str(attempt_dir)
+                except Stopped:
+                    raise
                 except UserError as error:
-                    # Written down, so that the other checks don't try it all over again.
                     answer["error"] = str(error)
+                except Exception:
+                    answer["fault"] = traceback.format_exc()
                 unfinished = launch_dir / "result.json.tmp"
                 unfinished.write_text(json.dumps(answer), encoding="utf-8")
                 unfinished.replace(result)
         said = json.loads(result.read_text(encoding="utf-8"))
         if "error" in said:
             raise UserError(said["error"])
-        self._share(launch_dir, Path(said["attempt_dir"]))
+        if "fault" in said:
+            raise LaunchFault(said["fault"])
+        return self._launch_in(Path(said["attempt_dir"]))
 
     def _get_or_create(
         self, launch_dir: Path, case: Case, mode: Mode, values: ProjectConfig, processes: Processes
     ) -> Path:
-        make = partial(self._make, launch_dir, case, mode, values, processes)
+        def make() -> Path:
+            attempt_dir, launch = self._make(launch_dir, case, mode, values, processes)
+            self._shared[attempt_dir] = launch
+            return attempt_dir
+
         if not values.cache:
             return make()
         return self._launch_cache.get_or_create(
@@ -328,8 +328,8 @@ class Launcher:
 
     def _make(
         self, launch_dir: Path, case: Case, mode: Mode, values: ProjectConfig, processes: Processes
-    ) -> Path:
-        """Makes a launch in a new directory below `launch_dir`, and gives that."""
+    ) -> tuple[Path, Launch]:
+        """Makes a launch in a new directory below `launch_dir`; gives both."""
         options = LaunchOptions(
             partial(self._stores.open_store, values.store, check=processes.check),
             values.timeout,
@@ -345,10 +345,13 @@ class Launcher:
             # An attempt that was given up may still have children that write: never use its place again.
             attempt_dir = Path(tempfile.mkdtemp(prefix="attempt-", dir=launch_dir))
             try:
-                self._handed_over[attempt_dir] = make_launch(
+                return attempt_dir, make_launch(
                     case, mode, options, attempt_dir=attempt_dir, processes=processes
                 )
             except (OSError, UserError, Stopped, SupervisorDied) as error:
+                if isinstance(error, OSError) and fault_of(error, self._session_dir) is None:
+                    # A fault of ours; what is there helps to find it.
+                    raise
                 # Half a launch is of no use to anybody, and room may be what is missing.
                 self._half.append(attempt_dir)
                 removed(attempt_dir)
@@ -359,7 +362,6 @@ class Launcher:
                     "what is known of how it ended: look for who kills processes here, such as the system "
                     "where memory runs short, and start again"
                 ) from error
-            return attempt_dir
 
     def _interpreter(self, case: Case, values: ProjectConfig, processes: Processes) -> Interpreter:
         return make_interpreter(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mlflow_check.core.errors import FAULT, UserError
+from pytest_mlflow_check.core.errors import FAULT, LaunchFault, UserError
 from pytest_mlflow_check.core.text import printable
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class CheckItem(pytest.Item):
         Raises:
             CheckFailed: with the findings as text.
             UserError: where no launch could be made.
+            LaunchFault: where it ended by a fault of ours.
         """
         from pytest_mlflow_check.core.findings import CheckResult
         from pytest_mlflow_check.reporting.text import render
@@ -108,7 +109,7 @@ class CheckItem(pytest.Item):
                 launches = self.project.judge(self.case, "launches")
                 if launches.failed(strict=strict):
                     self.result = launches
-        except UserError:
+        except (UserError, LaunchFault):
             if self.project.reports_launches(self.case, self.check):
                 raise
             self.result = CheckResult(self.check, skipped="no launch could be made (see launches)")
@@ -123,6 +124,8 @@ class CheckItem(pytest.Item):
         secrets = self.project.policy.secrets
         if isinstance(excinfo.value, CheckFailed | UserError):
             return secrets.masked(str(excinfo.value))
+        if isinstance(excinfo.value, LaunchFault):
+            return f"{FAULT}\n\n{printable(secrets.masked(str(excinfo.value)))}"
         # Ours, without the way pytest came here.
         excinfo.traceback = excinfo.traceback.cut(path=__file__)
         traceback = printable(secrets.masked(str(super().repr_failure(excinfo, style))))

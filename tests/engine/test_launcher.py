@@ -15,8 +15,9 @@ from typing import get_args
 import pytest
 
 from pytest_mlflow_check.config.settings import EnvManager, ProjectConfig, load_settings
-from pytest_mlflow_check.core.errors import UserError
+from pytest_mlflow_check.core.errors import LaunchFault, UserError
 from pytest_mlflow_check.core.models import Case
+from pytest_mlflow_check.engine import launch
 from pytest_mlflow_check.engine.api import check_project
 from pytest_mlflow_check.engine.launcher import Launcher, _directory_name
 from pytest_mlflow_check.engine.planning import cases_of
@@ -265,6 +266,23 @@ def test_a_fault_of_ours_is_told_where_the_launch_is_wanted(tmp_path: Path, case
     with pytest.raises(FileExistsError):
         launcher.launches(case, FLUENT)
     launcher.stop()
+
+
+def test_a_launch_that_a_fault_of_ours_ended_is_not_made_again(
+    tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the store holds is read once the project has run.
+    monkeypatch.setattr(launch, "read_store", lambda _: 1 / 0)
+    told = []
+    for launcher in (Launcher(tmp_path / "area", cache=tmp_path) for _ in range(2)):
+        launcher.begin([(case, FLUENT)])
+        for _ in range(2):
+            with pytest.raises(LaunchFault, match="ZeroDivisionError") as fault:
+                launcher.launches(case, FLUENT)
+            told.append(str(fault.value))
+        launcher.stop()
+    assert len(set(told)) == 1
+    assert started(tmp_path) == 1
 
 
 def test_no_more_launches_at_a_time_than_jobs(tmp_path: Path, case: Case) -> None:
