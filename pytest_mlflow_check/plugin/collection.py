@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_mlflow_check.core.errors import FAULT, LaunchFault, UserError
 from pytest_mlflow_check.core.text import printable
+from pytest_mlflow_check.plugin.other_plugins import interrupter
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.core.findings import CheckResult
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 class CheckFailed(Exception):
     """A check found something wrong with the user's project; not a fault of ours."""
+
+
+class CheckInterrupted(Exception):
+    """Another plugin ended a check before it was done; neither a fault of the project nor one of ours."""
 
 
 class ProjectFile(pytest.File):
@@ -98,13 +104,15 @@ class CheckItem(pytest.Item):
             CheckFailed: with the findings as text.
             UserError: where no launch could be made.
             LaunchFault: where it ended by a fault of ours.
+            CheckInterrupted: where another plugin ended it.
         """
         from pytest_mlflow_check.core.findings import CheckResult
         from pytest_mlflow_check.reporting.text import render
 
         strict = self.project.settings.values.strict
+        started = time.monotonic()
         try:
-            self.result = self.project.judge(self.case, self.check)
+            self.result = self._interruption() or self.project.judge(self.case, self.check)
             if self.result.skipped and self.project.reports_launches(self.case, self.check):
                 launches = self.project.judge(self.case, "launches")
                 if launches.failed(strict=strict):
@@ -113,16 +121,41 @@ class CheckItem(pytest.Item):
             if self.project.reports_launches(self.case, self.check):
                 raise
             self.result = CheckResult(self.check, skipped="no launch could be made (see launches)")
+        except (Exception, pytest.fail.Exception) as error:
+            self._refuse_interruption(error, time.monotonic() - started)
+            raise
         if self.result.skipped:
             pytest.skip(printable(self.result.skipped))
         if self.result.failed(strict=strict):
             note = f"{self.result.note}\n\n" if self.result.note else ""
             raise CheckFailed(note + render(self.result.findings))
 
+    def _interruption(self) -> CheckResult | None:
+        """The result of a check whose launches another one waited for in vain; None for all others."""
+        from pytest_mlflow_check.core.findings import CheckResult
+
+        check, plugin = self.project.interrupted.get(self.case.id, (self.check, ""))
+        # The same one is made again by pytest-rerunfailures.
+        if check == self.check:
+            return None
+        return CheckResult(self.check, skipped=f"{plugin} ended the wait for the launches (see {check})")
+
+    def _refuse_interruption(self, error: BaseException, seconds: float) -> None:
+        """Raises what is to be said where another plugin raised an exception in this check."""
+        if (plugin := interrupter(error, self.config)) is None:
+            return
+        self.project.interrupted[self.case.id] = self.check, plugin
+        timeout = self.project.settings.values.timeout
+        raise CheckInterrupted(
+            f"{plugin} ended the check after {seconds:.0f} s, before the launches were done: {error}\n"
+            f"  a launch may take {timeout:g} s (--mlflow-timeout): give checks more time than that, or "
+            "launches less"
+        ) from error
+
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The findings, or a user's mistake, as they are; for a fault of ours, that and the traceback."""
         secrets = self.project.policy.secrets
-        if isinstance(excinfo.value, CheckFailed | UserError):
+        if isinstance(excinfo.value, CheckFailed | CheckInterrupted | UserError):
             return secrets.masked(str(excinfo.value))
         if isinstance(excinfo.value, LaunchFault):
             return f"{FAULT}\n\n{printable(secrets.masked(str(excinfo.value)))}"

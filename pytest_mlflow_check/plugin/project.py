@@ -42,6 +42,7 @@ class CheckedProject:
         updating: whether that is written anew at the end of the session.
         static: whether nothing is launched, and only what the files tell is checked.
         selected: the checks that this session makes of each case, by its id.
+        interrupted: the check of a case that another plugin ended before it was done, and who that was.
     """
 
     settings: ResolvedConfig
@@ -53,6 +54,7 @@ class CheckedProject:
     updating: bool = False
     static: bool = False
     selected: dict[str, list[str]] = field(default_factory=dict)
+    interrupted: dict[str, tuple[str, str]] = field(default_factory=dict)
     _judges: dict[str, CaseJudge] = field(default_factory=dict)
 
     def judge(self, case: Case, check: str) -> CheckResult:

@@ -25,6 +25,7 @@ from pytest_mlflow_check.plugin.options import (
     report_files,
     static_only,
 )
+from pytest_mlflow_check.plugin.other_plugins import refuse_unfit
 from pytest_mlflow_check.plugin.progress_display import ProgressDisplay, progress_display
 from pytest_mlflow_check.plugin.project import CheckedProject, by_nodeid, checked_project
 from pytest_mlflow_check.plugin.resources import Resources
@@ -189,6 +190,7 @@ class CheckSession:
     def _begin(self, chosen: Collection[tuple[CheckedProject, Case]]) -> None:
         wanted = [(case, project.settings.values) for project, case in chosen]
         try:
+            refuse_unfit(self._config)
             launcher = self._resources.launcher
             launcher.begin(wanted)
             if self._update is not None:
