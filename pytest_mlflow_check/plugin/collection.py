@@ -121,6 +121,8 @@ class CheckItem(pytest.Item):
             if self.project.reports_launches(self.case, self.check):
                 raise
             self.result = CheckResult(self.check, skipped="no launch could be made (see launches)")
+        except CheckInterrupted:
+            raise
         except (Exception, pytest.fail.Exception) as error:
             self._refuse_interruption(error, time.monotonic() - started)
             raise
@@ -134,23 +136,26 @@ class CheckItem(pytest.Item):
         """The result of a check whose launches another one waited for in vain; None for all others."""
         from pytest_mlflow_check.core.findings import CheckResult
 
-        check, plugin = self.project.interrupted.get(self.case.id, (self.check, ""))
-        # The same one is made again by pytest-rerunfailures.
-        if check == self.check:
+        if self.case.id not in self.project.interrupted:
             return None
-        return CheckResult(self.check, skipped=f"{plugin} ended the wait for the launches (see {check})")
+        check, said = self.project.interrupted[self.case.id]
+        # pytest-rerunfailures makes the same one again, and pytest-timeout doesn't end it a second time.
+        if check == self.check:
+            raise CheckInterrupted(said)
+        return CheckResult(self.check, skipped=f"{said.partition(':')[0]} (see {check})")
 
     def _refuse_interruption(self, error: BaseException, seconds: float) -> None:
         """Raises what is to be said where another plugin raised an exception in this check."""
         if (plugin := interrupter(error, self.config)) is None:
             return
-        self.project.interrupted[self.case.id] = self.check, plugin
         timeout = self.project.settings.values.timeout
-        raise CheckInterrupted(
-            f"{plugin} ended the check after {seconds:.0f} s, before the launches were done: {error}\n"
+        said = (
+            f"{plugin} ended a check after {seconds:.0f} s, before the launches were done: {error}\n"
             f"  a launch may take {timeout:g} s (--mlflow-timeout): give checks more time than that, or "
             "launches less"
-        ) from error
+        )
+        self.project.interrupted[self.case.id] = self.check, said
+        raise CheckInterrupted(said) from error
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The findings, or a user's mistake, as they are; for a fault of ours, that and the traceback."""

@@ -42,7 +42,7 @@ class CheckedProject:
         updating: whether that is written anew at the end of the session.
         static: whether nothing is launched, and only what the files tell is checked.
         selected: the checks that this session makes of each case, by its id.
-        interrupted: the check of a case that another plugin ended before it was done, and who that was.
+        interrupted: the check of a case that another plugin ended before it was done, and what it said.
     """
 
     settings: ResolvedConfig
