@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -34,6 +35,7 @@ from pytest_mlflow_check.contract.save import updated
 from pytest_mlflow_check.contract.schema import CaseContract
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.findings import CHECKS, Finding
+from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.core.records import (
     Dataset,
@@ -693,3 +695,24 @@ def test_a_contract_that_is_updated_fits_what_it_was_updated_from(
     # The other case stays as it is, with what somebody wrote behind it.
     head, _, _ = commented.partition("  main:")
     assert new.startswith(head)
+
+
+# What is masked
+
+
+@given(st.text(min_size=8), st.text(), st.text(), st.binary(max_size=5), st.binary(max_size=5))
+def test_any_long_secret_is_masked_in_any_text(
+    secret: str, before: str, behind: str, head: bytes, tail: bytes
+) -> None:
+    secrets = Secrets.among({"DB_PASSWORD": secret})
+    assume(secrets.values)
+    assert secret not in secrets.masked(before + secret + behind)
+    assert secret not in secrets.masked(repr(before + secret + behind))
+    encoded = base64.b64encode(head + secret.encode() + tail).decode()
+    assert "***" in secrets.masked(encoded)
+
+
+@given(st.text(st.sampled_from("aB3_-./: "), max_size=40), st.integers())
+def test_numbers_and_texts_without_a_secret_stay(text: str, number: int) -> None:
+    secrets = Secrets.among({"TOKEN_COUNT": str(number), "SEED": str(number), "MAX_TOKENS": text})
+    assert secrets.masked(f"{number} {text}") == f"{number} {text}"

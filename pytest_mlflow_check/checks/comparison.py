@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from pytest_mlflow_check.checks.run_matching import RunPair, pair_runs
 from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.models import Case, Parameter
-from pytest_mlflow_check.core.records import Launch, Mode
+from pytest_mlflow_check.core.records import Launch, Mode, given_tags
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,17 @@ class Comparison:
     unset: tuple[Parameter, ...] = ()
     docker_missing: bool = False
     missing: tuple[RunPair, ...] = ()
+
+    def named_values(self) -> Iterator[tuple[str, str]]:
+        """Every value that has a name: what was given as parameters, logged as params and set as tags."""
+        if self.case:
+            yield from self.case.params.items()
+            defaults = self.case.entry_point.parameters.values()
+            yield from ((one.name, one.default) for one in defaults if one.default is not None)
+        sides = [run for pair in (*self.pairs, *self.missing) for _, run in pair.sides]
+        for run in sides:
+            yield from run.params.items()
+            yield from given_tags(run.tags).items()
 
     def declared(self, name: str) -> Parameter | None:
         """The entry point's parameter of that name, if it declares one."""

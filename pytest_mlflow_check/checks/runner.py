@@ -60,11 +60,11 @@ class CaseJudge:
             # Nothing but symptoms is neither a failure of this check nor a pass.
             causes = dict.fromkeys(one.rule for one in self._launch_findings if RULES[one.rule].supersedes)
             return CheckResult(check, skipped=f"{', '.join(causes)} (see launches)")
-        result = self.policy.apply(check, _one_sided(comparison, findings))
+        result = self._policy.apply(check, _one_sided(comparison, findings))
         failed = failed_launches(comparison.launches)
         if check == "launches" and failed and not _explains_failure(result, comparison):
             # A failed launch stays a failed launch when the rule that explains it is off or allowed.
-            plain = self.policy.apply(check, _one_sided(comparison, [launch_failed(failed)]))
+            plain = self._policy.apply(check, _one_sided(comparison, [launch_failed(failed)]))
             used = {*result.used_allowances, *plain.used_allowances}
             return CheckResult(check, result.findings + plain.findings, None, tuple(sorted(used)))
         return result
@@ -92,6 +92,11 @@ class CaseJudge:
             if finding.rule not in superseded
             and (finding.rule, finding.subject, finding.run) not in of_subject
         ]
+
+    @cached_property
+    def _policy(self) -> Policy:
+        """The policy, which also knows the secrets among what was logged."""
+        return replace(self.policy, secrets=self.policy.secrets.including(self.comparison.named_values()))
 
     @cached_property
     def _launch_findings(self) -> list[Finding]:

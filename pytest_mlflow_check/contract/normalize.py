@@ -19,6 +19,7 @@ from pytest_mlflow_check.checks.comparison import matches_any
 from pytest_mlflow_check.config.settings import Ignore
 from pytest_mlflow_check.contract.schema import KINDS, Expected, ModelShape, Steps
 from pytest_mlflow_check.core.records import Launch, MetricSeries, Model, RunRecord, given_tags
+from pytest_mlflow_check.core.secret_names import is_plain, is_secret
 
 _LONGEST = 500
 """Characters of a value that is held; a longer one can't be read in a review."""
@@ -29,6 +30,9 @@ _LONGEST_NAME = 900
 _KEPT_OF_NAME = 80
 
 _ABSOLUTE = re.compile(r"""(?:^|[\s"'=,;:(\[{]|file://)(?:/[^/\s]|~/|[A-Za-z]:\\)""")
+_NAMED = ("params", "tags")
+"""The kinds whose values may be a secret or a variable of the environment."""
+
 _DESCRIPTION = "mlflow.note.content"
 
 
@@ -39,10 +43,12 @@ class Normalizer:
     Attributes:
         ignore: what the settings leave out.
         masked: gives a text without secrets.
+        variables: the environment, without what the case sets: elsewhere it is another one.
     """
 
     ignore: Ignore = field(default_factory=Ignore)
     masked: Callable[[str], str] = str
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def logged(self, launch: Launch, run: RunRecord) -> dict[str, dict[str, Expected]]:
         """What a run logged, as it is, by kind and name."""
@@ -65,7 +71,9 @@ class Normalizer:
         days = _days(launch)
         return {
             kind: {
-                self.name(name, [*days, *launch.commit_words(name)]): self._value(launch, value, days)
+                self.name(name, [*days, *launch.commit_words(name)]): None
+                if kind in _NAMED and isinstance(value, str) and self._is_elsewhere_another(name, value)
+                else self._value(launch, value, days)
                 for name, value in entries.items()
             }
             for kind, entries in self.logged(launch, run).items()
@@ -84,6 +92,9 @@ class Normalizer:
     def _not_ignored(self, kind: str, entries: Mapping[str, Expected]) -> dict[str, Expected]:
         ignored = getattr(self.ignore, "models" if kind == "registered" else kind)
         return {name: value for name, value in sorted(entries.items()) if not matches_any(name, ignored)}
+
+    def _is_elsewhere_another(self, name: str, value: str) -> bool:
+        return is_secret(name, value) or comes_from(self.variables, name, value)
 
     def _value(self, launch: Launch, value: Expected, days: Iterable[str]) -> Expected:
         if isinstance(value, str):
@@ -181,3 +192,36 @@ def _here() -> frozenset[str]:
     with suppress(OSError, KeyError, ImportError):
         names.add(getpass.getuser())
     return frozenset(names - {""})
+
+
+_SHORTEST_VALUE = 3
+_SHORTEST_PART = 8
+"""Characters of a variable's value that is looked for as the whole value of a param, and as a part of it."""
+
+
+def comes_from(variables: Mapping[str, str], name: str, value: str) -> bool:
+    """Whether a param or tag seems to come from a variable of the environment.
+
+    Numbers and switches are equal by chance; they come from a variable only where both are called alike.
+    """
+    return any(
+        (content == value and (_called_alike(name, variable) or _telling(content, _SHORTEST_VALUE)))
+        or (content in value and _telling(content, _SHORTEST_PART) and _is_part(content, value))
+        for variable, content in variables.items()
+        if content
+    )
+
+
+def _telling(content: str, shortest: int) -> bool:
+    return len(content) >= shortest and not is_plain(content)
+
+
+def _is_part(content: str, value: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(content)}(?!\w)", value) is not None
+
+
+def _called_alike(name: str, variable: str) -> bool:
+    """`SEED` and `seed`, `cfg_seed`, `train.seed`; `APP_SEED` and `seed`."""
+    one, other = (re.sub(r"\W", "_", text).lower() for text in (name, variable))
+    shorter, longer = sorted((one, other), key=len)
+    return shorter == longer or longer.endswith(f"_{shorter}")

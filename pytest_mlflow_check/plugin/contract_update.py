@@ -188,7 +188,8 @@ def _made(project: CheckedProject, case: Case) -> CaseContract:
     second = compare_launches(launcher.again(case, values), settings=values, case=case)
     _refuse_wrong(CaseJudge(second, project.policy), "second launches", strict=values.strict)
     samples = {mode: [launch, second.launches[mode]] for mode, launch in first.launches.items()}
-    contract = contract_of(samples, Normalizer(values.ignore, project.policy.secrets.masked))
+    masked = project.policy.secrets.including(first.named_values()).masked
+    contract = contract_of(samples, Normalizer(values.ignore, masked, _variables(case)))
     text = updated(None, {case.id: contract})
     source = read_text(project.settings.project / FILE_NAME, text, [case.id])
     if judge_contract(source, first) or judge_contract(source, second):
@@ -197,6 +198,17 @@ def _made(project: CheckedProject, case: Case) -> CaseContract:
             'mlflow.start_run(run_name=f"trial-{number}", nested=True)'
         )
     return contract
+
+
+def _variables(case: Case) -> dict[str, str]:
+    """The environment that the launches of a case got, without what the project itself sets or gives."""
+    from pytest_mlflow_check.runtime.process.runner import own_variables
+
+    defaults = (parameter.default for parameter in case.entry_point.parameters.values())
+    stated = {*case.env.values(), *case.params.values(), *defaults}
+    return {
+        name: value for name, value in own_variables().items() if name not in case.env and value not in stated
+    }
 
 
 def _refuse_wrong(judge: CaseJudge, launches: str, *, strict: bool) -> None:

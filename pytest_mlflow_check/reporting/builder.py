@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_mlflow_check.checks.runner import Comparison, compare_launches
 from pytest_mlflow_check.config.settings import ResolvedConfig, shown_setting
 from pytest_mlflow_check.core import findings, models, records
 from pytest_mlflow_check.core.findings import CHECKS, CheckResult, split_source_line
-from pytest_mlflow_check.core.masking import Secrets
+from pytest_mlflow_check.core.masking import MASK, Secrets
+from pytest_mlflow_check.core.secret_names import is_secret
 from pytest_mlflow_check.core.text import final
 from pytest_mlflow_check.reporting.downsampling import points_each
 from pytest_mlflow_check.reporting.model import (
@@ -208,9 +209,11 @@ def _project(project: ProjectResults, most: int) -> Project:
             )
             for one in values.allow
         ),
-        cases=tuple(_case(project, one, sources, most) for one in project.cases),
+        cases=(),
     )
-    return shown(made, project.secrets)
+    # A case has secrets of its own among what it logged, and what was masked and cut isn't cut again.
+    cases = tuple(_case(project, one, sources, most) for one in project.cases)
+    return replace(shown(made, project.secrets), cases=cases)
 
 
 def _case(project: ProjectResults, given: CaseResults, sources: Sources, most: int) -> Case:
@@ -222,10 +225,10 @@ def _case(project: ProjectResults, given: CaseResults, sources: Sources, most: i
     outcomes = {check.outcome for check in checks}
     found = {(check.name, finding.subject) for check in checks for finding in check.findings}
     runs, omitted = runs_of(comparison, found, most)
-    return Case(
+    made = Case(
         id=case.id,
         entry_point=case.entry_point.name,
-        params=dict(case.params),
+        params={name: MASK if is_secret(name, value) else value for name, value in case.params.items()},
         probe=case.probe,
         verdict="failed" if outcomes & {"failed", "error"} else _passed_or_not(outcomes),
         checks=checks,
@@ -234,6 +237,7 @@ def _case(project: ProjectResults, given: CaseResults, sources: Sources, most: i
         omitted_runs=omitted,
         unreadable=given.unreadable,
     )
+    return shown(made, project.secrets.including(comparison.named_values()))
 
 
 _MODES: tuple[records.Mode, ...] = ("fluent", "mlflow-run")

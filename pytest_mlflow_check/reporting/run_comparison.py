@@ -13,7 +13,9 @@ from pytest_mlflow_check.checks.metrics import first_difference
 from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.runner import Comparison
 from pytest_mlflow_check.core import records
+from pytest_mlflow_check.core.masking import MASK
 from pytest_mlflow_check.core.records import Mode, RunRecord, given_tags
+from pytest_mlflow_check.core.secret_names import is_secret
 from pytest_mlflow_check.reporting.downsampling import as_series
 from pytest_mlflow_check.reporting.run_model import (
     QUIET,
@@ -116,7 +118,8 @@ class _Sides:
             state = self._state(
                 check, name, {mode: self._comparable(mode, value) for mode, value in sides.items()}, ignored
             )
-            yield Entry(name, sides.get("fluent"), sides.get("mlflow-run"), state)
+            shown = {mode: MASK if is_secret(name, value) else value for mode, value in sides.items()}
+            yield Entry(name, shown.get("fluent"), shown.get("mlflow-run"), state)
 
     def metrics(self, most_points: int) -> list[Metric]:
         settings, found = self.comparison.settings, []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from pytest_mlflow_check.core.findings import Allowance, CheckResult, CodePart, Finding, Severity
 from pytest_mlflow_check.core.masking import Secrets
+from pytest_mlflow_check.core.secret_names import is_secret
 from pytest_mlflow_check.rules import RULES
 
 
@@ -46,9 +47,7 @@ class Policy:
 
     def _shown(self, finding: Finding) -> Finding:
         """The finding without secrets, whole: what is cut short afterwards no longer looks like one."""
-        if not self.secrets.values:
-            return finding
-        masked = self.secrets.masked
+        masked = self.secrets.with_words(_secret_sides(finding)).masked
 
         def side(value: str | None) -> str | None:
             return None if value is None else masked(value)
@@ -65,3 +64,11 @@ class Policy:
             detail=masked(finding.detail),
             code=tuple(CodePart(masked(part.title), masked(part.text)) for part in finding.code),
         )
+
+
+def _secret_sides(finding: Finding) -> Iterator[str]:
+    """The values of a param or tag whose name says that they are secret, however short they are."""
+    kind, _, name = finding.subject.rpartition(" ")
+    if finding.rule.startswith(("param-", "tag-")) or kind in ("param", "tag"):
+        sides = (finding.fluent, finding.mlflow_run)
+        yield from (value for value in sides if value is not None and is_secret(name, value))

@@ -268,6 +268,53 @@ def test_no_day_in_words_and_no_name_of_the_machine_or_its_user_is_held() -> Non
     assert {name for name, value in held.items() if value is not None} == {"written"}
 
 
+def test_no_value_from_the_environment_is_held() -> None:
+    variables = {
+        "TEAM_BUCKET": "bucket-of-anna",
+        "OWNER": "anna",
+        "SEED": "17",
+        "SHLVL": "1",
+        "DEBUG": "true",
+        "DB_PASS": "abc",
+    }
+    record = run(
+        params={
+            "owner_name": "anna",
+            "data": "s3://bucket-of-anna/train",
+            "bucket": "bucket-of-annabel",
+            "cfg_seed": "17",
+            "folds": "17",
+            "n": "1",
+            "shuffle": "true",
+            "planner": "annabel",
+            "db_pass": "abc",
+            "other": "abcd",
+        },
+        tags={"who": "anna", "level": "1", "api_key": "abc"},
+    )
+    held = made(record, record, view=Normalizer(variables=variables)).runs["run 1"]
+    assert {name for name, value in held.params.items() if value is None} == {
+        "owner_name",
+        "data",
+        "cfg_seed",
+        "db_pass",
+    }
+    assert {name for name, value in held.tags.items() if value is None} == {"who", "api_key"}
+
+
+def test_a_contract_that_leaves_a_value_open_fits_any(tmp_path: Path) -> None:
+    view = Normalizer(variables={"OWNER": "anna"})
+    contract = made(run(params={"owner": "anna"}), run(params={"owner": "anna"}), view=view)
+    for owner in ("anna", "bob"):
+        assert judged(contract, run(params={"owner": owner})) == []
+
+
+def test_an_update_takes_a_value_of_the_environment_out() -> None:
+    logged = run(params={"owner": "anna", "seed": "17"})
+    new = made(logged, logged, view=Normalizer(variables={"OWNER": "anna"}))
+    assert merged(made(logged, logged), new).runs["run 1"].params == {"owner": None, "seed": "17"}
+
+
 @pytest.mark.parametrize("default", ["hunter2hunter2", "/home/me/x"])
 def test_no_secret_and_no_path_of_a_signature_is_held(default: str) -> None:
     column = {"name": "key", "type": "string", "default": default, "shape": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -200,6 +201,121 @@ def test_a_launch_that_tells_its_whole_environment(
     assert [name for name, value in PRODUCTION.items() if "of-production" in value and value in shown] == []
     assert production.uri not in shown
     assert production.asked == []
+
+
+AT_WORK = {
+    "DB_PASS": "Tr0ub4dor-and-3",
+    "MYSQL_PWD": "hunter2",
+    "HF_AUTH": "auth-of-somebody-1",
+    "SLACK_WEBHOOK_URL": "https://hooks.example.org/T0/B0/of-somebody",
+    "CONFIG": "ghp_" + "a1B2" * 9,
+    "TEAM": "vision-anna",
+}
+"""Secrets under names that people use, one that is known by its look, and what is none."""
+
+WRITTEN = (
+    LOGGING
+    + """
+import base64, sys
+(run / "metrics" / "loss").write_text("1 0.5 0\\n2 0.25 1\\n")
+(run / "params").mkdir()
+(run / "tags").mkdir()
+for name in ("DB_PASS", "MYSQL_PWD", "HF_AUTH", "SLACK_WEBHOOK_URL", "CONFIG", "TEAM"):
+    value = os.environ[name]
+    (run / "params" / f"of_{name.lower()}").write_text(value)
+    forms = f"{value} {base64.b64encode(value.encode()).decode()} {value.upper()}"
+    (run / "tags" / f"t_{name.lower()}").write_text(forms)
+    print(name, forms, base64.b64encode(f"user:{value}".encode()).decode())
+(run / "params" / "max_tokens").write_text("512")
+(run / "params" / "db_password").write_text("abc")
+"""
+)
+
+
+def told(pytester: pytest.Pytester, result: pytest.RunResult) -> dict[str, str]:
+    """All that a session says, by where."""
+    files = {file.name: file.read_text() for file in pytester.path.glob("said.*")}
+    return {"console": result.stdout.str() + result.stderr.str(), **files}
+
+
+def leaks(surfaces: dict[str, str]) -> list[tuple[str, str]]:
+    """What of the secrets stands where; `hunter2` is too short to be known in capitals or base64."""
+    forms = {
+        name: [value, value.upper(), base64.b64encode(value.encode()).decode()]
+        for name, value in AT_WORK.items()
+        if name not in ("TEAM", "MYSQL_PWD")
+    }
+    forms["MYSQL_PWD"] = [AT_WORK["MYSQL_PWD"]]
+    return [
+        (where, name)
+        for where, text in surfaces.items()
+        for name, written in forms.items()
+        if any(form in text for form in written)
+    ]
+
+
+@pytest.mark.parametrize(
+    "end", ["", "raise RuntimeError(os.environ['DB_PASS'] + ' of ' + os.environ['MYSQL_PWD'])"]
+)
+def test_no_surface_shows_a_secret(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    make_project(files={"train.py": WRITTEN + end})
+    for name, value in {**AT_WORK, "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(pytester.path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CI", raising=False)
+    result = pytester.runpytest(
+        "--mlflow-project=proj",
+        "--mlflow-entry-point=train.py",
+        "--mlflow-launch=fluent",
+        "-vv",
+        "-rA",
+        "--junitxml=said.xml",
+        *(f"--mlflow-report=said.{suffix}" for suffix in ("html", "md", "json")),
+    )
+    surfaces = told(pytester, result)
+    assert {"console", "said.xml", "said.html", "said.md", "said.json"} == set(surfaces)
+    assert leaks(surfaces) == []
+    if end:
+        assert "::error" in surfaces["console"]
+        assert "RuntimeError: *** of ***" in surfaces["console"]
+        return
+    (run,) = json.loads(surfaces["said.json"])["projects"][0]["cases"][0]["runs"]
+    params = {entry["name"]: entry["fluent"] for entry in run["params"]}
+    assert params["of_db_pass"] == params["of_hf_auth"] == params["db_password"] == "***"
+    # What is no secret is shown.
+    assert (params["max_tokens"], params["of_team"]) == ("512", "vision-anna")
+
+
+def test_a_contract_holds_no_value_of_the_environment(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = """
+        entry_point = "train.py"
+        launch = "fluent"
+        [[case]]
+        id = "one"
+        env = { EPOCHS = "3", SEED = "0" }
+    """
+    epochs = """
+(run / "params" / "epochs").write_text(os.environ["EPOCHS"])
+(run / "params" / "seed").write_text(os.environ["SEED"])
+"""
+    make_project(files={"train.py": WRITTEN + epochs, "mlflow-check.toml": settings})
+    for name, value in {**AT_WORK, "SEED": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CI", raising=False)
+    result = pytester.runpytest("--mlflow-project=proj", "--mlflow-update")
+    assert result.ret == 0, result.stdout.str()
+    contract = (pytester.path / "proj" / "mlflow-contract.yaml").read_text()
+    assert leaks({"contract": contract, "console": result.stdout.str()}) == []
+    assert AT_WORK["TEAM"] not in contract
+    held = [line.strip() for line in contract.splitlines() if '"' in line.partition(":")[2]]
+    assert held == ['epochs: "3"', 'max_tokens: "512"', 'seed: "0"']
+    # Another environment fits it as well.
+    monkeypatch.setenv("TEAM", "audio-bob")
+    monkeypatch.setenv("DB_PASS", "another-one-1")
+    assert pytester.runpytest("--mlflow-project=proj").ret == 0
 
 
 QUIET = (

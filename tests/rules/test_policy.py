@@ -9,7 +9,7 @@ import pytest
 from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.core.findings import Allowance, CaseReport, CheckResult, Finding, Report, Severity
 from pytest_mlflow_check.rules import RULES
-from support.builders import HOME, case, compare, finding, judge, launch, parameter, run, slugs
+from support.builders import HOME, case, compare, compare_runs, finding, judge, launch, parameter, run, slugs
 
 
 def allow(rule: str, match: str = "*") -> Allowance:
@@ -192,3 +192,33 @@ def test_errors_fail_and_warnings_when_strict(
             CaseReport("b", (result,)),
         )
         assert Report(HOME, cases, strict=strict).failed is expected
+
+
+def test_a_secret_that_is_logged_is_compared_and_shown_masked() -> None:
+    secret, other = "Tr0ub4dor-and-3", "correct-horse"
+    comparison = compare_runs(
+        run(params={"db_password": secret, "api_key": "abc", "max_tokens": "512", "copy": f"<{secret}>"}),
+        run("r2", params={"db_password": other, "api_key": "xyz", "max_tokens": "256", "copy": "<>"}),
+    )
+    result = judge("params", comparison, Policy())
+    shown = {one.subject: (one.rule, one.fluent, one.mlflow_run) for one in result.findings}
+    assert shown == {
+        "api_key": ("param-differs", "***", "***"),
+        "copy": ("param-differs", "<***>", "<>"),
+        "db_password": ("param-differs", "***", "***"),
+        "max_tokens": ("param-differs", "512", "256"),
+    }
+    assert judge("params", compare_runs(*[comparison.pairs[0].both[0]] * 2), Policy()).findings == ()  # type: ignore[index]
+
+
+def test_a_short_secret_is_masked_in_all_that_is_said_of_it() -> None:
+    found = finding(
+        "param-differs", "db_pass", fluent="abc", mlflow_run="xyz", fix="log 'abc', not abcd", why="xyz!"
+    )
+    (shown,) = Policy().apply("params", [found]).findings
+    assert (shown.fluent, shown.mlflow_run, shown.fix, shown.why) == (
+        "***",
+        "***",
+        "log '***', not abcd",
+        "***!",
+    )
