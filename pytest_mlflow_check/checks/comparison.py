@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pytest_mlflow_check.checks.run_matching import RunPair, pair_runs
 from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.models import Case, Parameter
-from pytest_mlflow_check.core.records import Launch, Mode, given_tags
+from pytest_mlflow_check.core.records import Launch, MissingSeed, Mode, given_tags
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class Comparison:
         unset: parameters with the default null that got no value, which stop `mlflow run`.
         docker_missing: whether `mlflow run` is asked for, needs Docker, and can't reach it.
         missing: the runs that only one of both launches logged.
+        confirming: a second fluent launch, where one was made to tell what varies by itself.
+        known_to_vary: rule, subject and run of what an earlier session found to vary by itself.
+        missing_seeds: random numbers without a seed; looked for where `confirming` was made.
     """
 
     launches: Mapping[Mode, Launch]
@@ -33,6 +36,9 @@ class Comparison:
     unset: tuple[Parameter, ...] = ()
     docker_missing: bool = False
     missing: tuple[RunPair, ...] = ()
+    confirming: Launch | None = None
+    known_to_vary: frozenset[tuple[str, str, str]] = frozenset()
+    missing_seeds: tuple[MissingSeed, ...] = ()
 
     def named_values(self) -> Iterator[tuple[str, str]]:
         """Every value that has a name: what was given as parameters, logged as params and set as tags."""

@@ -104,7 +104,7 @@ def _datasets(
             else "The digests differ: the two launches used other data, or described it in another way.",
             fix="call mlflow.log_input whatever the launch mode"
             if missing
-            else "seed what makes or samples the data, and read it from the same place in both modes",
+            else "read the same data from the same place in both modes",
         )
 
 

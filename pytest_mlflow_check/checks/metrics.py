@@ -161,9 +161,9 @@ def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Toler
             "metric-values-differ",
             f"{fluent.values[first]!s} at step {step}",
             f"{mlflow_run.values[first]!s} at step {step}",
-            f"{values.size} of {len(fluent)} values differ; the first is shown. Same code, same "
-            "parameters, other numbers: usually something random without a fixed seed.",
-            "fix the seed; or say what may differ, with metric_tolerance or ignore.metrics in the settings",
+            f"{values.size} of {len(fluent)} values differ; the first is shown.",
+            "log the same numbers whatever the launch mode; or say what may differ, with metric_tolerance or "
+            "ignore.metrics in the settings",
         )
     return None
 

@@ -188,10 +188,10 @@ def _predictions(tried: _Tried) -> Iterator[Finding]:
         return
     if fluent.example == mlflow_run.example:
         why = "The two models answer the same input example differently."
-        fix = "seed what is random: the data, the split, the start weights"
+        fix = "train the same model whatever the launch mode; or say how far, with prediction_tolerance"
     else:
         why = "The two models were logged with different input examples, and answer differently."
-        fix = "seed what makes the data, and take the example from a fixed place"
+        fix = "take the example from a fixed place, such as the first rows of the training data"
     yield tried.finding("prediction-differs", {"fluent": found[0], "mlflow-run": found[1]}, why=why, fix=fix)
 
 

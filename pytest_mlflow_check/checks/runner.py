@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pytest_mlflow_check.checks.artifacts import check_artifacts
 from pytest_mlflow_check.checks.comparison import Comparison, compare_launches
+from pytest_mlflow_check.checks.confirmation import VARIES, Subject, explained, unexplained
 from pytest_mlflow_check.checks.empty_launch import empty_launches
 from pytest_mlflow_check.checks.launches import check_launches, failed_launches, launch_failed
 from pytest_mlflow_check.checks.metrics import check_metrics
@@ -22,6 +23,7 @@ from pytest_mlflow_check.rules.policy import Policy
 __all__ = ["CaseJudge", "Comparison", "Policy", "beside_its_case", "compare_launches"]
 
 _CHECKS: Mapping[str, Callable[[Comparison], list[Finding]]] = {
+    "launches": check_launches,
     "params": check_params,
     "metrics": check_metrics,
     "artifacts": check_artifacts,
@@ -32,7 +34,7 @@ _CHECKS: Mapping[str, Callable[[Comparison], list[Finding]]] = {
 
 @dataclass(frozen=True)
 class CaseJudge:
-    """Judges the launches of one case. What the launches found is found once, for all of its checks.
+    """Judges the launches of one case. What a check finds is found once, however many ask for it.
 
     Attributes:
         comparison: the launches.
@@ -41,6 +43,7 @@ class CaseJudge:
 
     comparison: Comparison
     policy: Policy
+    _findings: dict[str, list[Finding]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def judge(self, check: str, find: Callable[[Comparison], list[Finding]] | None = None) -> CheckResult:
         """Make one check and apply the policy to what it finds.
@@ -54,7 +57,7 @@ class CaseJudge:
             return CheckResult(check, skipped=reason)
         if check == "launches" and (reason := refused(comparison)):
             return CheckResult(check, skipped=reason)
-        found = self._launch_findings if check == "launches" else (find or _CHECKS[check])(comparison)
+        found = self._found(check) if find is None else find(comparison)
         findings = self.without_superseded(found)
         if found and not findings:
             # Nothing but symptoms is neither a failure of this check nor a pass.
@@ -98,9 +101,37 @@ class CaseJudge:
         """The policy, which also knows the secrets among what was logged."""
         return replace(self.policy, secrets=self.policy.secrets.including(self.comparison.named_values()))
 
-    @cached_property
+    def unexplained(self, checks: Iterable[str]) -> list[Finding]:
+        """Return the findings of some checks that only a second fluent launch can explain."""
+        judged = [
+            finding
+            for check in checks
+            if check in _CHECKS and _reason_to_skip(check, self.comparison) is None
+            for finding in self.without_superseded(self._found(check))
+        ]
+        return unexplained(self.comparison, self._policy.apply("", judged).findings)
+
+    def varying(self, checks: Iterable[str]) -> frozenset[Subject]:
+        """Return what of some checks varies by itself, as `Comparison.known_to_vary` has it."""
+        return frozenset(
+            (rule, finding.subject, finding.run)
+            for check in checks
+            if check in _CHECKS
+            for finding in self._found(check)
+            for rule, varies in VARIES.items()
+            if varies == finding.rule
+        )
+
+    def _found(self, check: str) -> list[Finding]:
+        """Return what a check found, with the evidence there is of what varies by itself."""
+        if check not in self._findings:
+            find = _CHECKS[check]
+            self._findings[check] = explained(self.comparison, find(self.comparison), find)
+        return self._findings[check]
+
+    @property
     def _launch_findings(self) -> list[Finding]:
-        return check_launches(self.comparison)
+        return self._found("launches")
 
 
 def _one_sided(comparison: Comparison, findings: Iterable[Finding]) -> list[Finding]:

@@ -187,6 +187,7 @@ class ProjectConfig(_Strict):
     timeout: Number = Field(default=600.0, gt=0, allow_inf_nan=False)
     strict: bool = False
     observer: bool = True
+    confirm: bool = True
     tracking_uri: Literal["redirect", "block"] = "redirect"
     probes: bool = False
     cache: bool = False

@@ -15,6 +15,7 @@ from pytest_mlflow_check.config.settings import ResolvedConfig
 from pytest_mlflow_check.contract.compare import judge_contract
 from pytest_mlflow_check.contract.load import read_contract
 from pytest_mlflow_check.core.findings import CHECKS, CaseReport, Report
+from pytest_mlflow_check.engine.confirmation import with_confirmation
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of, policy_of, unused_allowances
 from pytest_mlflow_check.runtime.forkserver.client import ForkServer
@@ -45,7 +46,13 @@ def check_project(
     try:
         launcher.begin((case, settings.values) for case in cases.values())
         for case in cases.values():
-            judge = CaseJudge(launcher.compare(case, settings.values), policy).judge
+            judge = with_confirmation(
+                CaseJudge(launcher.compare(case, settings.values), policy),
+                CHECKS,
+                launcher,
+                case,
+                settings.values,
+            ).judge
             results = tuple(judge(check) for check in CHECKS if check != "contract")
             if contract is not None and case.probe_of is None:
                 results = (*results, judge("contract", partial(judge_contract, contract)))

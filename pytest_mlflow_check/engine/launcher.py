@@ -162,6 +162,24 @@ class Launcher:
             self._failed |= dict.fromkeys(launch_dirs.values(), error)
             raise
 
+    def confirm(self, case: Case, values: ProjectConfig) -> Launch:
+        """A second fluent launch of a case, made once and shared: what differs there too varies by itself.
+
+        Raises:
+            UserError: where it can't be made.
+            LaunchFault: where it ended by a fault of ours.
+        """
+        launch_dir = self._case_dir(case, values) / "confirming"
+        # Whatever is cached: that would be the first one.
+        anew = values.model_copy(update={"cache": False})
+        with os_errors_explained(self._session_dir):
+            made = self._side_by_side({"fluent": partial(self._once, launch_dir, case, "fluent", anew)})
+        return made["fluent"]
+
+    def varying_file(self, case: Case, values: ProjectConfig) -> Path:
+        """The file in which it is remembered what of a case varies by itself."""
+        return self._cache / "varying" / f"{_directory_name(case, values)}.json"
+
     def launch(self, case: Case, mode: Mode, values: ProjectConfig) -> Launch:
         """A launch of its own, shared with nobody.
 
@@ -250,8 +268,11 @@ class Launcher:
 
     def _launch_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         """Where the launches are made in the modes that the settings ask for."""
-        of_case = self._session_dir / _directory_name(case, values)
+        of_case = self._case_dir(case, values)
         return {mode: of_case / mode for mode in _modes(values)}
+
+    def _case_dir(self, case: Case, values: ProjectConfig) -> Path:
+        return self._session_dir / _directory_name(case, values)
 
     def _startable(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         """Like `_launch_dirs`, but empty for a case that can't start."""

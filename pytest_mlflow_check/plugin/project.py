@@ -110,12 +110,22 @@ class CheckedProject:
     def _judge(self, case: Case, check: str) -> CheckResult:
         if check == "contract" and (reason := self._contract_skip_reason(case)):
             return CheckResult(check, skipped=reason)
-        judge = self.case_judge(case).judge
+        judge = self._confirmed(case, check).judge
         if check != "contract" or self.contract is None:
             return judge(check)
         from pytest_mlflow_check.contract.compare import judge_contract
 
         return judge(check, partial(judge_contract, self.contract))
+
+    def _confirmed(self, case: Case, check: str) -> CaseJudge:
+        """Return what judges a case, with a second fluent launch where a check needs one."""
+        from pytest_mlflow_check.engine.confirmation import with_confirmation
+
+        judge = self.case_judge(case)
+        if not self.static and check != "contract":
+            launcher, values = self.resources.launcher, self.settings.values
+            judge = self._judges[case.id] = with_confirmation(judge, [check], launcher, case, values)
+        return judge
 
     def case_judge(self, case: Case) -> CaseJudge:
         """Return what judges a case, with its launches, which are made if they haven't been.

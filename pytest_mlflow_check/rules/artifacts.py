@@ -30,6 +30,20 @@ RULES = (
         fix="Make the content depend on the parameters alone, or take the pattern out of the setting.",
     ),
     Rule(
+        slug="artifact-varies",
+        check="artifacts",
+        severity="warning",
+        title="artifacts: {n} with other content each time",
+        summary="an artifact has other content in each launch, also in two of one mode",
+        explanation=(
+            "Where a content differs between the two modes, a second fluent launch is made (confirm in the "
+            "settings). It differed from the first one too, so the mode isn't the reason: a date, a random "
+            "number, an order that isn't fixed."
+        ),
+        example='Path("out/report.txt").write_text(f"made at {time.ctime()}")',
+        fix='ignore = { artifacts = ["out/report.txt"] }   # in mlflow-check.toml',
+    ),
+    Rule(
         slug="model-as-artifact",
         check="artifacts",
         severity="error",

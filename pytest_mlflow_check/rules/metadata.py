@@ -63,6 +63,20 @@ RULES = (
         fix='ignore = { tags = ["started_at"] }   # in mlflow-check.toml, for a value that must differ',
     ),
     Rule(
+        slug="tag-varies",
+        noun="tag",
+        check="launches",
+        severity="warning",
+        title="launches: tags different each time: {n}",
+        summary="a tag or description has another value in each launch, also in two of one mode",
+        explanation=(
+            "Where one differs between the two modes, a second fluent launch is made (confirm in the "
+            "settings). It differed from the first one too, so the mode isn't the reason."
+        ),
+        example='mlflow.set_tag("started_at", datetime.now().isoformat())',
+        fix='ignore = { tags = ["started_at"] }   # in mlflow-check.toml',
+    ),
+    Rule(
         slug="dataset-missing",
         noun="dataset",
         check="launches",
@@ -81,8 +95,22 @@ RULES = (
         title="launches: datasets that differ: {n}",
         summary="a dataset has another digest in the two launches",
         explanation=(
-            "The digest is made from the data, so other data was used: an unseeded sample, a file found "
-            "beside the project in one mode only, or a path that the two modes resolve differently."
+            "The digest is made from the data, so other data was used: a file found beside the project in "
+            "one mode only, or a path that the two modes resolve differently."
+        ),
+        example='df = pd.read_csv("part.csv" if "MLFLOW_RUN_ID" in os.environ else "all.csv")',
+        fix='df = pd.read_csv("all.csv")',
+    ),
+    Rule(
+        slug="dataset-varies",
+        noun="dataset",
+        check="launches",
+        severity="warning",
+        title="launches: datasets different each time: {n}",
+        summary="a dataset has another digest in each launch, also in two of one mode",
+        explanation=(
+            "Where a digest differs between the two modes, a second fluent launch is made (confirm in the "
+            "settings). It differed from the first one too: usually a sample that isn't seeded."
         ),
         example='mlflow.log_input(mlflow.data.from_pandas(df.sample(100), name="sample"))',
         fix='mlflow.log_input(mlflow.data.from_pandas(df.sample(100, random_state=0), name="sample"))',

@@ -10,6 +10,7 @@ _ORDER = (
     "metric-points-differ",
     "metric-steps-differ",
     "metric-values-differ",
+    "metric-varies",
     "metric-step-repeated",
     "metric-not-finite",
     "metric-all-at-end",
@@ -79,8 +80,23 @@ RULES = (
         title="metrics: {n} with different values",
         summary="a series has other values in the two launches",
         explanation=(
-            "Same code, same parameters, other numbers: usually training without a fixed seed. NaN counts "
-            "as equal to NaN. What can't be made equal is excluded in the settings."
+            "Same code, same parameters, other numbers, and not by chance: a second fluent launch logged "
+            "what the first did (what differs there too is metric-varies). NaN counts as equal to NaN."
+        ),
+        example='rate = 0.1 if os.environ.get("MLFLOW_RUN_ID") else 0.01',
+        fix="Log the same numbers whatever the launch mode.",
+    ),
+    Rule(
+        slug="metric-varies",
+        supersedes_same_subject=_ORDER[6:],
+        check="metrics",
+        severity="warning",
+        title="metrics: {n} different each time",
+        summary="a series has other points in each launch, also in two of one mode",
+        explanation=(
+            "Where a series differs between the two modes, a second fluent launch is made (confirm in the "
+            "settings). It differed from the first one too: something random without a seed, a clock, "
+            "or threads in another order. Whether the launch mode changes it as well can't be told."
         ),
         example="model.fit(X, y)   # no random_state",
         fix=(
@@ -90,7 +106,7 @@ RULES = (
     ),
     Rule(
         slug="metric-step-repeated",
-        supersedes_same_subject=_ORDER[6:],
+        supersedes_same_subject=_ORDER[7:],
         check="metrics",
         severity="warning",
         title="metrics: {n} with a step logged twice",
@@ -104,7 +120,7 @@ RULES = (
     ),
     Rule(
         slug="metric-not-finite",
-        supersedes_same_subject=_ORDER[7:],
+        supersedes_same_subject=_ORDER[8:],
         check="metrics",
         severity="warning",
         title="metrics: {n} not finite",

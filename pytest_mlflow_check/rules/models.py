@@ -104,7 +104,20 @@ RULES = (
         summary="the same model predicts something else in the two launches",
         explanation=(
             "Both models are asked with their input example. Numbers may lie apart by prediction_tolerance "
-            "in the settings. Unseeded training is the usual reason."
+            "in the settings. It isn't chance: a second fluent launch's model answers as the first's does."
+        ),
+        example='model.set_params(depth=3 if "MLFLOW_RUN_ID" in os.environ else 2)',
+        fix="model.set_params(depth=3)",
+    ),
+    Rule(
+        slug="prediction-varies",
+        check="models",
+        severity="warning",
+        title="models: {n} that predict something else each time",
+        summary="a model predicts something else in each launch, also in two of one mode",
+        explanation=(
+            "Where the predictions differ between the two modes, a second fluent launch is made (confirm in "
+            "the settings). Its model differed from the first one's too: usually training without a seed."
         ),
         example="model.fit(X.sample(frac=0.8), y)   # another sample each time",
         fix="model.fit(X.sample(frac=0.8, random_state=0), y)",

@@ -50,6 +50,20 @@ RULES = (
         ),
     ),
     Rule(
+        slug="param-varies",
+        check="params",
+        severity="warning",
+        title="params: {n} different each time",
+        summary="the code logs a param with another value in each launch, also in two of one mode",
+        explanation=(
+            "Where a param that the code logs differs between the two modes, a second fluent launch is made "
+            "(confirm in the settings). It differed from the first one too, so the mode isn't the reason: a "
+            "time, a random number, a path that is made anew. Runs can't be found again by such a param."
+        ),
+        example='mlflow.log_param("started", time.time())',
+        fix='mlflow.set_tag("started", time.time())   # and ignore = { tags = ["started"] }',
+    ),
+    Rule(
         slug="param-quoted",
         check="params",
         severity="warning",

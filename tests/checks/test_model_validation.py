@@ -314,7 +314,7 @@ def test_another_prediction() -> None:
             fluent="[0][1]: 1.0",
             mlflow_run="[0][1]: 2.0",
             why="The two models answer the same input example differently.",
-            fix="seed what is random: the data, the split, the start weights",
+            fix="train the same model whatever the launch mode; or say how far, with prediction_tolerance",
         )
     ]
     assert both(predicting([1.0]), predicting([2.0]), prediction_tolerance={"rel": 0.5}) == []

@@ -607,6 +607,20 @@ METRICS = (
             callbacks(LOG_METRICS, LOG_METRICS.rstrip("\n") + "  # <- here\n"),
         ),
         expected=(
+            metrics("metric-varies", "loss", CALLBACKS),
+            metrics("metric-varies", "gradient", CALLBACKS),
+            metrics("metric-varies", "final_loss", f"{CALLBACKS}: final_loss"),
+        ),
+    ),
+    Mutant(
+        "callback-other-start-under-mlflow-run",
+        BASE,
+        (
+            trainer("POINTS = [", "import os\n\nPOINTS = ["),
+            trainer("self.slope = 0.0", 'self.slope = 0.5 if "MLFLOW_RUN_ID" in os.environ else 0.0'),
+            callbacks(LOG_METRICS, LOG_METRICS.rstrip("\n") + "  # <- here\n"),
+        ),
+        expected=(
             metrics("metric-values-differ", "loss", CALLBACKS),
             metrics("metric-values-differ", "gradient", CALLBACKS),
             metrics("metric-values-differ", "final_loss", f"{CALLBACKS}: final_loss"),
@@ -676,6 +690,20 @@ ARTIFACTS = (
             callbacks(
                 LOG_STATE,
                 '            mlflow.log_dict({**state, "at": time.time()}, "state.json")  # <- here\n',
+            ),
+        ),
+        files={"mlflow-check.toml": 'artifact_contents = ["*.json"]\n'},
+        expected=(artifacts("artifact-varies", "state.json", CALLBACKS),),
+    ),
+    Mutant(
+        "callback-mode-in-a-file",
+        BASE,
+        (
+            importing("os"),
+            callbacks(START, f'        self.started = "MLFLOW_RUN_ID" in os.environ\n{START}'),
+            callbacks(
+                LOG_STATE,
+                '            mlflow.log_dict({**state, "by": self.started}, "state.json")  # <- here\n',
             ),
         ),
         files={"mlflow-check.toml": 'artifact_contents = ["*.json"]\n'},

@@ -52,7 +52,16 @@ MUTANTS = (
             importing("os"),
             search(PARENT, f'{PARENT}        mlflow.set_tag("worker", os.getpid()){_MARK}'),
         ),
-        expected=(launches("tag-differs", "worker", SEARCH),),
+        expected=(launches("tag-varies", "worker", SEARCH),),
+    ),
+    Mutant(
+        "metadata-tag-with-the-mode",
+        BASE,
+        (
+            importing("os"),
+            search(PARENT, f'{_FLUENT}{PARENT}        mlflow.set_tag("by_hand", fluent){_MARK}'),
+        ),
+        expected=(launches("tag-differs", "by_hand", SEARCH),),
     ),
     Mutant(
         "metadata-dataset-in-fluent",
@@ -79,6 +88,19 @@ MUTANTS = (
             ),
         ),
         expected=(launches("dataset-differs", "rates (training)", SEARCH),),
+    ),
+    Mutant(
+        "metadata-dataset-without-a-seed",
+        BASE,
+        (
+            importing("numpy as np"),
+            search(
+                PARENT,
+                f'{PARENT}        data = mlflow.data.from_numpy(np.random.rand(9), name="rates")\n'
+                f'        mlflow.log_input(data, context="training"){_MARK}',
+            ),
+        ),
+        expected=(launches("dataset-varies", "rates (training)", SEARCH),),
     ),
     Mutant(
         "metadata-all-of-it",

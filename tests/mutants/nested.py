@@ -277,7 +277,7 @@ PARAMS = (
             importing("os"),
             search(STEPS, STEPS + '        mlflow.log_param("pid", os.getpid())  # <- here\n'),
         ),
-        expected=(params("param-differs", "pid", SEARCH),),
+        expected=(params("param-varies", "pid", SEARCH),),
     ),
     Mutant(
         "nested-rate-per-step",
@@ -369,8 +369,8 @@ METRICS = (
         BASE,
         (importing("random"), search("    x = 1.0\n", "    x = random.random()\n")),
         expected=(
-            *every_trial("metric-values-differ", "loss", f"{SEARCH}: step=step"),
-            metrics("metric-values-differ", "best_loss", f"{SEARCH}: best_loss"),
+            *every_trial("metric-varies", "loss", f"{SEARCH}: step=step"),
+            metrics("metric-varies", "best_loss", f"{SEARCH}: best_loss"),
         ),
     ),
     Mutant(

@@ -87,6 +87,19 @@ MISTAKES = (
         expected=(models("prediction-differs", "classifier", LOGGED),),
     ),
     Mutant(
+        "sklearn-model-without-a-seed",
+        BASE,
+        (
+            train(MADE, f"    import random\n\n{MADE}"),
+            train(
+                "    mlflow.sklearn.log_model(\n",
+                "    model.coef_ *= random.uniform(-9, 9)\n    mlflow.sklearn.log_model(\n",
+            ),
+            logging(EXAMPLE.replace("x[:3]", "x[:20]")),
+        ),
+        expected=(models("prediction-varies", "classifier", LOGGED),),
+    ),
+    Mutant(
         "sklearn-registered-in-fluent",
         BASE,
         (

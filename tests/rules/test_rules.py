@@ -129,6 +129,27 @@ ExecutionException: Could not find Conda executable at conda.
 USAGE_ERRORS = {"mlproject-invalid", "mlproject-undeclared-placeholder"}
 """Told before there is a case to judge."""
 
+
+def again(comparison: Comparison, record: RunRecord, **fields: Any) -> Comparison:
+    """The launches, and a second fluent one."""
+    return replace(comparison, confirming=launch("fluent", record, **fields))
+
+
+def varying_content(directory: Path) -> Comparison:
+    third = run(artifacts=[written("a", directory / "third", b"third")])
+    sides = [run(artifacts=[written("a", directory / mode, mode.encode())]) for mode in ("one", "other")]
+    of_modes = compare(launch("fluent", sides[0]), launch("mlflow-run", sides[1]), artifact_contents=["a"])
+    return again(of_modes, third)
+
+
+def varying(*records: RunRecord) -> Comparison:
+    return again(compare(launch("fluent", records[0]), launch("mlflow-run", records[1])), records[2])
+
+
+def predicting(prediction: list[int]) -> ModelValidation:
+    return ModelValidation("models:/m-m", True, True, predicted=True, prediction=prediction)
+
+
 MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     "mlproject-null-default": lambda _: compare(case=case(NULL), unset=[NULL]),
     "launch-failed": lambda _: compare(launch("fluent", exit_code=3), launch("mlflow-run", LOGGED)),
@@ -146,9 +167,13 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     "run-name-differs": lambda _: runs_named("first", "second"),
     "description-differs": lambda _: tags({"mlflow.note.content": "a"}, {}),
     "tag-missing": lambda _: tags({"team": "a"}, {}),
+    "tag-varies": lambda _: varying(*(run(params={"a": "1"}, tags={"t": value}) for value in "abc")),
     "tag-differs": lambda _: tags({"team": "a"}, {"team": "b"}),
     "dataset-missing": lambda _: datasets([Dataset("d", "1", "local")], []),
     "dataset-differs": lambda _: datasets([Dataset("d", "1", "local")], [Dataset("d", "2", "local")]),
+    "dataset-varies": lambda _: varying(
+        *(run(params={"a": "1"}, datasets=(Dataset("d", value, "local"),)) for value in "abc")
+    ),
     "mlproject-unused-parameter": lambda _: compare(
         launch("fluent", LOGGED), launch("mlflow-run", LOGGED), case=case(parameter("a"), command="ls")
     ),
@@ -230,6 +255,14 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     "metric-values-differ": lambda _: metrics([1, 2], [1, 3]),
     "artifact-missing": lambda _: compare_runs(
         LOGGED, run(params={"a": "1"}, metrics=LOGGED.metrics.values())
+    ),
+    "metric-varies": lambda _: varying(*(run(metrics=[series("m", [1, last])]) for last in (1, 2, 3))),
+    "param-varies": lambda _: varying(*(run(params={"a": value, "b": "1"}) for value in "abc")),
+    "artifact-varies": varying_content,
+    "prediction-varies": lambda _: again(
+        validated(predicted=True, prediction=[1], other={"prediction": [2]}),
+        run(params={"a": "1"}, models=[model("m")]),
+        validations=[predicting([3])],
     ),
     "artifact-content-differs": other_content,
     "model-as-artifact": lambda _: compare_runs(PICKLE, PICKLE),
@@ -331,6 +364,12 @@ def test_only_what_loses_nothing_is_a_warning() -> None:
         "run-closed-at-exit",
         "run-name-differs",
         "project-dir-written",
+        "metric-varies",
+        "param-varies",
+        "tag-varies",
+        "dataset-varies",
+        "artifact-varies",
+        "prediction-varies",
         "param-quoted",
         "param-duplicated",
         "param-changes-per-step",

@@ -16,6 +16,7 @@ from pytest_mlflow_check.core.records.launch import (
     SavedFile,
     Stack,
 )
+from pytest_mlflow_check.core.records.seeds import MissingSeed
 from pytest_mlflow_check.core.records.store import (
     Artifact,
     Damage,
@@ -38,6 +39,7 @@ __all__ = [
     "Frame",
     "Launch",
     "MetricSeries",
+    "MissingSeed",
     "Mode",
     "Model",
     "ModelValidation",

@@ -5,20 +5,18 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pytest_mlflow_check.core.files import open_regular
 from pytest_mlflow_check.core.records import PythonProcess
+from pytest_mlflow_check.core.sources import python_files, source_text
 
 PROCESSES = "processes.txt"
 """The file in which they are noted, as in the payload's `process_log`."""
 
 _LONGEST_LINE = 1 << 16
-
-_MOST_FILES = 2_000
-_LARGEST_FILE = 1 << 20
 
 _USES_MLFLOW = re.compile(r"^\s*(?:import|from)\s+mlflow\b", re.MULTILINE)
 
@@ -68,36 +66,11 @@ def unobserved_code(project: Path, command: str, processes: Sequence[PythonProce
         Paths relative to the project.
     """
     started = {os.path.normpath(project / argument) for process in processes for argument in process.command}
-    texts = [command, *filter(None, map(_text, filter(os.path.isfile, started)))] if processes else []
+    texts = [command, *filter(None, map(source_text, map(Path, started)))] if processes else []
     return tuple(
         os.path.relpath(file, project)
-        for file in _python_files(project)
+        for file in python_files(project)
         if str(file) not in started
-        and _USES_MLFLOW.search(_text(file))
+        and _USES_MLFLOW.search(source_text(file))
         and (not processes or any(file.name in text for text in texts))
     )
-
-
-def _python_files(project: Path) -> Iterator[Path]:
-    count = 0
-    for directory, directories, names in os.walk(project):
-        # An environment, or what tools keep.
-        directories[:] = sorted(
-            name
-            for name in directories
-            if not name.startswith(".") and not Path(directory, name, "pyvenv.cfg").exists()
-        )
-        for name in sorted(names):
-            if name.endswith(".py"):
-                count += 1
-                if count > _MOST_FILES:
-                    return
-                yield Path(directory, name)
-
-
-def _text(file: str | Path) -> str:
-    try:
-        with open_regular(Path(file)) as content:
-            return content.read(_LARGEST_FILE).decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -1,0 +1,39 @@
+"""The Python files of a project, read as text and never run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_mlflow_check.core.files import open_regular
+
+_MOST_FILES = 2_000
+_LARGEST_FILE = 1 << 20
+
+
+def python_files(project: Path) -> Iterator[Path]:
+    """The Python files below a directory, 2,000 at most, without those of tools and environments."""
+    count = 0
+    for directory, directories, names in os.walk(project):
+        # An environment, or what tools keep.
+        directories[:] = sorted(
+            name
+            for name in directories
+            if not name.startswith(".") and not Path(directory, name, "pyvenv.cfg").exists()
+        )
+        for name in sorted(names):
+            if name.endswith(".py"):
+                count += 1
+                if count > _MOST_FILES:
+                    return
+                yield Path(directory, name)
+
+
+def source_text(file: Path) -> str:
+    """The text of a file, of a large one its first megabyte; empty where it can't be read."""
+    try:
+        with open_regular(file) as content:
+            return content.read(_LARGEST_FILE).decode("utf-8", "replace")
+    except OSError:
+        return ""
