@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from pytest_mlflow_check.checks.comparison import Comparison
+from pytest_mlflow_check.checks.own_store import own_store_failure
 from pytest_mlflow_check.checks.tracebacks import Death, death, last_project_line, without_code
 from pytest_mlflow_check.core.records import Launch
 
@@ -127,7 +128,9 @@ def known_message(launch: Launch) -> Known | None:
         # What it was saying when it was ended isn't what it crashed with.
         return None
     died = death(launch.stderr)
-    known = _keyword(died) or _gone(died) or _known_cause(launch.stderr, died)
+    known = (
+        _keyword(died) or _gone(died) or _known_cause(launch.stderr, died) or own_store_failure(launch, died)
+    )
     if known is None:
         return None
     return Known(*known, last_project_line(died.text, launch.directory))
