@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.empty_launch import empty_launches, nothing_logged
@@ -20,6 +21,9 @@ from pytest_mlflow_check.checks.tracebacks import death, last_project_line
 from pytest_mlflow_check.checks.unobserved import unobserved
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode
+
+_MAX_POINTERS = 3
+"""Files of Git LFS that a finding names."""
 
 
 def check_launches(comparison: Comparison) -> list[Finding]:
@@ -53,7 +57,7 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
     sides = {mode: how_it_ended(launch) for mode, launch in failed.items()}
     first = next(iter(failed.values()))
     late = first.exit_code is None
-    return Finding(
+    finding = Finding(
         rule="launch-failed",
         subject=" and ".join(spoken(mode) for mode in failed),
         fluent=sides.get("fluent"),
@@ -69,6 +73,18 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
         detail="\n\n".join(
             "\n".join([output_of(launch), *last_moments(launch)]) for launch in failed.values()
         ),
+    )
+    pointers = first.lfs_pointers
+    if late or not pointers:
+        return finding
+    # Those that the output names come first.
+    named = sorted(pointers, key=lambda path: (Path(path).name not in first.stderr, path))
+    more = f" and {len(named) - _MAX_POINTERS} more" if len(named) > _MAX_POINTERS else ""
+    return replace(
+        finding,
+        why=f"{finding.why} Git LFS hasn't fetched {', '.join(named[:_MAX_POINTERS])}{more}: there is only a "
+        "pointer in place of the content.",
+        fix="fetch what the code reads:  git lfs pull",
     )
 
 

@@ -44,6 +44,7 @@ from pytest_mlflow_check.runtime.observer.read_stacks import read_stacks
 from pytest_mlflow_check.runtime.process.runner import Call, Processes
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment, mlflow_command
 from pytest_mlflow_check.runtime.sandbox.interpreter import Interpreter
+from pytest_mlflow_check.runtime.sandbox.lfs_pointers import lfs_pointers
 from pytest_mlflow_check.runtime.sandbox.size_hints import notes_on
 from pytest_mlflow_check.runtime.sandbox.symlink_patterns import NO_LINKS, Links
 from pytest_mlflow_check.runtime.sandbox.workspace import enclosing_root, linked_files, make_workspace
@@ -136,7 +137,8 @@ def _launch(
     start = _start(case, mode, directory, attempt_dir / "downloads", interpreter.manager, env)
     inventory = take_inventory(copy)
     linked = linked_files(copy, root, options.links)
-    notes = notes_on({path: size for path, (size, _) in inventory.items()}, linked, options.links)
+    sizes = {path: size for path, (size, _) in inventory.items()}
+    notes = notes_on(sizes, linked, options.links)
     originals = take_state(root, linked)
     files = files_of(copy, options.links) if options.fingerprinted else None
     started = time.time()
@@ -203,6 +205,11 @@ def _launch(
         **file_changes,
         "changed_originals": changed,
         "notes": notes,
+        # Who fails may have read them; nobody else cares.
+        "lfs_pointers": [
+            os.path.relpath(copy / path, directory)
+            for path in (lfs_pointers(copy, sizes) if ended.exit_code else [])
+        ],
         "model_validations": [vars(validation) for validation in validations],
     }
     text = json.dumps(summary)
@@ -246,6 +253,7 @@ def _launch_of(
         changed=tuple(summary["changed"]),
         changed_originals=tuple(summary["changed_originals"]),
         notes=tuple(summary["notes"]),
+        lfs_pointers=tuple(summary.get("lfs_pointers", ())),
         stale={directory: tuple(files) for directory, files in summary["stale"].items()},
         saved={path: SavedFile(**file) for path, file in summary["saved"].items()},
         logged_to=summary["logged_to"],

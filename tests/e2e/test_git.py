@@ -119,3 +119,15 @@ def test_the_repository_is_elsewhere(pytester: pytest.Pytester, make_project: Ma
     done = session(pytester.path, f"--mlflow-project={project}")
     assert done.returncode == 0, done.stdout
     assert (git(project, "status", "--porcelain"), git(project, "for-each-ref")) == before
+
+
+def test_a_file_that_git_lfs_has_not_fetched(pytester: pytest.Pytester, make_project: MakeProject) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    reading = 'import json\njson.load(open("data/table.json"))\n'
+    files = {"train.py": reading, "data/table.json": pointer, ".gitattributes": "*.json filter=lfs\n"}
+    make_project(files={**FILES, **files})
+    done = session(pytester.path, "--mlflow-project=proj", "--mlflow-launch=fluent")
+    assert done.returncode == 1
+    text = " ".join(done.stdout.split())
+    assert "Git LFS hasn't fetched data/table.json: there is only a pointer in place of the content." in text
+    assert "fix: fetch what the code reads: git lfs pull" in text

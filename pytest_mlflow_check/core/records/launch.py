@@ -146,6 +146,7 @@ class Launch:
         changed_originals: the user's own files that changed while the launch was led to them by a link
             (`workspace.link`), relative to `origin`.
         notes: what the user should know of the copy, a line each.
+        lfs_pointers: of one that failed, the files that Git LFS hasn't fetched, relative to the project.
         stale: by directory logged whole, the files in it that the launch didn't write while it wrote others;
             all relative to the project.
         saved: serialised objects that the launch wrote and logged nowhere, by path relative to the project,
@@ -177,6 +178,7 @@ class Launch:
     changed: tuple[str, ...] = ()
     changed_originals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    lfs_pointers: tuple[str, ...] = ()
     stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     saved: Mapping[str, SavedFile] = field(default_factory=dict)
     started: float = 0.0

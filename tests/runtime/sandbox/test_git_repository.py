@@ -15,6 +15,7 @@ from pytest_mlflow_check.engine.cache.fingerprint import files_of
 from pytest_mlflow_check.engine.file_changes import take_inventory
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
 from pytest_mlflow_check.runtime.sandbox.git_config import config_of_copy
+from pytest_mlflow_check.runtime.sandbox.lfs_pointers import lfs_pointers
 from pytest_mlflow_check.runtime.sandbox.symlink_patterns import Links
 from pytest_mlflow_check.runtime.sandbox.workspace import make_workspace
 
@@ -408,3 +409,17 @@ def test_the_repository_is_no_part_of_what_a_launch_changes(tmp_path: Path) -> N
     assert not [path for path in inventory if path.startswith(".git/")]
     git(copy, "add", "data.csv")
     assert (take_inventory(copy), files_of(copy)) == (inventory, digest)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+def test_what_git_lfs_has_not_fetched(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "weights.bin").write_text(POINTER)
+    (tmp_path / "data" / "fetched.bin").write_text("content " * 10)
+    (tmp_path / "long.bin").write_text(POINTER * 20)
+    sizes = {path: size for path, (size, _) in take_inventory(tmp_path).items()}
+    assert lfs_pointers(tmp_path, sizes) == []
+    (tmp_path / "data" / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    assert lfs_pointers(tmp_path, {**sizes, "data/.gitattributes": 42, "gone": 100}) == ["data/weights.bin"]
