@@ -98,6 +98,9 @@ def copy_repository(work_tree: str, copy: str, copied: Container[str] = ()) -> N
         head, config = _head(repository.own), _read(repository.shared, "config")
     except OSError:
         return
+    if repository.own != repository.shared and os.path.isdir(os.path.join(repository.shared, "reftable")):
+        # HEAD is in tables of its own then, which only git could put together with the others.
+        return
     made = os.path.join(copy, ".git")
     for directory in _DIRECTORIES:
         os.makedirs(os.path.join(made, directory), exist_ok=True)
@@ -148,7 +151,7 @@ def _copy_refs(repository: Repository, made: str) -> None:
             if repository.own == repository.shared or not name.startswith(_OWN_REFS):
                 _copy(repository.shared, made, name)
     if repository.own != repository.shared:
-        for kind in (*_OWN_REFS, "reftable"):
+        for kind in _OWN_REFS:
             for name in _files(repository.own, kind):
                 _copy(repository.own, made, name)
     # Last: a ref that is packed meanwhile is then found in one place or in both.
@@ -227,7 +230,7 @@ def _copy(source: str, target: str, name: str) -> None:
     try:
         with open(original, "rb", buffering=0) as file:
             status, content = os.fstat(file.fileno()), file.read()
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except OSError:
         return
     os.makedirs(os.path.dirname(copied), exist_ok=True)
     with open(copied, "wb", buffering=0) as new:

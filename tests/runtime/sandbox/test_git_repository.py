@@ -272,6 +272,8 @@ def test_refs_in_tables(tmp_path: Path) -> None:
     (root / ".git/reftable/tables.list").write_text("one.ref\n")
     (root / ".git/reftable/one.ref").write_bytes(b"REFT")
     assert content(copied(root) / ".git/reftable") == {"one.ref": b"REFT", "tables.list": b"one.ref\n"}
+    git(root, "worktree", "add", "-q", "../tree", "other")
+    assert not (copied(tmp_path / "tree") / ".git").exists()
 
 
 # read-only
