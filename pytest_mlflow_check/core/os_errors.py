@@ -18,6 +18,14 @@ _LEAST = 1 << 16
 """Bytes: with less left on a disk, it counts as full."""
 
 
+_NOT_STARTED = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ELOOP)
+"""What the system says of a command that isn't there, or may not be run."""
+
+
+class CommandError(OSError):
+    """A command that can't be started: it isn't there, or may not be run."""
+
+
 @contextmanager
 def os_errors_explained(directory: Path) -> Iterator[None]:
     """Turns what the machine refuses into a message: room, rights, files, processes, memory.
@@ -57,6 +65,8 @@ def fault_of(error: OSError, directory: Path) -> str | None:
             f"{directory}: a file would become larger than this process may write: {said}\n"
             "  raise the limit before pytest:  ulimit -f unlimited"
         )
+    if isinstance(error, CommandError) and number in _NOT_STARTED:
+        return f"{error.filename}: can't be started: {said}\n  see that it is there, and may be run"
     if number == errno.EROFS or (number in (errno.EACCES, errno.EPERM) and ours):
         return f"{error.filename or directory}: can't be written to: {said}\n  {_ELSEWHERE}"
     if number == errno.EMFILE:

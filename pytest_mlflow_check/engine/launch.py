@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mlflow_check.config.settings import EnvManager
+from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.models import Case
 from pytest_mlflow_check.core.os_errors import refuse_full, removed
 from pytest_mlflow_check.core.records import (
@@ -164,6 +165,7 @@ def _launch(
         timeout=options.timeout,
         stacks=None if STACKS_SIGNAL is None else (stacks, STACKS_SIGNAL),
     )
+    _refuse_deleted(case, attempt_dir)
     refuse_full(attempt_dir)
     now = take_state(root, linked)
     changed = [path for path in linked if now.get(path) != originals.get(path)]
@@ -215,6 +217,16 @@ def _launch(
     text = json.dumps(summary)
     (attempt_dir / "launch.json").write_text(text, encoding="utf-8")
     return _launch_of(json.loads(text), record, observations, attempt_dir)
+
+
+def _refuse_deleted(case: Case, attempt_dir: Path) -> None:
+    # The first file that a launch has, and one that no command has any business with.
+    if not (attempt_dir / STDOUT).exists():
+        raise UserError(
+            f"{case.entry_point.name}: its command deleted the directory of its launch, and with it what it "
+            f"logged and printed ({attempt_dir})\n"
+            "  let it delete nothing but what it made itself; MLFLOW_TRACKING_URI leads to a store there"
+        )
 
 
 def read_launch(attempt_dir: Path) -> Launch:

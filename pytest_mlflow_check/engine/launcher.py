@@ -111,13 +111,18 @@ class Launcher:
         return docker_reachable(self._processes.variables)
 
     def begin(self, wanted: Iterable[tuple[Case, ProjectConfig]]) -> None:
-        """Makes the launches of cases in the background, in this order; `launches` waits for its own."""
-        for case, values in wanted:
-            for mode, launch_dir in self._startable(case, values).items():
-                if launch_dir not in self._begun:
-                    self._begun[launch_dir] = self._queue.submit(
-                        self._unless_made, launch_dir, case, mode, values
-                    )
+        """Makes the launches of cases in the background, in this order; `launches` waits for its own.
+
+        Raises:
+            UserError: where no thread can be started for it.
+        """
+        with os_errors_explained(self._session_dir):
+            for case, values in wanted:
+                for mode, launch_dir in self._startable(case, values).items():
+                    if launch_dir not in self._begun:
+                        self._begun[launch_dir] = self._queue.submit(
+                            self._unless_made, launch_dir, case, mode, values
+                        )
 
     def launch_dirs(self, case: Case, values: ProjectConfig) -> dict[Mode, Path]:
         """Where the launches of a case are made, by whichever process; none of one that isn't launched.
@@ -323,6 +328,8 @@ class Launcher:
                     answer["error"] = str(error)
                 except Exception:
                     answer["fault"] = traceback.format_exc()
+                # A command may have deleted it.
+                launch_dir.mkdir(parents=True, exist_ok=True)
                 unfinished = launch_dir / "result.json.tmp"
                 unfinished.write_text(json.dumps(answer), encoding="utf-8")
                 unfinished.replace(result)

@@ -349,6 +349,18 @@ def test_a_place_in_a_directory_whose_name_is_not_ascii(tmp_path: Path) -> None:
     assert launch.stacks[0].frames[-1].own
 
 
+@pytest.mark.parametrize("above", range(3), ids=["its own", "of all attempts", "of all launches"])
+def test_a_script_that_deletes_the_directory_of_its_launch(tmp_path: Path, above: int) -> None:
+    script = f"import shutil\nshutil.rmtree(store.parents[{above}])\n"
+    with pytest.raises(UserError, match="main: its command deleted the directory of its launch"):
+        launched(tmp_path, LOGGING + script)
+
+
+def test_a_script_that_deletes_its_store(tmp_path: Path) -> None:
+    _, finding = launched(tmp_path, f"{LOGGING}\nimport shutil\nshutil.rmtree(store)\n")
+    assert finding.rule == "no-run-logged"
+
+
 @linux
 def test_a_supervisor_that_is_killed_takes_its_launch_along(tmp_path: Path, alive: Queue[str]) -> None:
     script = f"{HOLDING}tell('one')\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(1000)\n"

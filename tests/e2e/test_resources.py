@@ -17,8 +17,10 @@ import pytest
 from pytest_mlflow_check.config.settings import ProjectConfig, load_settings
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.models import Case
+from pytest_mlflow_check.core.os_errors import os_errors_explained
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.planning import cases_of
+from pytest_mlflow_check.runtime.process.runner import Processes
 from support.projects import FILES, LOGGING, MakeProject
 
 HEAVY = pytest.mark.heavy
@@ -171,8 +173,22 @@ def test_few_open_files(make_project: MakeProject, pytester: pytest.Pytester, fi
     assert len(left(pytester.path / "base")) == (done.returncode == 0)
 
 
+@pytest.mark.launch
+@pytest.mark.parametrize("there", [True, False])
+def test_an_interpreter_that_cannot_be_started(tmp_path: Path, there: bool) -> None:
+    python = tmp_path / "python"
+    if there:
+        python.touch(0o644)
+    with (
+        pytest.raises(UserError, match=f"^{python}: can't be started: "),
+        os_errors_explained(tmp_path),
+    ):
+        Processes().run([str(python)], cwd=tmp_path, env={}, stdout=tmp_path / "out", stderr=None, timeout=9)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else, who has a limit")
-def test_no_process_and_no_thread_is_left(case: Case, tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_background", [True, False])
+def test_no_process_and_no_thread_is_left(case: Case, tmp_path: Path, in_background: bool) -> None:
     # Somebody else gets no further than to where everybody may go.
     place = Path(tempfile.mkdtemp(prefix="mlflow-check-", dir="/var/tmp"))
     place.chmod(0o777)
@@ -184,10 +200,13 @@ def test_no_process_and_no_thread_is_left(case: Case, tmp_path: Path) -> None:
                 os.setgroups([])
                 os.setgid(65534)
                 os.setuid(65534)
+                launcher = Launcher(place / "area", cache=place)
+                values = ProjectConfig(launch="fluent")
                 try:
-                    Launcher(place / "area", cache=place).launch(
-                        case, "fluent", ProjectConfig(launch="fluent")
-                    )
+                    if in_background:
+                        launcher.begin([(case, values)])
+                    else:
+                        launcher.launch(case, "fluent", values)
                 except UserError as error:
                     (place / "said").write_text(str(error))
             os._exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import sys
@@ -143,7 +144,23 @@ def _inherited(base: Mapping[str, str], pass_env: Iterable[str] = ()) -> dict[st
     env["PATH"] = os.pathsep.join([str(interpreter_directory()), env.get("PATH", os.defpath)])
     # Empty: not of a launch, wherever it starts. The launch itself gets its own.
     env[VARIABLE] = ""
+    if not _has_user_name(env):
+        env["USER"] = str(os.getuid())
     return env
+
+
+def _has_user_name(env: Mapping[str, str]) -> bool:
+    """Whether MLflow finds the name it tags runs with; without one, `mlflow run` ends with a KeyError.
+
+    In a container that is run with a user id alone there is none (mlflow.projects.utils, 3.17.2).
+    """
+    if any(env.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
+        return True
+    try:
+        return bool(getpass.getuser())
+    # Before Python 3.13 it was a KeyError.
+    except (KeyError, OSError):
+        return False
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

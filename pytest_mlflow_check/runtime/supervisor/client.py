@@ -19,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pytest_mlflow_check.core.os_errors import CommandError
+
 PATH = Path(__file__).with_name("payload")
 """Where the modules lie that a supervisor imports."""
 
@@ -58,14 +60,14 @@ class ProcessHandle:
             check: raises where there is nothing to wait for any more.
 
         Raises:
-            OSError: it can't be started, such as a command that isn't there.
+            CommandError: it can't be started, such as a command that isn't there.
             TimeoutError: patience was at its end.
             RuntimeError: for a fault of the supervisor's.
         """
         message = self._receive(patience, check)
         if message is not None and "failed" in message:
             number, message, file = message["failed"]
-            raise OSError(number, message, file)
+            raise CommandError(number, message, file)
         if message is not None:
             self._leader = message["begun"]
         return message is not None

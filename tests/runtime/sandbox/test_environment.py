@@ -158,3 +158,12 @@ def test_the_project_s_own_modules_come_from_the_copy(tmp_path: Path, given: str
     places = {name: tmp_path / name for name in ("root", "copy", "link")}
     env = environment(tmp_path, {"PYTHONPATH": given.format(**places)})
     assert env["PYTHONPATH"] == expected.format(**places)
+
+
+def test_a_user_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert "USER" not in environment(tmp_path, {})
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 2)
+    assert environment(tmp_path, {})["USER"] == str(2**31 - 2)
+    assert environment(tmp_path, {"LOGNAME": "me"}) == {"LOGNAME": "me", "PATH": PATH}
