@@ -8,7 +8,12 @@ import pytest
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.plugin.fixtures import mlflow_launch, mlflow_launches, mlflow_store
-from pytest_mlflow_check.plugin.options import add_options, makes_launches, project_directories
+from pytest_mlflow_check.plugin.options import (
+    add_options,
+    makes_launches,
+    may_select_checks,
+    project_directories,
+)
 from pytest_mlflow_check.plugin.requirements import require_dependencies
 from pytest_mlflow_check.plugin.resources import start_fork_server
 from pytest_mlflow_check.plugin.xdist import is_worker
@@ -56,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 raise pytest.UsageError(str(error)) from error
         if makes_launches(config):
             # First of all: while this process gets ready, it has MLflow loaded.
-            start_fork_server(config, projects)
+            start_fork_server(config, projects, begin=may_select_checks(config, projects))
         from pytest_mlflow_check.plugin.session import register
 
         register(config)

@@ -140,6 +140,21 @@ def named_on_command_line(config: pytest.Config) -> bool:
     return any(str(arg).startswith("--mlflow-project") for arg in config.invocation_params.args)
 
 
+def may_select_checks(config: pytest.Config, projects: Iterable[Path]) -> bool:
+    """Whether a check may be selected, as far as that is known before anything is collected."""
+    if "not mlflow_check" in config.option.markexpr:
+        return False
+    if named_on_command_line(config):
+        return True
+    if config.args_source != config.ArgsSource.ARGS:
+        return True
+    files = (argument.partition("::")[0] for argument in config.args)
+    places = {Path(os.path.abspath(config.invocation_params.dir / file)) for file in files}
+    # Of files in a project's directory, only the MLproject is it without doubt.
+    places |= {place.parent for place in places if place.name.lower() == "mlproject"}
+    return any(places.intersection((project, *project.parents)) for project in projects)
+
+
 def launch_jobs(config: pytest.Config) -> int | None:
     """How many launches there may be at a time; None where nobody said so.
 

@@ -12,7 +12,12 @@ import pytest
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.plugin.options import launch_jobs, uses_launch_cache
-from pytest_mlflow_check.plugin.xdist import fork_server_arguments, lasting_cache, shared_session_dir
+from pytest_mlflow_check.plugin.xdist import (
+    fork_server_arguments,
+    is_worker,
+    lasting_cache,
+    shared_session_dir,
+)
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.engine.launcher import Launcher
@@ -25,12 +30,15 @@ _FORK_SERVER = pytest.StashKey["ForkServer"]()
 _LAUNCHER = pytest.StashKey["Launcher"]()
 
 
-def start_fork_server(config: pytest.Config, projects: Sequence[Path] = ()) -> ForkServer:
+def start_fork_server(
+    config: pytest.Config, projects: Sequence[Path] = (), *, begin: bool = True
+) -> ForkServer:
     """Gets MLflow loaded, once a session: the controller of pytest-xdist does it for its workers.
 
     Args:
         config: the session's.
         projects: the directories that will be launched, as far as they are known.
+        begin: whether it is sure to be needed; else MLflow is loaded when something asks for it.
 
     Returns:
         The way to the fork server, which tells why where there is none.
@@ -59,9 +67,9 @@ def start_fork_server(config: pytest.Config, projects: Sequence[Path] = ()) -> F
                 return config.stash[_FORK_SERVER]
             config.add_cleanup(process.stop)
             config.stash[_FORK_SERVER] = process
-            # What is cached needs no MLflow; the first launch that isn't gets it loaded.
-            if not uses_launch_cache(config):
-                process.begin()
+    # What is cached needs no MLflow; the first launch that isn't gets it loaded.
+    if begin and not uses_launch_cache(config):
+        config.stash[_FORK_SERVER].begin()
     return config.stash[_FORK_SERVER]
 
 
@@ -127,7 +135,8 @@ def launcher_of(config: pytest.Config, factory: pytest.TempPathFactory) -> Launc
         launcher = Launcher(
             session_dir,
             cache=lasting_cache(config, session_dir),
-            fork_server=start_fork_server(config),
+            # The controller's launches, which workers of pytest-xdist wait for, have its own.
+            fork_server=start_fork_server(config, begin=not is_worker(config)),
             jobs=launch_jobs(config),
         )
         config.add_cleanup(launcher.stop)

@@ -20,6 +20,7 @@ from pytest_mlflow_check.plugin.options import (
     asks_to_update,
     launch_jobs,
     makes_launches,
+    may_select_checks,
     named_on_command_line,
     project_directories,
     report_files,
@@ -168,7 +169,9 @@ class CheckSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Lets a worker of pytest-xdist use this process's fork server."""
-        if makes_launches(self._config):
+        if makes_launches(self._config) and may_select_checks(
+            self._config, project_directories(self._config)
+        ):
             fork_server = self._resources.fork_server
             # Nobody tells this process when a worker wants it.
             fork_server.begin()

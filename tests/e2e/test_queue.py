@@ -78,6 +78,33 @@ def test_where_nothing_is_launched_no_process_is_started(
 
 
 @pytest.mark.usefixtures("own_fork_server")
+@pytest.mark.parametrize("arguments", [["tests/test_a.py"], ["tests"], ["-m", "not mlflow_check"]])
+def test_a_project_of_the_ini_file_that_is_not_selected_starts_nothing(
+    pytester: pytest.Pytester, make_project: MakeProject, arguments: list[str]
+) -> None:
+    make_project(".")
+    make_project("tests", {"test_a.py": "def test_it(): pass"})
+    pytester.makeini("[pytest]\nmlflow_project = .\n")
+    pytester.makepyfile(traced=TRACE)
+    result = pytester.runpytest_subprocess("-p", "traced", *arguments, timeout=PATIENCE)
+    assert result.ret == 0
+    assert not (pytester.path / "started").exists()
+
+
+@pytest.mark.usefixtures("own_fork_server")
+@pytest.mark.parametrize("arguments", [["."], ["MLproject"], ["-k", "params"]])
+def test_a_project_of_the_ini_file_that_is_selected_starts_all(
+    pytester: pytest.Pytester, make_project: MakeProject, arguments: list[str]
+) -> None:
+    make_project(".")
+    pytester.makeini("[pytest]\nmlflow_project = .\nmlflow_launch = fluent\n")
+    pytester.makepyfile(traced=TRACE)
+    pytester.runpytest_subprocess("-p", "traced", *arguments, timeout=PATIENCE)
+    # The fork server, and the launch.
+    assert len((pytester.path / "started").read_text().splitlines()) == 2
+
+
+@pytest.mark.usefixtures("own_fork_server")
 def test_the_trace_sees_what_is_started(pytester: pytest.Pytester, make_project: MakeProject) -> None:
     make_project()
     pytester.makepyfile(traced=TRACE)
