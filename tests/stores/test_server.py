@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,10 +18,10 @@ import pytest
 
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.store import Store
-from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
+from pytest_mlflow_check.runtime.sandbox.environment import HERE, launch_environment
 from pytest_mlflow_check.stores.readers import read_store
 from pytest_mlflow_check.stores.relocate import relocate_fetched
-from pytest_mlflow_check.stores.server import Server
+from pytest_mlflow_check.stores.server import Server, _free_port
 from support.sessions import outcome, run_session
 
 LOG = """
@@ -100,6 +101,17 @@ def none_left(session_dir: Path) -> bool:
     while servers(session_dir) and time.monotonic() < end:
         os.sched_yield()
     return not servers(session_dir)
+
+
+@pytest.mark.launch
+def test_a_port_that_is_taken_in_between(
+    tmp_path: Path, server: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server((HERE, 0)) as taken:
+        ports = iter([taken.getsockname()[1], _free_port()])
+        monkeypatch.setattr("pytest_mlflow_check.stores.server._free_port", lambda: next(ports))
+        with server().open_store(tmp_path / "store", check=nothing_to_check) as handle:
+            assert handle.store.address != f"http://{HERE}:{taken.getsockname()[1]}"
 
 
 @pytest.mark.launch

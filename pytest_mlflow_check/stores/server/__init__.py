@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -50,6 +51,19 @@ _MARK = "pytest-mlflow-check"
 one, and that the launch before has been put away. `/health` says neither."""
 
 
+_PORTS = 3
+"""How many ports are tried."""
+
+
+class _PortTaken(UserError):
+    """Between the look for a free port and the server's start, somebody else took it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{_PORTS} ports that were free were taken before `mlflow server` had one: start again"
+        )
+
+
 @dataclass(frozen=True)
 class _Running:
     """A server.
@@ -79,6 +93,10 @@ class _Running:
     @property
     def output(self) -> Path:
         return self.directory / "output.txt"
+
+    def printed(self) -> str:
+        """All that it printed."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
 
     def is_idle(self) -> bool:
         """Whether it is this one that answers, and has nothing of a launch."""
@@ -184,6 +202,13 @@ class Server:
             self._known = None
 
     def _started(self, check: Callable[[], None]) -> _Running:
+        for _ in range(_PORTS - 1):
+            # A port that was free a moment ago may be somebody else's now.
+            with suppress(_PortTaken):
+                return self._started_once(check)
+        return self._started_once(check)
+
+    def _started_once(self, check: Callable[[], None]) -> _Running:
         running = _prepared(self._directory, self._template())
         os.mkfifo(running.users)
         reading = os.open(running.users, os.O_RDONLY | os.O_NONBLOCK)
@@ -198,6 +223,9 @@ class Server:
             while not running.is_idle():
                 check()
                 if self._process.poll() is not None:
+                    # As uvicorn and gunicorn say it.
+                    if re.search("(address already|Connection) in use", running.printed()):
+                        raise _PortTaken
                     raise _failed(running, "ended before it was ready")
                 if time.monotonic() > end:
                     raise _failed(running, f"wasn't ready after {_PATIENCE:g} seconds")
@@ -210,9 +238,7 @@ class Server:
 
 def _prepared(directory: Path, template: Path) -> _Running:
     directory = Path(tempfile.mkdtemp(prefix="server-", dir=directory))
-    with socket.socket() as free:
-        free.bind((HERE, 0))
-        running = _Running(directory, free.getsockname()[1])
+    running = _Running(directory, _free_port())
     refuse_unfit(Store("sqlite", directory))
     for name, tags in (("empty", []), ("idle", [(_MARK, directory.name)])):
         database = directory / f"{name}.db"
@@ -224,6 +250,13 @@ def _prepared(directory: Path, template: Path) -> _Running:
             )
     running.put_away()
     return running
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind((HERE, 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _start(running: _Running, users: int) -> subprocess.Popen[bytes]:
@@ -246,7 +279,7 @@ def _start(running: _Running, users: int) -> subprocess.Popen[bytes]:
 
 
 def _failed(running: _Running, why: str) -> UserError:
-    printed = running.output.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+    printed = running.printed().splitlines()[-10:]
     return UserError(
         f"the `mlflow server` for --mlflow-store=server {why}: use --mlflow-store=sqlite, or fix the "
         "installation. The end of what it printed:\n" + textwrap.indent("\n".join(printed), "    ")
