@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pytest_mlflow_check.checks.runner import CaseJudge, beside_its_case
 from pytest_mlflow_check.config.settings import ResolvedConfig
@@ -28,13 +28,20 @@ def check_project(
 
     Args:
         settings: from `load_settings`.
-        session_dir: where copies, stores and outputs are kept; a new temporary directory by default.
+        session_dir: where copies, stores and outputs are kept; by default they are removed at the end, and
+            paths in the report lead nowhere.
         fork_server: leads to a process that keeps MLflow loaded; it goes faster with one.
 
     Raises:
         UserError: where project, settings or parameters are wrong.
     """
-    session_dir = session_dir or Path(tempfile.mkdtemp(prefix="mlflow-check-"))
+    if session_dir is not None:
+        return _checked(settings, session_dir, fork_server)
+    with TemporaryDirectory(prefix="mlflow-check-", ignore_cleanup_errors=True) as directory:
+        return _checked(settings, Path(directory), fork_server)
+
+
+def _checked(settings: ResolvedConfig, session_dir: Path, fork_server: ForkServer | None) -> Report:
     launcher = Launcher(session_dir, cache=session_dir / "cache", fork_server=fork_server)
     policy = policy_of(settings)
     reports: dict[str, CaseReport] = {}

@@ -138,6 +138,16 @@ def test_check_project_needs_no_pytest(tmp_path: Path, case: Case) -> None:
     assert checks["params"].skipped == "the fluent launch logged nothing (see launches)"
 
 
+def test_check_project_leaves_nothing_behind(
+    tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert check_project(load_settings(case.project.directory, command_line={"launch": "fluent"})).failed
+    assert not list(temporary.iterdir())
+
+
 def test_what_was_begun_is_made_in_order_and_once(tmp_path: Path, case: Case) -> None:
     launcher = Launcher(tmp_path / "area", cache=tmp_path, jobs=1)
     cases = [replace(case, env={"SEED": str(number)}) for number in range(4)]
