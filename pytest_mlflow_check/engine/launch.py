@@ -82,6 +82,7 @@ class LaunchOptions:
         interpreter: what the code runs with, under `mlflow run` too.
         fingerprinted: whether to note what the workspace held when the launch was started.
         links: the files of the workspace that are links to the user's own.
+        temporary: a directory for its temporary files; None for that of the machine.
     """
 
     open_store: Callable[[Path], AbstractContextManager[StoreHandle]] = lambda root: nullcontext(
@@ -94,6 +95,7 @@ class LaunchOptions:
     interpreter: Interpreter = field(default_factory=Interpreter)
     fingerprinted: bool = False
     links: Links = NO_LINKS
+    temporary: Path | None = None
 
 
 def make_launch(
@@ -129,6 +131,9 @@ def _launch(
     env = launch_environment(
         store, root=root, copy=copy, base=processes.variables, pass_env=options.pass_env, extra=case.env
     )
+    if options.temporary is not None:
+        # What a launch that is killed leaves there goes with the session's directory.
+        env["TMPDIR"] = case.env.get("TMPDIR", str(options.temporary))
     interpreter = options.interpreter
     env = (
         interpreter.activated(env)
@@ -200,6 +205,7 @@ def _launch(
         "directory": str(directory),
         "workspace": str(copy),
         "origin": str(root),
+        "temporary": None if options.temporary is None else str(options.temporary),
         "store": store.kind,
         "logged_to": handle.alias,
         "observed": options.observer,
@@ -250,6 +256,7 @@ def _launch_of(
         directory=Path(summary["directory"]),
         workspace=Path(summary["workspace"]),
         origin=Path(summary["origin"]),
+        temporary=Path(summary["temporary"]) if summary.get("temporary") else None,
         store_uri=store.uri,
         stdout=_tail(stdout),
         stderr=_tail(stderr),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tempfile
 import traceback
@@ -37,6 +38,10 @@ from pytest_mlflow_check.runtime.supervisor.client import SupervisorDied
 from pytest_mlflow_check.stores.factory import Stores
 
 _T = TypeVar("_T")
+
+_MAX_TEMPORARY = 55
+"""Bytes of the path below which launches have their temporary files. The name of a socket has 108 at most
+(unix(7)), of which multiprocessing and torch take up to 35 below TMPDIR."""
 
 
 class Launcher:
@@ -367,6 +372,7 @@ class Launcher:
             self._interpreter(case, values, processes),
             values.cache,
             Links(values.workspace.link),
+            self._temporary(),
         )
         with semaphore(self._session_dir / "semaphore", self._jobs, check=processes.check):
             processes.check()
@@ -383,6 +389,8 @@ class Launcher:
                 # Half a launch is of no use to anybody, and room may be what is missing.
                 self._half.append(attempt_dir)
                 removed(attempt_dir)
+                if options.temporary is not None:
+                    removed(options.temporary)
                 if not isinstance(error, SupervisorDied):
                     raise
                 raise UserError(
@@ -390,6 +398,14 @@ class Launcher:
                     "what is known of how it ended: look for who kills processes here, such as the system "
                     "where memory runs short, and start again"
                 ) from error
+
+    def _temporary(self) -> Path | None:
+        """A new directory for a launch's temporary files; None where sockets in it couldn't have a name."""
+        parent = self._session_dir / "tmp"
+        if len(os.fsencode(parent)) > _MAX_TEMPORARY:
+            return None
+        parent.mkdir(exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="", dir=parent))
 
     def _interpreter(self, case: Case, values: ProjectConfig, processes: Processes) -> Interpreter:
         return make_interpreter(

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -136,6 +137,18 @@ def test_check_project_needs_no_pytest(tmp_path: Path, case: Case) -> None:
     checks = {result.check: result for result in report.cases[0].results}
     assert [finding.rule for finding in checks["launches"].findings] == ["no-run-logged"]
     assert checks["params"].skipped == "the fluent launch logged nothing (see launches)"
+
+
+@pytest.mark.parametrize("place", ["here", "far" * 20])
+def test_temporary_files_lie_in_the_session_where_sockets_have_a_name_there(case: Case, place: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as directory:
+        session_dir, told = Path(directory, place), replace(case, fluent="echo $TMPDIR; touch $TMPDIR/left")
+        launch = Launcher(session_dir, cache=Path(directory)).launches(told, FLUENT)["fluent"]
+        assert (launch.temporary is not None) == (place == "here")
+        if launch.temporary is not None:
+            assert launch.temporary.parent == session_dir.resolve() / "tmp"
+            assert [file.name for file in launch.temporary.iterdir()] == ["left"]
+            assert launch.comparable(launch.stdout) == "$TMPDIR\n"
 
 
 def test_check_project_leaves_nothing_behind(

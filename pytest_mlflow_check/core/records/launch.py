@@ -130,6 +130,7 @@ class Launch:
         stacks: where the threads of observed processes stood that crashed, or were ended at the timeout.
         directory: the project's copy in which it ran.
         workspace, origin: the whole copy that holds it, and the directory that was copied.
+        temporary: its own directory for temporary files; None where it had that of the machine.
         store_uri: the tracking URI of its own store.
         stdout, stderr: the last 64 kB of the output.
         stdout_path, stderr_path: the whole of it, or the first and the last megabyte.
@@ -169,6 +170,7 @@ class Launch:
     stderr_path: Path | None = None
     workspace: Path | None = None
     origin: Path | None = None
+    temporary: Path | None = None
     record: StoreRecord = field(default_factory=StoreRecord, repr=False)
     validations: Mapping[str, ModelValidation] = field(default_factory=dict, repr=False)
     observations: tuple[Observation, ...] = field(default=(), repr=False)
@@ -200,6 +202,8 @@ class Launch:
 
     def as_original(self, text: str) -> str:
         """A text with the places of the copy in it turned into those of the user's own files."""
+        if self.temporary:
+            text = text.replace(str(self.temporary), "$TMPDIR")
         return text.replace(str(self.workspace), str(self.origin)) if self.workspace else text
 
     def comparable(self, text: str) -> str:

@@ -7,6 +7,7 @@ import importlib
 import os
 import site
 import sys
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ def reset_process(request: Mapping[str, Any], *, path: list[str]) -> None:
     given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     sys.path[:] = [*given, *path]
     importlib.invalidate_caches()
+    # Where temporary files go is looked up once (tempfile.gettempdir).
+    tempfile.tempdir = None
     # `random` sees to itself when it is forked; NumPy doesn't.
     numpy = sys.modules.get("numpy")
     if numpy is not None:
