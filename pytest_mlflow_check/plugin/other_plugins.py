@@ -19,10 +19,12 @@ _UNFIT = {
         "--benchmark-only: pytest-benchmark would skip every check, and the session would pass: "
         "leave it out, or name the tests to measure"
     ),
-    "testmon": (
+    # Each of them switches pytest-testmon on.
+    **dict.fromkeys(
+        ("testmon", "testmon_noselect", "testmon_nocollect", "testmon_forceselect"),
         "--testmon: pytest-testmon doesn't see what launches depend on, and would leave out checks of code "
         "that has changed: leave it out, or the checks:  -m 'not mlflow_check'; what spares launches is "
-        "--mlflow-cache"
+        "--mlflow-cache",
     ),
 }
 """By the attribute of `config.option` that another plugin sets: why no check can be made then."""
