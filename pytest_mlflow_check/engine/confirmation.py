@@ -34,7 +34,7 @@ def with_confirmation(
     if not values.confirm or set(judge.comparison.launches) != {"fluent", "mlflow-run"}:
         return judge
     checks = tuple(checks)
-    known = _remembered(launcher, case, values)
+    known = _known_from_earlier(launcher, case, values)
     if known - judge.comparison.known_to_vary:
         judge = replace(judge, comparison=replace(judge.comparison, known_to_vary=known))
     if judge.comparison.confirming is None:
@@ -59,7 +59,7 @@ def _remember(file: Path, subjects: Iterable[Subject]) -> None:
         unfinished.replace(file)
 
 
-def _remembered(launcher: Launcher, case: Case, values: ProjectConfig) -> frozenset[Subject]:
+def _known_from_earlier(launcher: Launcher, case: Case, values: ProjectConfig) -> frozenset[Subject]:
     """What varied in earlier sessions; nothing where the file says nothing that can be read."""
     with suppress(OSError, ValueError, TypeError):
         said = json.loads(launcher.varying_file(case, values).read_text(encoding="utf-8"))

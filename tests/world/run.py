@@ -2,8 +2,8 @@
 
     python tests/world/run.py [-j N] [-k TEXT]
 
-Each project is copied, and `pytest --mlflow-project` started in a process of its own. A row stands for its kind.
-What needs a library that isn't installed is left out, and named. The exit code is 1 where a row isn't as wanted.
+Each project is copied, and checked by a session in a process of its own. A row stands for its kind. What
+needs a library that isn't installed is left out, and named. The exit code is 1 where a row isn't as wanted.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from queue import Queue
 import pytest
 from inline_snapshot import snapshot
 
+from pytest_mlflow_check.core.os_errors import CommandError
 from pytest_mlflow_check.runtime.process.runner import Ended, Processes, Stopped, own_variables
 
 SHELL = shutil.which("sh") or "/bin/sh"
@@ -179,7 +180,7 @@ def test_another_thread_ends_all(tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     processes = Processes()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(CommandError, match="gone"):
         processes.run(
             [str(tmp_path / "gone")],
             cwd=tmp_path,

@@ -16,6 +16,8 @@ OURS = {
     "MLFLOW_ALLOW_FILE_STORE": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    # Of no launch, until the observer is put in.
+    "PYTEST_MLFLOW_CHECK_OBSERVER": "",
 }
 
 
