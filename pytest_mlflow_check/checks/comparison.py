@@ -10,6 +10,7 @@ from pytest_mlflow_check.checks.run_matching import RunPair, pair_runs
 from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.models import Case, Parameter
 from pytest_mlflow_check.core.records import Launch, MissingSeed, Mode, given_tags
+from pytest_mlflow_check.core.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Comparison:
         confirming: a second fluent launch, where one was made to tell what varies by itself.
         known_to_vary: rule, subject and run of what an earlier session found to vary by itself.
         missing_seeds: random numbers without a seed; looked for where `confirming` was made.
+        surroundings: what lies around the project; nothing where no launch failed.
     """
 
     launches: Mapping[Mode, Launch]
@@ -39,6 +41,7 @@ class Comparison:
     confirming: Launch | None = None
     known_to_vary: frozenset[tuple[str, str, str]] = frozenset()
     missing_seeds: tuple[MissingSeed, ...] = ()
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
     def named_values(self) -> Iterator[tuple[str, str]]:
         """Every value that has a name: what was given as parameters, logged as params and set as tags."""
@@ -71,10 +74,12 @@ def compare_launches(
     case: Case | None = None,
     unset: tuple[Parameter, ...] = (),
     docker_missing: bool = False,
+    surroundings: Surroundings | None = None,
 ) -> Comparison:
     """The launches of a case with their runs matched."""
     pairs, missing = pair_runs(launches.get("fluent"), launches.get("mlflow-run"))
-    return Comparison(launches, pairs, settings, case, unset, docker_missing, missing)
+    around = surroundings or Surroundings()
+    return Comparison(launches, pairs, settings, case, unset, docker_missing, missing, around)
 
 
 def spoken(mode: Mode) -> str:

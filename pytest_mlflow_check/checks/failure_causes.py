@@ -45,7 +45,7 @@ _LACKING = re.compile(
 """What a command misses in an environment that MLflow made: of a project that declares none it is empty, so
 not even MLflow is there (mlflow.projects.backend.local, 3.17.2 and 2.22.5)."""
 
-_MISSING_FILE = re.compile(
+MISSING_FILE = re.compile(
     r"""No such file or directory: b?(?P<quoted>'[^'\n]{1,1000}'|"[^"\n]{1,1000}")"""
     r"""|can't open file (?P<script>'[^'\n]{1,1000}'): \[Errno 2\]"""
     r"""|^[\w./-]{1,60}: (?:line \d+: )?(?:cannot access |cannot stat |cannot open )?"""
@@ -211,8 +211,8 @@ def _file_outside_workspace(_: Comparison, mode: Mode, launch: Launch) -> Iterat
     if launch.workspace is None:
         return
     died = death(launch.stderr)
-    for found in _MISSING_FILE.finditer(died.without_code):
-        path = _unquoted(found["quoted"] or found["script"] or found["plain"])
+    for found in MISSING_FILE.finditer(died.without_code):
+        path = unquoted(found["quoted"] or found["script"] or found["plain"])
         if path is None or not _outside(path, launch, launch.workspace):
             continue
         source_line = last_project_line(died.text, launch.directory)
@@ -273,7 +273,7 @@ def _beside_the_copy(path: Path, workspace: Path) -> bool:
     return any(path.is_relative_to(parent) for parent in above)
 
 
-def _unquoted(text: str) -> str | None:
+def unquoted(text: str) -> str | None:
     """The path that a message names, with or without quotes."""
     if not text.startswith(("'", '"')):
         return text

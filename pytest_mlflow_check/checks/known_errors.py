@@ -6,28 +6,12 @@ The texts are those of MLflow 3.17.2 and 2.22.5; where they are raised is said b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from pytest_mlflow_check.checks.comparison import Comparison
+from pytest_mlflow_check.checks.crash import Known
 from pytest_mlflow_check.checks.own_store import own_store_failure
 from pytest_mlflow_check.checks.tracebacks import Death, death, last_project_line, without_code
 from pytest_mlflow_check.core.records import Launch
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known about a failure.
-
-    Attributes:
-        why: what MLflow says by its message.
-        fix: what to change.
-        source_line: the innermost line of the project's code, where the traceback has one.
-    """
-
-    why: str
-    fix: str
-    source_line: str | None = None
-
 
 _MESSAGES: tuple[tuple[str, str, str], ...] = (
     # FileStore.__init__

@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
+from pytest_mlflow_check.checks.crash import Crash, Known
+from pytest_mlflow_check.checks.crash_causes import crash_cause
 from pytest_mlflow_check.checks.empty_launch import empty_launches, nothing_logged
-from pytest_mlflow_check.checks.exit_status import how_it_ended, last_moments, last_source_line
+from pytest_mlflow_check.checks.exit_status import how_it_ended, last_source_line
 from pytest_mlflow_check.checks.failure_causes import async_failures, autologging_failures, explanations
-from pytest_mlflow_check.checks.known_errors import Known, known_message, missing_package
+from pytest_mlflow_check.checks.known_errors import known_message, missing_package
+from pytest_mlflow_check.checks.last_words import headline, last_words
 from pytest_mlflow_check.checks.metadata import compare_metadata
-from pytest_mlflow_check.checks.output_tail import output_of
+from pytest_mlflow_check.checks.output_tail import outputs_of
 from pytest_mlflow_check.checks.runs import closed_at_exit, failed_but_finished, left_running, runs_missing
 from pytest_mlflow_check.checks.static import obstacle, static_findings, without_run_id
 from pytest_mlflow_check.checks.store_damage import damages
@@ -39,8 +42,7 @@ def check_launches(comparison: Comparison) -> list[Finding]:
     ]
     findings += [*_changed_originals(comparison), *_changed_files(comparison), *damages(comparison)]
     if failed := failed_launches(comparison.launches):
-        findings += failed_but_finished(comparison, failed)
-        return findings + list(_explain_failures(comparison, failed))
+        return [*findings, *_explain_failures(comparison, failed), *failed_but_finished(comparison, failed)]
     findings += [*left_running(comparison), *closed_at_exit(comparison)]
     if empty := empty_launches(comparison):
         return findings + list(nothing_logged(comparison, empty))
@@ -57,6 +59,11 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
     sides = {mode: how_it_ended(launch) for mode, launch in failed.items()}
     first = next(iter(failed.values()))
     late = first.exit_code is None
+    source_line = last_source_line(first) or (
+        None if late else last_project_line(death(first.stderr).text, first.directory)
+    )
+    cause, raised = headline(first), f" in {source_line}" if source_line else ""
+    what = f"was {cause}" if cause.startswith("killed") else f"ended with {cause}"
     finding = Finding(
         rule="launch-failed",
         subject=" and ".join(spoken(mode) for mode in failed),
@@ -64,15 +71,15 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
         mlflow_run=sides.get("mlflow-run"),
         why=f"`{first.command}` didn't end within its time and was ended."
         if late
-        else f"`{first.command}` didn't end with exit code 0.",
+        else f"`{first.command}` {what}{raised}.",
         fix="give it a smaller case, or more time:  --mlflow-timeout=SECONDS"
         if late
-        else "resolve what the output above says; paths in it are relative to the project",
-        source_line=last_source_line(first)
-        or (None if late else last_project_line(death(first.stderr).text, first.directory)),
-        detail="\n\n".join(
-            "\n".join([output_of(launch), *last_moments(launch)]) for launch in failed.values()
-        ),
+        else f"resolve that in {source_line}; by hand it fails alike:  {first.command}"
+        if source_line
+        else f"start it by hand, and resolve what it says:  {first.command}",
+        source_line=source_line,
+        detail=outputs_of(failed),
+        cause=cause,
     )
     pointers = first.lfs_pointers
     if late or not pointers:
@@ -100,17 +107,24 @@ def _explain_failures(comparison: Comparison, failed: Mapping[Mode, Launch]) -> 
         for finding in findings
         if not (told and finding.rule == "needs-run-id")
     )
-    unexplained: dict[Known | None, dict[Mode, Launch]] = {}
+    unexplained: dict[tuple[Known | None, str], dict[Mode, Launch]] = {}
     for mode, launch in failed.items():
         if not explained[mode] and not stopped(comparison, launch):
-            known = known_message(launch) or missing_package(launch, comparison)
-            unexplained.setdefault(known, {})[mode] = launch
-    for known, launches in unexplained.items():
+            known = (
+                known_message(launch)
+                or missing_package(launch, comparison)
+                or crash_cause(Crash(launch, comparison))
+            )
+            # What is known of is one thing, however each launch words it.
+            unexplained.setdefault((known, "" if known else last_words(launch)), {})[mode] = launch
+    for (known, _), launches in unexplained.items():
         finding = launch_failed(launches)
         yield (
             finding
             if known is None
-            else replace(finding, why=known.why, fix=known.fix, source_line=known.source_line)
+            else replace(
+                finding, why=known.why, fix=known.fix, source_line=known.source_line, code=known.code
+            )
         )
 
 

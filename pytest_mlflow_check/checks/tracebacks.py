@@ -83,6 +83,17 @@ def death(text: str) -> Death:
     return Death(text, without_code(text), below[message.start() :] if message else "", tuple(_frames(last)))
 
 
+def exceptions(text: str) -> Iterator[str]:
+    """`kind: message` of the last exception in a text, then of those that it followed from."""
+    for part in reversed(text.split(_TRACEBACK)[1:]):
+        below = part.partition("\n")[2]
+        # Frames, code and markers are indented; the message isn't.
+        if message := re.search(r"^(?=\S)", below, re.MULTILINE):
+            whole = below[message.start() :]
+            ends = [whole.find(f"\n\n{words}") for words in _CONTINUED]
+            yield whole[: min((end for end in ends if end >= 0), default=len(whole))]
+
+
 def without_observer(text: str) -> str:
     """A text without the frames that our own observer has in its tracebacks."""
     return _OURS.sub("", text)

@@ -44,6 +44,7 @@ class Finding:
         code: what the fix needs, to be pasted: parts with a line of introduction each. Findings of one rule
             that need the same part show it once.
         severity: set by the policy; a rule's own severity unless the settings say otherwise.
+        cause: what a launch failed of, in one line, which stands in the title; empty for all else.
     """
 
     rule: str
@@ -57,6 +58,7 @@ class Finding:
     detail: str = ""
     code: tuple[CodePart, ...] = ()
     severity: Severity = "error"
+    cause: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,14 @@ from pytest_mlflow_check.engine.cache.fingerprint import asked_for
 from pytest_mlflow_check.engine.cache.launch_cache import LaunchCache
 from pytest_mlflow_check.engine.launch import LaunchOptions, make_launch, read_launch
 from pytest_mlflow_check.mlproject.loader import unset_null_defaults
+from pytest_mlflow_check.mlproject.surroundings import read_surroundings
 from pytest_mlflow_check.runtime.forkserver.client import ForkServer
 from pytest_mlflow_check.runtime.process.locks import exclusive_lock, processors, semaphore
 from pytest_mlflow_check.runtime.process.runner import Processes, Stopped
 from pytest_mlflow_check.runtime.sandbox.docker import docker_reachable
 from pytest_mlflow_check.runtime.sandbox.interpreter import Interpreter, make_interpreter
 from pytest_mlflow_check.runtime.sandbox.symlink_patterns import Links
-from pytest_mlflow_check.runtime.sandbox.workspace import mark_session_dir
+from pytest_mlflow_check.runtime.sandbox.workspace import enclosing_root, mark_session_dir
 from pytest_mlflow_check.runtime.supervisor.client import SupervisorDied
 from pytest_mlflow_check.stores.factory import Stores
 
@@ -104,8 +105,17 @@ class Launcher:
         unset = unset_null_defaults(case)
         docker_missing = values.launch != "fluent" and self._lacks_docker(case)
         launches = {} if unset or docker_missing else self.launches(case, values)
+        # They cost a walk through the repository, and tell only why something wasn't found.
+        failed = any(launch.exit_code for launch in launches.values())
         return compare_launches(
-            launches, settings=values, case=case, unset=unset, docker_missing=docker_missing
+            launches,
+            settings=values,
+            case=case,
+            unset=unset,
+            docker_missing=docker_missing,
+            surroundings=read_surroundings(case.project, enclosing_root(case.project.directory))
+            if failed
+            else None,
         )
 
     def _lacks_docker(self, case: Case) -> bool:

@@ -84,9 +84,9 @@ def annotations_of(item: CheckItem, fault: str | None) -> list[Annotation]:
     own = str(file), None if line is None else line + 1
     if item.result is None or not item.result.findings:
         return [] if fault is None else [_annotation("error", item.nodeid, fault, own)]
-    groups: dict[tuple[str, str | None], list[Finding]] = {}
+    groups: dict[tuple[str, str | None, str], list[Finding]] = {}
     for finding in item.result.findings:
-        groups.setdefault((finding.rule, finding.source_line), []).append(finding)
+        groups.setdefault((finding.rule, finding.source_line, finding.cause), []).append(finding)
     strict, project = item.project.settings.values.strict, item.project.settings.project
     return [
         _annotation(
@@ -95,7 +95,7 @@ def annotations_of(item: CheckItem, fault: str | None) -> list[Annotation]:
             _text(rule, found),
             _located(place, project) or own,
         )
-        for (rule, place), found in list(groups.items())[:_MOST]
+        for (rule, place, _), found in list(groups.items())[:_MOST]
     ]
 
 

@@ -273,6 +273,7 @@ def _finding(finding: findings.Finding, sources: Sources) -> Finding:
         subject=finding.subject,
         run=finding.run,
         title=render_title(finding.rule, [finding]),
+        cause=finding.cause,
         fluent=finding.fluent,
         mlflow_run=finding.mlflow_run,
         file=place[0] if place else finding.source_line,

@@ -17,7 +17,7 @@ _MOST_SOURCES = 3
 
 @dataclass(frozen=True)
 class Group:
-    """The findings of one rule and severity.
+    """The findings of one rule, severity and cause.
 
     Attributes:
         rule, severity: of all of them.
@@ -39,17 +39,17 @@ class Group:
 
 def grouped(findings: Sequence[Finding]) -> list[Group]:
     """The findings by rule, in the order in which the rules first occur."""
-    by_rule: dict[tuple[str, str], list[Finding]] = {}
+    by_rule: dict[tuple[str, str, str], list[Finding]] = {}
     for one in findings:
-        by_rule.setdefault((one.rule, one.severity), []).append(one)
-    return [_group(rule, severity, tuple(found)) for (rule, severity), found in by_rule.items()]
+        by_rule.setdefault((one.rule, one.severity, one.cause), []).append(one)
+    return [_group(rule, severity, tuple(found)) for (rule, severity, _), found in by_rule.items()]
 
 
 def _group(rule: str, severity: str, found: tuple[Finding, ...]) -> Group:
     return Group(
         rule,
         severity,
-        title_of(rule, [one.subject for one in found]),
+        title_of(rule, [one.subject for one in found], found[0].cause),
         found,
         whys=_distinct((one.why for one in found), _MOST_TEXTS),
         fixes=_distinct((one.fix for one in found), _MOST_TEXTS),

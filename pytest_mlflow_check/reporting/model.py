@@ -70,6 +70,7 @@ class Finding:
         subject: the key, path or name it is about.
         run: which run of several, empty where there is only one.
         title: the rule's own title, filled in.
+        cause: what a launch failed of, in one line; empty for all else.
         fluent: what the fluent launch has to show; null for nothing.
         mlflow_run: the same of the launch through `mlflow run`.
         file: the file of the place, relative to the project; null where the place isn't known.
@@ -86,6 +87,7 @@ class Finding:
     subject: str
     run: str
     title: str
+    cause: str
     fluent: str | None
     mlflow_run: str | None
     file: str | None

@@ -21,21 +21,22 @@ _MOST_NAMES = 3
 
 def render(findings: Iterable[Finding]) -> str:
     """All findings, those of one rule under one title, in the order in which the rules first occur."""
-    grouped: dict[str, list[Finding]] = {}
+    grouped: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        grouped.setdefault(finding.rule, []).append(finding)
-    return printable("\n\n".join(_render_group(slug, group) for slug, group in grouped.items()))
+        grouped.setdefault((finding.rule, finding.cause), []).append(finding)
+    return printable("\n\n".join(_render_group(slug, group) for (slug, _), group in grouped.items()))
 
 
 def render_title(slug: str, findings: Sequence[Finding]) -> str:
     """The first line for findings of one rule: `params: 3 missing in the fluent launch`."""
-    return title_of(slug, [finding.subject for finding in findings])
+    return title_of(slug, [finding.subject for finding in findings], findings[0].cause if findings else "")
 
 
-def title_of(slug: str, subjects: Sequence[str]) -> str:
-    """The same, where only the subjects are known."""
+def title_of(slug: str, subjects: Sequence[str], cause: str = "") -> str:
+    """The same, where only the subjects and their common cause are known."""
     names = _distinct(subjects)
-    return RULES[slug].title.format(n=len(subjects), subjects=listed(names, _MOST_NAMES, _cell))
+    title = RULES[slug].title.format(n=len(subjects), subjects=listed(names, _MOST_NAMES, _cell))
+    return f"{title}: {cause}" if cause else title
 
 
 def _render_group(slug: str, findings: Sequence[Finding]) -> str:

@@ -95,13 +95,18 @@ RULES = (
         summary="a launch ended with an error, was killed, or ran out of time",
         explanation=(
             "A launch counts as failed when its process doesn't end with exit code 0. `mlflow run` turns "
-            "every exit code of the command into 1. What the run logged up to then isn't compared: the "
+            "every exit code of the command into 1. The title says the exception, and the finding what it "
+            "means where that can be told: a package that isn't installed, a module that isn't on the path, "
+            "a file, a script or a variable of the environment that isn't there, a host that isn't reached, "
+            "an option that the script doesn't take. What the run logged up to then isn't compared: the "
             "other checks of the case are skipped."
         ),
-        example="raise SystemExit(3)",
+        example='data = os.environ["DATA_DIR"]',
         fix=(
-            "Read the end of the output that is printed with the finding; the whole of it is kept in the "
-            "file named there. A launch that needs longer gets it with --mlflow-timeout=SECONDS."
+            "Do what the finding says, here in mlflow-check.toml:\n\n"
+            '[[case]]\nenv = { DATA_DIR = "data" }\n\n'
+            "The whole output is kept in the file named there. A launch that needs longer gets it with "
+            "--mlflow-timeout=SECONDS."
         ),
     ),
     Rule(

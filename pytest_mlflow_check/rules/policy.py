@@ -56,6 +56,7 @@ class Policy:
             finding,
             subject=masked(finding.subject),
             why=masked(finding.why),
+            cause=masked(finding.cause),
             fix=masked(finding.fix),
             fluent=side(finding.fluent),
             mlflow_run=side(finding.mlflow_run),

@@ -505,7 +505,10 @@ def test_messages_of_mlflow_are_explained_in_place(message: str) -> None:
         fluent="exit code 1",
         source_line="train.py:12",
         detail=finding.detail,
+        cause=finding.cause,
     )
+    kind = message.partition(":")[0].rpartition(".")[2]
+    assert finding.cause.startswith(f"{kind}: {message.partition(': ')[2][:60]}")
     assert message in finding.detail
 
 
@@ -536,7 +539,7 @@ def test_launches_failing_of_one_thing_are_one_finding_and_of_two_are_two() -> N
     two = check_launches(compare(died("fluent", active), died("mlflow-run", conda)))
     assert slugs(two) == [("launch-failed", "fluent"), ("launch-failed", "mlflow run")]
     half = check_launches(compare(died("fluent", active), died("mlflow-run", "no\n")))
-    assert [finding.fix[:7] for finding in half] == ["end the", "resolve"]
+    assert [finding.fix[:7] for finding in half] == ["end the", "start i"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pytest_mlflow_check.checks.launches import check_launches
 from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.core.findings import CHECKS, Finding
 from pytest_mlflow_check.core.records import Dataset, Launch, Mode
+from pytest_mlflow_check.reporting.text import render_title
 from support.builders import (
     HOME,
     artifact,
@@ -122,11 +123,12 @@ def test_every_end_but_exit_code_0_is_a_failure(exit_code: int, how: str) -> Non
     assert only(launch("fluent", LOGGED, exit_code=exit_code), launch("mlflow-run", LOGGED)) == Finding(
         rule="launch-failed",
         subject="fluent",
-        why="`python train.py` didn't end with exit code 0.",
-        fix="resolve what the output above says; paths in it are relative to the project",
+        why=f"`python train.py` {'was' if 'killed' in how else 'ended with'} {how}.",
+        fix="start it by hand, and resolve what it says:  python train.py",
         fluent=how,
         mlflow_run=None,
         detail="python train.py\nno output\nlogged until then: 1 run, 1 param, 1 metric",
+        cause=how,
     )
 
 
@@ -142,22 +144,69 @@ def test_a_launch_that_ran_out_of_time() -> None:
 
 
 def test_both_launches_failing_is_one_finding() -> None:
+    mlflow_run = "INFO mlflow.projects.utils: === Created directory /d ===\nfailed\n"
     finding = only(
-        died("fluent", "no such file\n"), died("mlflow-run", "failed\n", command="mlflow run . -P a=1")
+        died("fluent", "failed\n", stdout="fluent"),
+        died("mlflow-run", mlflow_run, command="mlflow run . -P a=1"),
     )
     assert finding.subject == "fluent and mlflow run"
     assert (finding.fluent, finding.mlflow_run) == ("exit code 1", "exit code 1")
     assert finding.detail == snapshot("""\
-python train.py
-the end of its output:
-  no such file
-logged until then: nothing
-
-mlflow run . -P a=1
+python train.py  (`mlflow run . -P a=1` printed the same)
 the end of its output:
   failed
 logged until then: nothing\
 """)
+
+
+def test_launches_that_print_other_things_are_shown_both() -> None:
+    fluent = died("fluent", traceback("no data", (HOME / "train.py", 4), kind="ValueError"))
+    mlflow_run = died("mlflow-run", traceback("no step", (HOME / "train.py", 9), kind="KeyError"))
+    findings = found(fluent, mlflow_run)
+    assert [(finding.subject, finding.cause, finding.source_line) for finding in findings] == [
+        ("fluent", "ValueError: no data", "train.py:4"),
+        ("mlflow run", "KeyError: no step", "train.py:9"),
+    ]
+
+
+def test_what_both_print_is_shown_once_whatever_the_ids_and_times() -> None:
+    def printed(mode: Mode, run_id: str, at: str) -> Launch:
+        lines = f"{at} start of {run_id}\n" + traceback("diverged", (HOME / "train.py", 4), kind="ValueError")
+        return died(mode, lines, observations=())
+
+    findings = found(printed("fluent", "a" * 32, "10:00:01"), printed("mlflow-run", "b" * 32, "10:00:09,5"))
+    assert [(finding.subject, finding.cause) for finding in findings] == [
+        ("fluent and mlflow run", "ValueError: diverged")
+    ]
+    assert findings[0].detail.count("ValueError: diverged") == 1
+    assert findings[0].why == "`python train.py` ended with ValueError: diverged in train.py:4."
+
+
+@pytest.mark.parametrize(
+    ("stderr", "cause"),
+    [
+        (traceback("a\nb", kind="net.NetError"), "NetError: a"),
+        (traceback("x" * 500, kind="ValueError"), f"ValueError: {'x' * 148}…"),
+        (
+            'Traceback (most recent call last):\n  File "t.py", line 1\nKeyboardInterrupt\n',
+            "KeyboardInterrupt",
+        ),
+        ("usage: t.py [-h]\nt.py: error: unrecognized arguments: -x\n", "unrecognized arguments: -x"),
+        ("working\nno GPU here\n", "exit code 1: no GPU here"),
+        ("2026-01-01 INFO done\n", "exit code 1"),
+        ("  indented\n", "exit code 1"),
+        ("", "exit code 1"),
+        (
+            "2026/01/01 00:00:00 ERROR mlflow.cli: === No value given for missing parameters: 'a' ===\n",
+            "No value given for missing parameters: 'a'",
+        ),
+        (f"2026/01/01 00:00:00 ERROR mlflow.cli: === Run (ID '{RUN_ID}') failed ===\n", "exit code 1"),
+    ],
+)
+def test_the_title_says_what_a_launch_failed_of(stderr: str, cause: str) -> None:
+    finding = only(died("fluent", stderr))
+    assert finding.cause == cause
+    assert render_title(finding.rule, [finding]) == f"launches: fluent failed: {cause}"
 
 
 def test_the_end_of_standard_error_is_shown_with_paths_of_the_project() -> None:

@@ -69,7 +69,7 @@ def test_a_failed_launch_whose_run_says_finished() -> None:
     sides = [
         launch(mode, LOGGED, exit_code=1, observations=[START, EXIT]) for mode in ("fluent", "mlflow-run")
     ]
-    first, second = check_launches(compare(*sides))
+    second, first = check_launches(compare(*sides))
     assert (first.rule, first.fluent, first.mlflow_run, first.source_line) == (
         "failed-but-finished",
         "FINISHED",

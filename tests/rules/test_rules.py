@@ -295,8 +295,8 @@ def test_one_mistake_gives_one_finding_in_the_check_of_its_rule(slug: str, tmp_p
     results = [judge(check, comparison, Policy()) for check in CHECKS]
     found = [(result.check, one.rule) for result in results for one in result.findings]
     # That the launch failed is a fault of its own; what its run says of it is another.
-    beside = [("launches", "launch-failed")] if slug == "failed-but-finished" else []
-    assert found == [(RULES[slug].check, slug), *beside]
+    before = [("launches", "launch-failed")] if slug == "failed-but-finished" else []
+    assert found == [*before, (RULES[slug].check, slug)]
 
 
 @pytest.mark.parametrize("slug", MISTAKES)

@@ -1,0 +1,71 @@
+"""What a failed launch said last: in one line, and whole."""
+
+from __future__ import annotations
+
+import re
+
+from pytest_mlflow_check.checks.exit_status import how_it_ended
+from pytest_mlflow_check.checks.tracebacks import death, exceptions
+from pytest_mlflow_check.core.records import Launch
+from pytest_mlflow_check.core.text import final
+
+_LONGEST = 160
+"""Characters of the line; the rest stands in the output."""
+
+_BY_MLFLOW_RUN = re.compile(
+    r"^(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )?"
+    r"(?:INFO mlflow\.projects[\w.]*: ===[^\n]*|ERROR mlflow\.cli: === Run \(ID '\w+'\) failed ===[^\n]*)\n?",
+    re.MULTILINE,
+)
+"""What `mlflow run` says of every run (mlflow.projects, mlflow.cli; 3.17.2 and 2.22.5)."""
+
+_REFUSED = re.compile(r"^(?:\S+ \S+ )?ERROR mlflow\.cli: === (?P<said>[^\n]*) ===\s*$", re.MULTILINE)
+"""Why `mlflow run` started nothing."""
+
+_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*(?P<kind>[A-Za-z_]\w*)(?P<said>: .*|)")
+_USAGE = re.compile(r"^(?:\S{1,200}: error|Error): (?P<said>\S[^\n]*)$", re.MULTILINE)
+_LOGGED = re.compile(r"\b(?:INFO|DEBUG|WARNING)\b|Warning: ")
+
+
+def own_output(text: str) -> str:
+    """A launch's standard error without the lines that `mlflow run` adds."""
+    return _BY_MLFLOW_RUN.sub("", text)
+
+
+def last_words(launch: Launch) -> str:
+    """The exception or message that a launch ended with, in one line; empty where it said nothing of it."""
+    return _reason(launch) or _last_line(launch)
+
+
+def headline(launch: Launch) -> str:
+    """Why a launch failed, as its title says it."""
+    how = how_it_ended(launch)
+    if reason := _reason(launch):
+        return reason
+    return f"{how}: {line}" if (line := _last_line(launch)) else how
+
+
+def _reason(launch: Launch) -> str:
+    """The exception, or what a parser of options or `mlflow run` refused."""
+    if launch.exit_code is None or launch.exit_code < 0:
+        return ""
+    text = own_output(launch.stderr)
+    if refused := _REFUSED.search(text):
+        return _line(launch, refused["said"])
+    message = next(iter(exceptions(death(text).text)), "").strip().partition("\n")[0]
+    if raised := _EXCEPTION.fullmatch(message):
+        return _line(launch, raised["kind"] + raised["said"])
+    return _line(launch, usage["said"]) if (usage := _USAGE.search(text)) else ""
+
+
+def _last_line(launch: Launch) -> str:
+    """The last line of the output, where it may say why."""
+    if launch.exit_code is None or launch.exit_code < 0:
+        return ""
+    line = final(own_output(launch.stderr)).rstrip().rpartition("\n")[2].rstrip()
+    return _line(launch, line) if line[:1].isalnum() and not _LOGGED.search(line) else ""
+
+
+def _line(launch: Launch, text: str) -> str:
+    text = " ".join(launch.as_original(text.replace(f"{launch.directory}/", "")).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
