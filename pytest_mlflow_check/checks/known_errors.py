@@ -127,7 +127,8 @@ def missing_package(launch: Launch, comparison: Comparison) -> Known | None:
         return None
     died = death(launch.stderr)
     found = _MISSING.match(died.message)
-    if not found:
+    if not found or comparison.surroundings.directories_with(found["package"]):
+        # A module of the repository belongs into no environment.
         return None
     named = case.project.python_env or case.project.conda_env
     made = (

@@ -23,7 +23,11 @@ _REFUSED = re.compile(r"^(?:\S+ \S+ )?ERROR mlflow\.cli: === (?P<said>[^\n]*) ==
 """Why `mlflow run` started nothing."""
 
 _EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*(?P<kind>[A-Za-z_]\w*)(?P<said>: .*|)")
-_USAGE = re.compile(r"^(?:\S{1,200}: error|Error): (?P<said>\S[^\n]*)$", re.MULTILINE)
+_USAGE = re.compile(
+    r"^(?:(?:\S{1,200}: error|Error): (?P<said>\S[^\n]*)|(?P<hydra>Could not override [^\n]*))$", re.MULTILINE
+)
+"""As argparse, click and Hydra say it."""
+
 _LOGGED = re.compile(r"\b(?:INFO|DEBUG|WARNING)\b|Warning: ")
 
 
@@ -55,7 +59,8 @@ def _reason(launch: Launch) -> str:
     message = next(iter(exceptions(death(text).text)), "").strip().partition("\n")[0]
     if raised := _EXCEPTION.fullmatch(message):
         return _line(launch, raised["kind"] + raised["said"])
-    return _line(launch, usage["said"]) if (usage := _USAGE.search(text)) else ""
+    usage = _USAGE.search(text)
+    return _line(launch, usage["said"] or usage["hydra"]) if usage else ""
 
 
 def _last_line(launch: Launch) -> str:

@@ -131,6 +131,12 @@ def missing_file(crash: Crash, message: str) -> Known | None:
             "have the launch make what it reads, or keep it in the repository under another name",
             crash.source_line,
         )
+    if crash.death.frames and crash.death.frames[-1].file.endswith("/subprocess.py") and "/" not in path:
+        return Known(
+            f"{crash.source_line or 'The code'} starts {path}, which isn't installed here.",
+            f"install {path}",
+            crash.source_line,
+        )
     if crash.source_line is None and inside.endswith((".py", ".sh")):
         return _script(crash, path)
     code = crash.death.frames[-1].code if crash.death.frames else ""

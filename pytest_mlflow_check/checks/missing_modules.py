@@ -50,7 +50,9 @@ def missing_module(crash: Crash, message: str) -> Known | None:
     if not found:
         return None
     module = found["module"] or found["run"] or found["started"]
-    return _of_the_repository(crash, module) or _package(crash, module)
+    # A directory of the repository may be called like a package that is installed elsewhere.
+    named = crash.surroundings.dependency(_names(module)) is not None
+    return _package(crash, module) if named else _of_the_repository(crash, module) or _package(crash, module)
 
 
 def _of_the_repository(crash: Crash, module: str) -> Known | None:
@@ -109,8 +111,7 @@ def _relative_import(crash: Crash) -> Known:
 
 
 def _package(crash: Crash, module: str) -> Known:
-    top = module.partition(".")[0]
-    names = [_DISTRIBUTIONS.get(top, top), top, *_MORE.get(top, ())]
+    names = _names(module)
     named = crash.surroundings.dependency(names)
     if named is None:
         name = names[0]
@@ -126,6 +127,12 @@ def _package(crash: Crash, module: str) -> Known:
         f"{_install(file, name)}{_environment(crash, file)}",
         crash.source_line,
     )
+
+
+def _names(module: str) -> list[str]:
+    """What the package of a module may be called for pip, the likeliest first."""
+    top = module.partition(".")[0]
+    return [_DISTRIBUTIONS.get(top, top), top, *_MORE.get(top, ())]
 
 
 def _own_file(crash: Crash) -> str:

@@ -87,7 +87,8 @@ def exceptions(text: str) -> Iterator[str]:
     """`kind: message` of the last exception in a text, then of those that it followed from."""
     for part in reversed(text.split(_TRACEBACK)[1:]):
         below = part.partition("\n")[2]
-        # Frames, code and markers are indented; the message isn't.
+        # Frames, code and markers are indented, or stand in a box that rich draws; the message doesn't.
+        below = below[box.end() :] if (box := re.search(r"\A(?:│[^\n]*\n)+╰[^\n]*\n", below)) else below
         if message := re.search(r"^(?=\S)", below, re.MULTILINE):
             whole = below[message.start() :]
             ends = [whole.find(f"\n\n{words}") for words in _CONTINUED]

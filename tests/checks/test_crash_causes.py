@@ -91,6 +91,37 @@ def test_a_package_that_no_file_names() -> None:
     assert finding.fix == "pip install opencv-python, and name it in requirements.txt"
 
 
+def test_a_package_that_is_called_like_a_directory() -> None:
+    around = Surroundings(frozenset(["examples/torch/train.py"]), {"torch": "requirements.txt:4"})
+    assert crashed(NO_TORCH, around=around).why.startswith(
+        "The package torch, which requirements.txt:4 names,"
+    )
+
+
+def test_a_module_of_the_repository_is_no_package_of_an_environment() -> None:
+    finding = crashed(
+        at_train("ModuleNotFoundError: No module named 'net'"),
+        files={"src/net.py"},
+        env_manager="virtualenv",
+    )
+    assert 'PYTHONPATH = "src"' in finding.fix
+    finding = crashed(NO_TORCH, files={"src/net.py"}, env_manager="virtualenv")
+    assert finding.why.startswith("torch isn't in the environment that MLflow made")
+
+
+def test_an_exception_in_a_box() -> None:
+    stderr = (
+        "╭──────── Traceback (most recent call last) ────────╮\n"
+        "│ /copy/project/train.py:3 in <module>              │\n"
+        "│ ❱ 3 import torch                                  │\n"
+        "╰───────────────────────────────────────────────────╯\n"
+        "ModuleNotFoundError: No module named 'torch'\n"
+    )
+    finding = crashed(stderr)
+    assert finding.cause == "ModuleNotFoundError: No module named 'torch'"
+    assert finding.fix == "pip install torch, and name it in requirements.txt"
+
+
 def test_a_module_beside_the_projects_directory() -> None:
     finding = crashed(
         at_train("ModuleNotFoundError: No module named 'net'"), files={"train.py", "../lib/net/__init__.py"}
@@ -261,6 +292,19 @@ def test_a_program_that_isnt_installed(said: str) -> None:
     finding = crashed(f"{said}\n", exit_code=127)
     assert finding.why == "MLproject:8 starts dvc, which isn't installed here."
     assert finding.cause == f"exit code 127: {said}" or said.startswith("/")
+
+
+def test_a_program_that_the_code_starts() -> None:
+    stderr = traceback(
+        "FileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'",
+        (HOME / "train.py", 3, 'subprocess.run(["ffmpeg"])'),
+        ("/usr/lib/python3.11/subprocess.py", 1955, "raise child_exception_type(errno_num, err_msg)"),
+    )
+    finding = crashed(stderr)
+    assert (finding.why, finding.fix) == (
+        "train.py:3 starts ffmpeg, which isn't installed here.",
+        "install ffmpeg",
+    )
 
 
 def test_a_script_that_may_not_be_executed() -> None:
@@ -487,7 +531,10 @@ def test_the_settings_own_command_is_named() -> None:
 
 def test_a_key_that_hydra_doesnt_know() -> None:
     stderr = "Could not override 'lr'.\nTo append to your config use +lr=0.1\nKey 'lr' is not in struct\n"
-    finding = crashed(stderr, command="python train.py lr={lr}")
+    finding = crashed(
+        stderr + "\nSet the environment variable HYDRA_FULL_ERROR=1\n", command="python train.py lr={lr}"
+    )
+    assert finding.cause == "Could not override 'lr'."
     assert finding.fix == "add lr to it, or in MLproject:8 write  python train.py +lr={lr}"
 
 
