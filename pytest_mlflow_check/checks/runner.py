@@ -16,7 +16,7 @@ from pytest_mlflow_check.checks.models import check_models, logs_models
 from pytest_mlflow_check.checks.params import check_params
 from pytest_mlflow_check.checks.probe_results import beside_its_case, refused
 from pytest_mlflow_check.checks.static import obstacle
-from pytest_mlflow_check.core.findings import CheckResult, Finding
+from pytest_mlflow_check.core.findings import CheckResult, Finding, errors_first
 from pytest_mlflow_check.rules import RULES
 from pytest_mlflow_check.rules.policy import Policy
 
@@ -69,7 +69,8 @@ class CaseJudge:
             # A failed launch stays a failed launch when the rule that explains it is off or allowed.
             plain = self._policy.apply(check, _one_sided(comparison, [launch_failed(failed)]))
             used = {*result.used_allowances, *plain.used_allowances}
-            return CheckResult(check, result.findings + plain.findings, None, tuple(sorted(used)))
+            whole = errors_first(result.findings + plain.findings)
+            return CheckResult(check, whole, None, tuple(sorted(used)))
         return result
 
     def without_superseded(self, findings: Sequence[Finding]) -> list[Finding]:

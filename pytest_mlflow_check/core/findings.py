@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -127,6 +128,11 @@ class Report:
     def failed(self) -> bool:
         """Whether any check of any case failed."""
         return any(result.failed(strict=self.strict) for case in self.cases for result in case.results)
+
+
+def errors_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings in their order, those that fail before those that warn."""
+    return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
 
 
 def split_source_line(source_line: str | None) -> tuple[str, int] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
 
 from pytest_mlflow_check.core.errors import FAULT, LaunchFault, UserError
 from pytest_mlflow_check.core.text import printable
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 
 
 class CheckFailed(Exception):
-    """A check found something wrong with the user's project; not a fault of ours."""
+    """A check found something wrong with the user's project; not a fault of ours.
+
+    Attributes:
+        title: what was found, in one line.
+    """
+
+    def __init__(self, title: str, text: str) -> None:
+        """Takes the line and the whole text."""
+        super().__init__(text)
+        self.title = title
 
 
 class CheckInterrupted(Exception):
@@ -107,7 +117,7 @@ class CheckItem(pytest.Item):
             CheckInterrupted: where another plugin ended it.
         """
         from pytest_mlflow_check.core.findings import CheckResult
-        from pytest_mlflow_check.reporting.text import render
+        from pytest_mlflow_check.reporting.text import render, title_line
 
         strict = self.project.settings.values.strict
         started = time.monotonic()
@@ -130,7 +140,7 @@ class CheckItem(pytest.Item):
             pytest.skip(printable(self.result.skipped))
         if self.result.failed(strict=strict):
             note = f"{self.result.note}\n\n" if self.result.note else ""
-            raise CheckFailed(note + render(self.result.findings))
+            raise CheckFailed(title_line(self.result.findings), note + render(self.result.findings))
 
     def _interruption(self) -> CheckResult | None:
         """The result of a check whose launches another one waited for in vain; None for all others."""
@@ -160,14 +170,28 @@ class CheckItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The findings, or a user's mistake, as they are; for a fault of ours, that and the traceback."""
         secrets = self.project.policy.secrets
-        if isinstance(excinfo.value, CheckFailed | CheckInterrupted | UserError):
-            return secrets.masked(str(excinfo.value))
+        if isinstance(excinfo.value, CheckFailed):
+            return self._shown(secrets.masked(str(excinfo.value)), secrets.masked(excinfo.value.title))
+        if isinstance(excinfo.value, CheckInterrupted | UserError):
+            return self._shown(secrets.masked(str(excinfo.value)))
         if isinstance(excinfo.value, LaunchFault):
-            return f"{FAULT}\n\n{printable(secrets.masked(str(excinfo.value)))}"
+            return self._shown(f"{FAULT}
+
+{printable(secrets.masked(str(excinfo.value)))}")
         # Ours, without the way pytest came here.
         excinfo.traceback = excinfo.traceback.cut(path=__file__)
         traceback = printable(secrets.masked(str(super().repr_failure(excinfo, style))))
-        return f"{FAULT}\n\n{traceback}"
+        return self._shown(f"{FAULT}\n\n{traceback}")
+
+    def _shown(self, text: str, title: str = "") -> ReprExceptionInfo:
+        """A text as pytest shows it, and the line that stands in its short summary and in JUnit reports.
+
+        Of a mere text pytest puts all of it there, in CI and in JUnit. These classes are the ones that come
+        whole from a worker of pytest-xdist (`_report_to_json` in _pytest/reports.py, pytest 9.2).
+        """
+        path, line, _ = self.reportinfo()
+        place = ReprFileLocation(str(path), (line or 0) + 1, title or text.partition("\n")[0])
+        return ReprExceptionInfo(ReprTracebackNative([f"{text}\n"]), place)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The entry point's place, and the case and check as title."""

@@ -12,7 +12,7 @@ from pytest_mlflow_check.core.findings import split_source_line
 from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.core.versions import versions
 from pytest_mlflow_check.reporting.github import Annotation
-from pytest_mlflow_check.reporting.text import render_title
+from pytest_mlflow_check.reporting.text import render_title, values_of
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.core.findings import Finding, Severity
@@ -112,8 +112,9 @@ def _annotation(severity: Severity, title: str, text: str, place: tuple[str, int
 
 def _text(rule: str, findings: Sequence[Finding]) -> str:
     whys = list(dict.fromkeys(finding.why for finding in findings))[:_MOST]
+    values = [f"{finding.subject}: {told}" for finding in findings if (told := values_of(finding))]
     fixes = list(dict.fromkeys(f"fix: {finding.fix}" for finding in findings))[:_MOST]
-    return "\n".join([*whys, *fixes, f"more: pytest --mlflow-explain={rule}"])
+    return "\n".join([*whys, *dict.fromkeys(values[:_MOST]), *fixes, f"more: pytest --mlflow-explain={rule}"])
 
 
 def _located(place: str | None, project: Path) -> tuple[str, int] | None:

@@ -19,7 +19,7 @@ from pytest_mlflow_check.engine.planning import unused_allowances
 from pytest_mlflow_check.plugin.item_report import MadeLaunch, annotations_of, made_launches
 from pytest_mlflow_check.plugin.table import laid_out
 from pytest_mlflow_check.reporting.github import Annotation, annotated
-from pytest_mlflow_check.reporting.text import render_title, wrapped
+from pytest_mlflow_check.reporting.text import render_title, values_of, wrapped
 
 if TYPE_CHECKING:
     from pytest_mlflow_check.plugin.collection import CheckItem
@@ -95,7 +95,7 @@ def check_summary(item: CheckItem, report: pytest.TestReport) -> CheckSummary:
         "check": item.check,
         "verdict": _word(report, cached),
         "warnings": [
-            printable(f"{render_title(rule, found)}: {_subjects(found)} [{rule}]")
+            printable(f"{render_title(rule, found)}: {_told(found)} [{rule}]")
             for rule, found in warnings.items()
         ],
         "skipped": result.skipped,
@@ -282,9 +282,13 @@ def _passed(item: CheckItem, report: pytest.TestReport) -> bool:
     return not item.result.failed(strict=item.project.settings.values.strict)
 
 
-def _subjects(findings: Sequence[Finding]) -> str:
-    subjects = list(dict.fromkeys(finding.subject for finding in findings))
-    return listed(subjects, _MOST_SUBJECTS)
+def _told(findings: Sequence[Finding]) -> str:
+    """The subjects, each with what the launches have to show and where."""
+    subjects: dict[str, str] = {}
+    for finding in findings:
+        told = "; ".join(filter(None, (values_of(finding), finding.source_line)))
+        subjects.setdefault(finding.subject, f"{finding.subject} ({told})" if told else finding.subject)
+    return listed(list(subjects.values()), _MOST_SUBJECTS)
 
 
 def _browsing(store_uri: str) -> str:

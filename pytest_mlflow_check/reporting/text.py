@@ -21,10 +21,14 @@ _MOST_NAMES = 3
 
 def render(findings: Iterable[Finding]) -> str:
     """All findings, those of one rule under one title, in the order in which the rules first occur."""
+    return printable("\n\n".join(_render_group(group[0].rule, group) for group in _groups(findings)))
+
+
+def _groups(findings: Iterable[Finding]) -> list[list[Finding]]:
     grouped: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         grouped.setdefault((finding.rule, finding.cause), []).append(finding)
-    return printable("\n\n".join(_render_group(slug, group) for (slug, _), group in grouped.items()))
+    return list(grouped.values())
 
 
 def render_title(slug: str, findings: Sequence[Finding]) -> str:
@@ -37,6 +41,25 @@ def title_of(slug: str, subjects: Sequence[str], cause: str = "") -> str:
     names = _distinct(subjects)
     title = RULES[slug].title.format(n=len(subjects), subjects=listed(names, _MOST_NAMES, _cell))
     return f"{title}: {cause}" if cause else title
+
+
+def title_line(findings: Sequence[Finding]) -> str:
+    """All that was found, in one line: the first title, and how many more there are."""
+    titles = _distinct(
+        ("" if group[0].severity == "error" else "warning: ") + render_title(group[0].rule, group)
+        for group in _groups(findings)
+    )
+    more = f" (and {len(titles) - 1} more)" if len(titles) > 1 else ""
+    return printable(" ".join(f"{titles[0]}{more}".split())) if titles else ""
+
+
+def values_of(finding: Finding) -> str:
+    """What each launch has to show, in a few words: once, where it is the same; empty for nothing."""
+    sides = {"fluent": finding.fluent, "mlflow run": finding.mlflow_run}
+    shown = {mode: _cell(value) for mode, value in sides.items() if value not in (None, "not launched")}
+    if "not launched" in sides.values() or (len(shown) == 2 and len(set(shown.values())) == 1):
+        return next(iter(shown.values()), "")
+    return ", ".join(f"{mode}: {value}" for mode, value in shown.items())
 
 
 def _render_group(slug: str, findings: Sequence[Finding]) -> str:

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from pytest_mlflow_check.core.findings import Allowance, CheckResult, CodePart, Finding, Severity
+from pytest_mlflow_check.core.findings import (
+    Allowance,
+    CheckResult,
+    CodePart,
+    Finding,
+    Severity,
+    errors_first,
+)
 from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.secret_names import is_secret
 from pytest_mlflow_check.rules import RULES
@@ -28,7 +35,7 @@ class Policy:
     secrets: Secrets = field(default_factory=Secrets)
 
     def apply(self, check: str, findings: Sequence[Finding]) -> CheckResult:
-        """What remains of the findings, with their severities, and which allowances were needed."""
+        """What remains of the findings, with severities, errors first; and which allowances were needed."""
         remaining: list[Finding] = []
         used: set[int] = set()
         for finding in findings:
@@ -43,7 +50,7 @@ class Policy:
             used.update(covering)
             if not covering:
                 remaining.append(replace(self._shown(finding), severity=severity))
-        return CheckResult(check, tuple(remaining), None, tuple(sorted(used)))
+        return CheckResult(check, errors_first(remaining), None, tuple(sorted(used)))
 
     def _shown(self, finding: Finding) -> Finding:
         """The finding without secrets, whole: what is cut short afterwards no longer looks like one."""

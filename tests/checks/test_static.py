@@ -137,4 +137,4 @@ def test_a_plain_command_that_dies_of_it_isnt_said_again() -> None:
 def test_a_failure_stays_one_where_the_rule_that_explains_it_is_off() -> None:
     dead = launch("fluent", exit_code=1, changed=("config.yaml",), stderr="KeyError: 'MLFLOW_RUN_ID'\n")
     result = judge("launches", compare(dead, BOTH[1]), Policy({"needs-run-id": "off"}))
-    assert slugs(result.findings) == [("project-dir-written", "config.yaml"), ("launch-failed", "fluent")]
+    assert slugs(result.findings) == [("launch-failed", "fluent"), ("project-dir-written", "config.yaml")]

@@ -105,7 +105,7 @@ entry_points:
     result = pytester.runpytest(PROJECT, "--mlflow-static")
     result.assert_outcomes(passed=1)
     lines = [line for line in result.outlines if "stop-commands" in line]
-    assert "  : :stop-commands::x [mlproject-unused-parameter]" in lines
+    assert "  : :stop-commands::x (mlflow run: logged, not passed on; MLproject:4)" in lines
     assert not [line for line in lines if line.lstrip().startswith("::")]
 
 
@@ -121,11 +121,11 @@ ANNOTATIONS = snapshot(
     [
         "::error file=proj/MLproject,line=2,title=launches%3A fluent logged nothing::"
         "`python train.py` ended with exit code 0, and its code logged nothing to MLflow.%0A"
-        "fix: log inside a run:  with mlflow.start_run(): …%0A"
+        "fluent: no run%0Afix: log inside a run:  with mlflow.start_run(): …%0A"
         "more: pytest --mlflow-explain=no-run-logged%0Acases: proj::one, proj::two",
         "::warning file=proj/MLproject,line=2,title=metrics%3A 1 with every point at step 0::"
         "Without `step` every point lands on step 0: MLflow doesn't count.%0A"
-        'fix: mlflow.log_metric("loss", …, step=…)%0A'
+        'loss: 2 points at step 0%0Afix: mlflow.log_metric("loss", …, step=…)%0A'
         "more: pytest --mlflow-explain=metric-without-step%0Acase: proj::logs",
     ]
 )
@@ -155,6 +155,28 @@ def test_annotations(
     found = properties(pytester)["logs::metrics"]
     assert float(found.pop(SECONDS)) > 0
     assert found == {**USUAL, "mlflow_check.rules": "metric-without-step"}
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_failure_is_one_line_in_junit_and_in_the_short_summary(
+    pytester: pytest.Pytester, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    script = LOGGING + "\nraise RuntimeError('the optimizer diverged')\n"
+    make_project("proj", {**FILES, "train.py": script, "mlflow-check.toml": FLUENT})
+    monkeypatch.setenv("CI", "true")
+    result = pytester.runpytest(PROJECT, "-n", workers, "--junitxml=report.xml")
+    title = "launches: fluent failed: RuntimeError: the optimizer diverged"
+    (failure,) = ET.parse(pytester.path / "report.xml").iter("failure")
+    assert failure.get("message") == title
+    assert failure.text is not None
+    assert "fix: resolve that in train.py:" in failure.text
+    summary = result.outlines[[*map(_is_summary, result.outlines)].index(True) + 1 :]
+    assert summary[0] == f"FAILED proj/MLproject::main::launches - {title}"
+    assert summary[1].startswith("=")
+
+
+def _is_summary(line: str) -> bool:
+    return "short test summary info" in line
 
 
 def test_no_annotations_elsewhere(pytester: pytest.Pytester, make_project: MakeProject) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,15 @@ from inline_snapshot import snapshot
 
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.text import printable
-from pytest_mlflow_check.reporting.text import render, render_title, shortened, width, wrapped
+from pytest_mlflow_check.reporting.text import (
+    render,
+    render_title,
+    shortened,
+    title_line,
+    values_of,
+    width,
+    wrapped,
+)
 from pytest_mlflow_check.rules import RULES
 from support.builders import finding, quick
 
@@ -463,3 +472,31 @@ def test_lines_end_between_words(given: str, expected: list[str]) -> None:
 @given(st.text("ab 表", max_size=60), st.integers(1, 30))
 def test_nothing_gets_lost_in_lines(given: str, columns: int) -> None:
     assert "".join(wrapped(given, columns, "")).replace(" ", "") == given.replace(" ", "")
+
+
+def test_all_that_was_found_in_one_line() -> None:
+    error = finding("param-missing-in-fluent", "index")
+    failed = [finding("launch-failed", "fluent", cause=cause) for cause in ("KeyError: 'a'", "ValueError: b")]
+    warned = replace(finding("metric-without-step", "loss"), severity="warning")
+    assert title_line([error]) == "params: 1 missing in the fluent launch"
+    assert title_line([*failed, error, error]) == "launches: fluent failed: KeyError: 'a' (and 2 more)"
+    assert title_line([warned]) == "warning: metrics: 1 with every point at step 0"
+    assert title_line([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("fluent", "mlflow_run", "told"),
+    [
+        ("1", "2", "fluent: 1, mlflow run: 2"),
+        ("1", "1", "1"),
+        (None, "2", "mlflow run: 2"),
+        ("1", "not launched", "1"),
+        ("not launched", "", "(empty)"),
+        (None, None, ""),
+        (None, "not launched", ""),
+    ],
+)
+def test_the_values_of_both_sides_in_a_few_words(
+    fluent: str | None, mlflow_run: str | None, told: str
+) -> None:
+    assert values_of(finding("param-differs", fluent=fluent, mlflow_run=mlflow_run)) == told

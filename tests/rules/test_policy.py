@@ -18,10 +18,17 @@ def allow(rule: str, match: str = "*") -> Allowance:
 
 FOUND = [
     finding("param-differs", "model_dir"),
-    finding("param-quoted", "text"),
     finding("param-missing-in-fluent", "index"),
     finding("param-missing-in-fluent", "log_dir"),
+    finding("param-quoted", "text"),
 ]
+
+
+def test_errors_stand_before_warnings() -> None:
+    result = Policy().apply("params", FOUND[::-1])
+    assert slugs(result.findings) == slugs([*FOUND[2::-1], FOUND[3]])
+    strict = Policy({"param-quoted": "error", "param-differs": "warning"}).apply("params", FOUND)
+    assert slugs(strict.findings) == slugs([*FOUND[1:], FOUND[0]])
 
 
 def test_findings_get_the_severity_of_their_rule() -> None:
@@ -33,7 +40,9 @@ def test_findings_get_the_severity_of_their_rule() -> None:
 
 @pytest.mark.parametrize("severity", ["error", "warning"])
 def test_the_settings_change_severities(severity: Severity) -> None:
-    result = Policy({"param-differs": severity, "param-quoted": severity}).apply("params", FOUND[:2])
+    result = Policy({"param-differs": severity, "param-quoted": severity}).apply(
+        "params", [FOUND[0], FOUND[3]]
+    )
     assert [one.severity for one in result.findings] == [severity, severity]
 
 
@@ -53,7 +62,7 @@ def test_allowances_match_rule_and_subject() -> None:
         )
     )
     result = policy.apply("params", FOUND)
-    assert slugs(result.findings) == slugs(FOUND[:3])
+    assert slugs(result.findings) == slugs([*FOUND[:2], FOUND[3]])
     assert result.used_allowances == (1,)
 
 
@@ -85,13 +94,13 @@ def test_every_allowance_that_covers_a_finding_is_used() -> None:
         )
     )
     result = policy.apply("params", FOUND)
-    assert slugs(result.findings) == slugs([*FOUND[:2], FOUND[3]])
+    assert slugs(result.findings) == slugs([FOUND[0], *FOUND[2:]])
     assert result.used_allowances == (0, 2)
 
 
 def test_what_an_allowance_covers_has_no_severity_to_change() -> None:
     policy = Policy({"param-quoted": "error"}, (allow("param-quoted"),))
-    assert slugs(policy.apply("params", FOUND).findings) == slugs([FOUND[0], *FOUND[2:]])
+    assert slugs(policy.apply("params", FOUND).findings) == slugs(FOUND[:3])
 
 
 # Failed launches
@@ -130,10 +139,10 @@ def test_a_failed_launch_stays_one_when_its_reason_is_off_or_allowed(policy: Pol
 def test_a_finding_about_the_mlproject_file_doesnt_stand_for_the_failure() -> None:
     result = judged(Policy({"mlproject-null-default": "warning", "param-rewritten": "off"}))
     assert slugs(result.findings) == [
-        ("mlproject-null-default", "alpha"),
         ("launch-failed", "mlflow run"),
+        ("mlproject-null-default", "alpha"),
     ]
-    assert [one.severity for one in result.findings] == ["warning", "error"]
+    assert [one.severity for one in result.findings] == ["error", "warning"]
 
 
 def test_used_allowances_are_those_of_the_reason_and_of_the_failure() -> None:
@@ -179,7 +188,7 @@ def sorted_into(*findings: Finding) -> CheckResult:
 
 @pytest.mark.parametrize(
     ("findings", "failed", "failed_strictly"),
-    [([], False, False), (FOUND[1:2], False, True), (FOUND[:2], True, True), (FOUND[:1], True, True)],
+    [([], False, False), (FOUND[3:], False, True), (FOUND[2:], True, True), (FOUND[:1], True, True)],
 )
 def test_errors_fail_and_warnings_when_strict(
     findings: list[Finding], failed: bool, failed_strictly: bool
