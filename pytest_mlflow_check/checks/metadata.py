@@ -9,6 +9,7 @@ from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.source_lines import source_line_of, source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.known_variation import is_tag_of_one_run
 from pytest_mlflow_check.core.records import Mode, RunRecord, given_tags
 
 # `mlflow.utils.mlflow_tags` of MLflow 3.17.2 and 2.22.5.
@@ -65,6 +66,8 @@ def _tags(
         if one == other:
             continue
         missing = one is None or other is None
+        if not missing and is_tag_of_one_run(key):
+            continue
         yield Finding(
             rule="tag-missing" if missing else "tag-differs",
             subject=key,

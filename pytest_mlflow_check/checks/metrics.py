@@ -13,6 +13,7 @@ from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.source_lines import STARTING, calls, source_line_of
 from pytest_mlflow_check.config.settings import Tolerance
 from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.known_variation import is_measured, is_unsteady
 from pytest_mlflow_check.core.records import MetricSeries
 
 
@@ -29,6 +30,8 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     sides: dict[str, Mapping[str, MetricSeries]] = {mode: run.metrics for mode, run in pair.sides}
     names = {name for metrics in sides.values() for name in metrics}
     for name in not_matching(names, comparison.settings.ignore.metrics):
+        if is_unsteady(name):
+            continue
         series = {mode: metrics[name] for mode, metrics in sides.items() if name in metrics}
         judgement = _judge(name, series, alone=len(sides) == 1, comparison=comparison) or _habit(
             name, series, _starts(comparison, pair)
@@ -46,10 +49,6 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
                 fix=fix,
             )
 
-
-_MEASURED = frozenset({"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"})
-"""Seconds, which are others each time: what autologging takes over from `cv_results_` of scikit-learn's
-searches (`mlflow.sklearn.utils`, 3.17.2 and 2.22.5)."""
 
 _Judgement = tuple[str, str | None, str | None, str, str]
 
@@ -74,7 +73,7 @@ def _judge(
             "Without `step` every point lands on step 0: MLflow doesn't count.",
             f'mlflow.log_metric("{name}", …, step=…)',
         )
-    if fluent is None or mlflow_run is None or name in _MEASURED:
+    if fluent is None or mlflow_run is None or is_measured(name):
         return None
     return _difference(fluent, mlflow_run, comparison.settings.metric_tolerance)
 
@@ -173,7 +172,11 @@ def first_difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: 
 
     None where the check finds them alike.
     """
-    if fluent.key in _MEASURED or _difference(fluent, mlflow_run, tolerance) is None:
+    if (
+        is_unsteady(fluent.key)
+        or is_measured(fluent.key)
+        or _difference(fluent, mlflow_run, tolerance) is None
+    ):
         return None
     fluent, mlflow_run = _aligned(fluent, mlflow_run)
     both = min(len(fluent), len(mlflow_run))

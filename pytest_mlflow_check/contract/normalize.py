@@ -18,6 +18,7 @@ import numpy as np
 from pytest_mlflow_check.checks.comparison import matches_any
 from pytest_mlflow_check.config.settings import Ignore
 from pytest_mlflow_check.contract.schema import KINDS, Expected, ModelShape, Steps
+from pytest_mlflow_check.core.known_variation import is_tag_of_one_run, is_unsteady
 from pytest_mlflow_check.core.records import Launch, MetricSeries, Model, RunRecord, given_tags
 from pytest_mlflow_check.core.secret_names import is_plain, is_secret
 
@@ -57,7 +58,7 @@ class Normalizer:
             tags[_DESCRIPTION] = run.tags[_DESCRIPTION]
         found: dict[str, Mapping[str, Expected]] = {
             "params": run.params,
-            "metrics": {key: steps_of(series) for key, series in run.metrics.items()},
+            "metrics": {key: steps_of(series) for key, series in run.metrics.items() if not is_unsteady(key)},
             "tags": tags,
             "datasets": {one.label: one.digest for one in run.datasets},
             "artifacts": dict.fromkeys(run.artifacts),
@@ -71,8 +72,8 @@ class Normalizer:
         days = _days(launch)
         return {
             kind: {
-                self.name(name, [*days, *launch.commit_words(name)]): None
-                if kind in _NAMED and isinstance(value, str) and self._is_elsewhere_another(name, value)
+                self.name(name, [*days, *launch.passing_words(name)]): None
+                if self._is_open(kind, name, value)
                 else self._value(launch, value, days)
                 for name, value in entries.items()
             }
@@ -92,6 +93,11 @@ class Normalizer:
     def _not_ignored(self, kind: str, entries: Mapping[str, Expected]) -> dict[str, Expected]:
         ignored = getattr(self.ignore, "models" if kind == "registered" else kind)
         return {name: value for name, value in sorted(entries.items()) if not matches_any(name, ignored)}
+
+    def _is_open(self, kind: str, name: str, value: Expected) -> bool:
+        if kind == "tags" and is_tag_of_one_run(name):
+            return True
+        return kind in _NAMED and isinstance(value, str) and self._is_elsewhere_another(name, value)
 
     def _is_elsewhere_another(self, name: str, value: str) -> bool:
         return is_secret(name, value) or comes_from(self.variables, name, value)

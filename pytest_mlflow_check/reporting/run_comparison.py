@@ -13,6 +13,7 @@ from pytest_mlflow_check.checks.metrics import first_difference
 from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.runner import Comparison
 from pytest_mlflow_check.core import records
+from pytest_mlflow_check.core.known_variation import is_tag_of_one_run, is_unsteady
 from pytest_mlflow_check.core.masking import MASK
 from pytest_mlflow_check.core.records import Mode, RunRecord, given_tags
 from pytest_mlflow_check.core.secret_names import is_secret
@@ -110,14 +111,13 @@ class _Sides:
     found: Found
 
     def entries(
-        self, check: str, told: Callable[[RunRecord], Mapping[str, str]], ignored: Sequence[str]
+        self, check: str, logged: Callable[[RunRecord], Mapping[str, str]], ignored: Sequence[str]
     ) -> Iterator[Entry]:
-        values = {mode: told(run) for mode, run in self.pair.sides}
-        for name in self._names(told):
+        values = {mode: logged(run) for mode, run in self.pair.sides}
+        for name in self._names(logged):
             sides = {mode: values[mode][name] for mode in values if name in values[mode]}
-            state = self._state(
-                check, name, {mode: self._comparable(mode, value) for mode, value in sides.items()}, ignored
-            )
+            told = {mode: self._comparable(check, mode, name, value) for mode, value in sides.items()}
+            state = self._state(check, name, told, ignored)
             shown = {mode: MASK if is_secret(name, value) else value for mode, value in sides.items()}
             yield Entry(name, shown.get("fluent"), shown.get("mlflow-run"), state)
 
@@ -127,6 +127,7 @@ class _Sides:
             sides = {mode: run.metrics[key] for mode, run in self.pair.sides if key in run.metrics}
             one, other = sides.get("fluent"), sides.get("mlflow-run")
             first = None
+            ignored = [*settings.ignore.metrics, *([key] if is_unsteady(key) else [])]
             if one is not None and other is not None:
                 first = first_difference(one, other, settings.metric_tolerance)
             # Where they differ, each is like itself alone.
@@ -136,7 +137,7 @@ class _Sides:
                     key,
                     None if one is None else as_series(one, most_points),
                     None if other is None else as_series(other, most_points),
-                    self._state("metrics", key, told, settings.ignore.metrics),
+                    self._state("metrics", key, told, ignored),
                     first,
                 )
             )
@@ -168,7 +169,9 @@ class _Sides:
     def _names(self, told: Callable[[RunRecord], Collection[str]]) -> list[str]:
         return sorted({name for _, run in self.pair.sides for name in told(run)})
 
-    def _comparable(self, mode: Mode, value: str) -> str:
+    def _comparable(self, check: str, mode: Mode, name: str, value: str) -> str:
+        if check == "launches" and is_tag_of_one_run(name):
+            return ""
         launch = self.comparison.launches.get(mode)
         return value if launch is None else launch.comparable(value)
 

@@ -131,3 +131,20 @@ def test_findings_of_nested_runs_say_which() -> None:
     )
     (finding,) = check_launches(comparison)
     assert (finding.rule, finding.subject, finding.run) == ("tag-differs", "team", "sweep/trial-3")
+
+
+def test_tags_that_a_library_sets_to_another_value_each_time() -> None:
+    assert found({"tags": {"Run Time": "1.3", "USI": "a1"}}, {"tags": {"Run Time": "1.4", "USI": "b2"}}) == []
+    (finding,) = found({"tags": {"Run Time": "1.3"}}, {})
+    assert finding.rule == "tag-missing"
+
+
+def test_moments_of_the_launch_in_tags() -> None:
+    moments = ("2026-11-30 18:16:24.971022", "2026-11-30 18:16:48.474668")
+    sides = [logged(tags={"begun": moment, "until": "2027-01-01 00:00:00"}) for moment in moments]
+    starts = (1796062582.0, 1796062606.0)
+    one, other = (
+        launch(mode, side, started=start, duration=10.0)
+        for mode, side, start in zip(("fluent", "mlflow-run"), sides, starts, strict=True)
+    )
+    assert check_launches(compare(one, other)) == []

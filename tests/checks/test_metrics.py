@@ -400,9 +400,17 @@ def test_any_single_change_of_a_series_is_found(values: list[float], data: st.Da
     assert rules(here, None) == ["metric-missing"]
 
 
-@pytest.mark.parametrize("name", ["mean_fit_time", "std_score_time"])
-def test_times_that_a_search_of_scikit_learn_measures_arent_compared(name: str) -> None:
+@pytest.mark.parametrize("name", ["mean_fit_time", "std_score_time", "train_runtime", "latency/mean"])
+def test_times_that_a_library_measures_arent_compared(name: str) -> None:
     sides = [run(params={"a": "1"}, metrics=[series(name, [value])]) for value in (0.1, 0.2)]
     assert check_metrics(compare_runs(*sides)) == []
     missing = compare_runs(sides[0], run(params={"a": "1"}))
     assert [one.rule for one in check_metrics(missing)] == ["metric-missing"]
+
+
+def test_of_system_metrics_nothing_is_compared() -> None:
+    sides = [
+        run(metrics=[series("loss", [1.0]), series(f"system/{name}", [0.1] * points, [0] * points)])
+        for name, points in (("cpu", 2), ("gpu", 3))
+    ]
+    assert check_metrics(compare_runs(*sides)) == []

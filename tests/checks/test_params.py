@@ -283,3 +283,16 @@ def test_where_a_store_keeps_its_artifacts_is_no_difference() -> None:
     assert check_params(compare(at("fluent", "/a/store"), at("mlflow-run", "/b/store"))) == []
     elsewhere = replace(at("mlflow-run", "/b/store"), store_uri="sqlite:////c/store/mlflow.db")
     assert slugs(check_params(compare(at("fluent", "/a/store"), elsewhere))) != []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<function f at 0x7f3a5c1d2e50>", "<function f at 0x7ffa5c1d2e50>"),
+        ("/tmp/tmpab12cd34/x", "/tmp/tmpzz99_d34/x"),
+        ("3fa85f64-5717-4562-b3fc-2c963f66afa6", "3fa85f64-0000-4562-b3fc-2c963f66afa6"),
+    ],
+)
+def test_what_is_another_one_in_each_process_is_no_difference(one: str, other: str) -> None:
+    assert check_params(compared({"a": one}, {"a": other})) == []
+    assert only(compared({"a": one}, {"a": f"{other}!"})).rule == "param-differs"

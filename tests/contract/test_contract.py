@@ -253,6 +253,22 @@ def test_no_commit_is_held() -> None:
     assert "commit: null" not in body(made(bare, bare))
 
 
+def test_what_is_known_to_vary_is_not_held() -> None:
+    contract = made(
+        run(
+            params={"f": "<function f at 0x7f3a5c1d2e50>", "lr": "0.1"},
+            tags={"Run Time": "1.3", "state": "COMPLETE"},
+            metrics=[series("system/cpu", [1.0]), series("train_runtime", [1.0])],
+            artifacts=[artifact("tb/events.out.tfevents.1701368184.host.1234.0")],
+        )
+    )
+    (held,) = contract.runs.values()
+    assert held.params == {"f": None, "lr": "0.1"}
+    assert held.tags == {"Run Time": None, "state": "COMPLETE"}
+    assert list(held.metrics) == ["train_runtime"]
+    assert list(held.artifacts) == ["tb/events.out.tfevents.*"]
+
+
 def test_no_day_in_words_and_no_name_of_the_machine_or_its_user_is_held() -> None:
     day = datetime(2025, 11, 26, 12, tzinfo=timezone.utc).timestamp()
     record = run(

@@ -12,6 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
+from pytest_mlflow_check.core.known_variation import Span, without_words_of_one_launch, words_of_one_launch
 from pytest_mlflow_check.core.records.store import ModelValidation, RunRecord, StoreRecord
 
 Mode = Literal["fluent", "mlflow-run"]
@@ -209,7 +210,8 @@ class Launch:
     def comparable(self, text: str) -> str:
         """A text as both launches should have it: without what is another one in each by its nature.
 
-        These are the places of the copy and of the store, and the ids of runs and models.
+        These are the places of the copy and of the store, the ids of runs and models, and what
+        `core.known_variation` knows by its form.
         """
         text = self.as_original(text)
         for uri in filter(None, (self.store_uri, self.logged_to)):
@@ -223,7 +225,17 @@ class Launch:
             lambda found: "RUN" if any(run.run_id == found[0] for run in self.runs) else found[0],
             text,
         )
-        return re.sub(r"\bm-[0-9a-f]{32}\b", "MODEL", text)
+        text = re.sub(r"\bm-[0-9a-f]{32}\b", "MODEL", text)
+        return without_words_of_one_launch(text, self.span)
+
+    @property
+    def span(self) -> Span:
+        """When it ran."""
+        return Span(self.started, self.duration)
+
+    def passing_words(self, text: str) -> list[str]:
+        """What of a text is another one in each launch or after each commit."""
+        return [*words_of_one_launch(text, self.span), *self.commit_words(text)]
 
     def commit_words(self, text: str) -> list[str]:
         """Return what of a text is the commit of the project's repository, whole or shortened.
