@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pytest_mlflow_check.checks.artifact_matching import (
+    ArtifactPair,
+    LoggedImage,
+    image_of,
+    pair_artifacts,
+    steps_in_words,
+)
 from pytest_mlflow_check.checks.comparison import Comparison, matches_any, not_matching
 from pytest_mlflow_check.checks.pyfunc_snippets import ModelFile, fix, parts
 from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.source_lines import call_of_artifact, source_line_of_artifact
 from pytest_mlflow_check.checks.unlogged_models import is_data, known_by_path, saved_only
 from pytest_mlflow_check.core.findings import Finding
-from pytest_mlflow_check.core.records import Artifact, Launch, RunRecord
+from pytest_mlflow_check.core.records import Artifact, Launch
 
 
 def check_artifacts(comparison: Comparison) -> list[Finding]:
@@ -21,7 +28,7 @@ def check_artifacts(comparison: Comparison) -> list[Finding]:
     for pair in comparison.pairs:
         findings += _models_among(comparison, pair)
         if pair.both:
-            findings += _compare(comparison, pair, *pair.both)
+            findings += _compare(comparison, pair)
     findings += known_by_path(comparison)
     if not any(finding.rule == "model-as-artifact" for finding in findings):
         findings += saved_only(comparison)
@@ -119,13 +126,25 @@ def _inside(path: str, launch: Launch) -> str | None:
     return None
 
 
-def _compare(
-    comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
-) -> Iterator[Finding]:
-    settings = comparison.settings
-    for path in not_matching({*fluent.artifacts, *mlflow_run.artifacts}, settings.ignore.artifacts):
-        one, other = fluent.artifacts.get(path), mlflow_run.artifacts.get(path)
+def artifact_pairs(
+    comparison: Comparison, pair: RunPair, ignored: Sequence[str] = ()
+) -> Iterator[ArtifactPair]:
+    """The artifacts of a run in both launches, side by side, but those that match a pattern of `ignored`."""
+    sides = {
+        mode: [run.artifacts[path] for path in not_matching(run.artifacts, ignored)]
+        for mode, run in pair.sides
+    }
+    return pair_artifacts(sides.get("fluent", ()), sides.get("mlflow-run", ()), comparison.comparable)
+
+
+def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
+    images: dict[tuple[str, bool], list[LoggedImage]] = {}
+    for both in artifact_pairs(comparison, pair, comparison.settings.ignore.artifacts):
+        one, other, path = both.fluent, both.mlflow_run, both.name
         if one is None or other is None:
+            if image := image_of(path):
+                images.setdefault((image.key, other is None), []).append(image)
+                continue
             yield Finding(
                 rule="artifact-missing",
                 subject=path,
@@ -137,7 +156,7 @@ def _compare(
                 fix="give it a name that depends on the parameters alone, or exclude it with "
                 "ignore.artifacts in the settings",
             )
-        elif matches_any(path, settings.artifact_contents) and not _same(one, other):
+        elif matches_any(path, comparison.settings.artifact_contents) and not _same(one, other):
             yield Finding(
                 rule="artifact-content-differs",
                 subject=path,
@@ -149,6 +168,28 @@ def _compare(
                 fix="make its content depend on the parameters alone, or take the pattern out of "
                 "artifact_contents",
             )
+    for (key, of_fluent), lost in images.items():
+        yield _lost_images(comparison, pair, key, lost, of_fluent=of_fluent)
+
+
+def _lost_images(
+    comparison: Comparison, pair: RunPair, key: str, images: list[LoggedImage], *, of_fluent: bool
+) -> Finding:
+    """The finding for the images of one key that one launch lacks; MLflow writes two files for each."""
+    large = [image for image in images if not image.small] or images
+    there = f"{len(large)} image{'s' if len(large) > 1 else ''}"
+    return Finding(
+        rule="artifact-missing",
+        subject=f"images of {key} at {steps_in_words(large)}",
+        fluent=there if of_fluent else None,
+        mlflow_run=None if of_fluent else there,
+        # The call is known by the key of the image.
+        source_line=source_line_of_artifact(comparison, pair, key),
+        run=pair.label,
+        why="The same code with the same values logged them in one launch only.",
+        fix=f"log them with the same key and step whatever the launch mode:  "
+        f'mlflow.log_image(…, key="{key}", step=…)',
+    )
 
 
 def _same(one: Artifact, other: Artifact) -> bool:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from pytest_mlflow_check.checks.run_matching import RunPair, pair_runs
 from pytest_mlflow_check.config.settings import ProjectConfig
+from pytest_mlflow_check.core.known_variation import Span, without_words_of_one_launch
 from pytest_mlflow_check.core.models import Case, Parameter
 from pytest_mlflow_check.core.records import Launch, MissingSeed, Mode, given_tags
 from pytest_mlflow_check.core.surroundings import Surroundings
@@ -53,6 +54,12 @@ class Comparison:
         for run in sides:
             yield from run.params.items()
             yield from given_tags(run.tags).items()
+
+    def comparable(self, mode: Mode, text: str) -> str:
+        """A text of one launch without what is another one in each by its nature."""
+        launch = self.launches.get(mode)
+        # Two runs from elsewhere have no launch, but addresses and ids as well.
+        return without_words_of_one_launch(text, Span()) if launch is None else launch.comparable(text)
 
     def declared(self, name: str) -> Parameter | None:
         """The entry point's parameter of that name, if it declares one."""

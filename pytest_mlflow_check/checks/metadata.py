@@ -121,8 +121,8 @@ def _digests(run: RunRecord) -> Mapping[tuple[str, str], str]:
 
 def _text(comparison: Comparison, mode: Mode, run: RunRecord, key: str) -> str | None:
     """A tag without what differs by its nature: places, and ids of runs."""
-    value, launch = run.tags.get(key), comparison.launches.get(mode)
-    return value if value is None or launch is None else launch.comparable(value)
+    value = run.tags.get(key)
+    return None if value is None else comparison.comparable(mode, value)
 
 
 def _start(comparison: Comparison, pair: RunPair) -> str | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.metric_antipatterns import all_at_end, not_finite, step_repeated
+from pytest_mlflow_check.checks.metric_subjects import by_subject, without_repeats
 from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.source_lines import STARTING, calls, source_line_of
 from pytest_mlflow_check.config.settings import Tolerance
@@ -32,7 +33,7 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     for name in not_matching(names, comparison.settings.ignore.metrics):
         if is_unsteady(name):
             continue
-        series = {mode: metrics[name] for mode, metrics in sides.items() if name in metrics}
+        series = {mode: without_repeats(metrics[name]) for mode, metrics in sides.items() if name in metrics}
         judgement = _judge(name, series, alone=len(sides) == 1, comparison=comparison) or _habit(
             name, series, _starts(comparison, pair)
         )
@@ -80,7 +81,7 @@ def _judge(
 
 def _habit(name: str, series: Mapping[str, MetricSeries], starts: Mapping[str, int]) -> _Judgement | None:
     """What is wrong with a series however alike the launches logged it."""
-    if said := _by_mode(series, step_repeated):
+    if said := _by_mode(series, _step_repeated):
         return (
             "metric-step-repeated",
             *said,
@@ -127,9 +128,13 @@ def _by_mode(
     return (said.get("fluent"), said.get("mlflow-run")) if any(said.values()) else None
 
 
+def _step_repeated(series: MetricSeries) -> str | None:
+    return next(filter(None, map(step_repeated, by_subject(series))), None)
+
+
 def _without_step(series: MetricSeries) -> bool:
-    """Whether a series, more than one point, lies at step 0 as a whole."""
-    return len(series) > 1 and not series.steps.any()
+    """Whether a series, more than one point about the same, lies at step 0 as a whole."""
+    return not series.steps.any() and any(len(one) > 1 for one in by_subject(series))
 
 
 def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Tolerance) -> _Judgement | None:
@@ -180,7 +185,7 @@ def first_difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: 
         return None
     fluent, mlflow_run = _aligned(fluent, mlflow_run)
     both = min(len(fluent), len(mlflow_run))
-    one, other = (_taken(series, np.arange(both)) for series in (fluent, mlflow_run))
+    one, other = (series.at(np.arange(both)) for series in (fluent, mlflow_run))
     differing = np.flatnonzero((one.steps != other.steps) | ~_close(one.values, other.values, tolerance))
     if differing.size:
         return int(one.steps[differing[0]])
@@ -206,18 +211,12 @@ def _distinct(series: MetricSeries) -> MetricSeries:
     first = np.ones(len(order), dtype=np.bool_)
     first[1:] = np.any([column[order][1:] != column[order][:-1] for column in columns], axis=0)
     # lexsort is stable, so the first of its kind in this order is the one logged first.
-    return _taken(series, np.sort(order[first]))
+    return series.at(np.sort(order[first]))
 
 
 def _by_time(series: MetricSeries) -> MetricSeries:
     """The series in the order of its timestamps, and of its steps within one."""
-    return _taken(series, np.lexsort((series.steps, series.timestamps)))
-
-
-def _taken(series: MetricSeries, positions: NDArray[np.intp]) -> MetricSeries:
-    return MetricSeries(
-        series.key, series.steps[positions], series.values[positions], series.timestamps[positions]
-    )
+    return series.at(np.lexsort((series.steps, series.timestamps)))
 
 
 def _close(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: Tolerance) -> NDArray[np.bool_]:

@@ -91,8 +91,8 @@ def _reason(
 
 def _value(comparison: Comparison, mode: Mode, run: RunRecord, name: str) -> str | None:
     """The value without what differs by its nature: places, and ids of runs."""
-    value, launch = run.params.get(name), comparison.launches.get(mode)
-    return value if value is None or launch is None else launch.comparable(value)
+    value = run.params.get(name)
+    return None if value is None else comparison.comparable(mode, value)
 
 
 def _entry_point(comparison: Comparison) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
+from pytest_mlflow_check.checks.artifacts import artifact_pairs
 from pytest_mlflow_check.checks.comparison import matches_any
 from pytest_mlflow_check.checks.metrics import first_difference
 from pytest_mlflow_check.checks.run_matching import RunPair
@@ -145,11 +146,12 @@ class _Sides:
 
     def artifacts(self) -> Iterator[Artifact]:
         settings = self.comparison.settings
-        for path in self._names(lambda run: run.artifacts):
-            sides = {mode: run.artifacts[path] for mode, run in self.pair.sides if path in run.artifacts}
+        for pair in artifact_pairs(self.comparison, self.pair):
+            path, one, other = pair.name, pair.fluent, pair.mlflow_run
+            both: dict[Mode, records.Artifact | None] = {"fluent": one, "mlflow-run": other}
+            sides = {mode: side for mode, side in both.items() if side is not None}
             compared = matches_any(path, settings.artifact_contents)
-            told = {mode: _content(one) if compared else None for mode, one in sides.items()}
-            one, other = sides.get("fluent"), sides.get("mlflow-run")
+            told = {mode: _content(side) if compared else None for mode, side in sides.items()}
             yield Artifact(
                 path,
                 one.size if one else None,
@@ -172,8 +174,7 @@ class _Sides:
     def _comparable(self, check: str, mode: Mode, name: str, value: str) -> str:
         if check == "launches" and is_tag_of_one_run(name):
             return ""
-        launch = self.comparison.launches.get(mode)
-        return value if launch is None else launch.comparable(value)
+        return self.comparison.comparable(mode, value)
 
     def _state(self, check: str, name: str, told: Mapping[Mode, object], ignored: Sequence[str]) -> State:
         """How both sides of something stand to each other; `told` has a value for each that is there."""

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from pytest_mlflow_check.checks.artifacts import check_artifacts
 from pytest_mlflow_check.checks.pyfunc_snippets import ModelFile, parts
 from pytest_mlflow_check.core.findings import Finding
-from pytest_mlflow_check.core.records import Observation
+from pytest_mlflow_check.core.records import Artifact, Mode, Observation, StoreRecord
 from support.builders import HOME, artifact, compare, compare_runs, launch, model, quick, run, slugs, written
+
+MODES: tuple[Mode, ...] = ("fluent", "mlflow-run")
 
 
 def test_equal_paths_are_fine_whatever_their_sizes() -> None:
@@ -171,3 +173,83 @@ def test_which_side_is_which_makes_no_difference(
     }
     missing = {subject for rule, subject in slugs(forth) if rule == "artifact-missing"}
     assert missing == {path for path, _ in one} ^ {path for path, _ in other}
+
+
+UUIDS = ("3fa85f64-5717-4562-b3fc-2c963f66afa6", "0b1c5f64-5717-4562-b3fc-2c963f66afa7")
+
+
+def images(key: str, steps: list[int], launch: int = 0, *, mark: str = "+") -> list[Artifact]:
+    """What `mlflow.log_image(key=…)` writes in one of two launches: two files for each image."""
+    found = []
+    for number, step in enumerate(steps):
+        uuid = f"{number:08x}{UUIDS[launch][8:]}"
+        stem = mark.join(
+            [
+                f"images/{key}",
+                "step",
+                str(step),
+                "timestamp",
+                str(1796062582000 + 7777 * launch + number),
+                uuid,
+            ]
+        )
+        found += [artifact(f"{stem}.png", size=9 + number), artifact(f"{stem}{mark}compressed.webp")]
+    return found
+
+
+@pytest.mark.parametrize("mark", ["+", "%"])
+def test_images_are_the_same_by_key_step_and_order(mark: str) -> None:
+    here, there = (run(artifacts=images("dogs~big", [0, 1, 1, 10], number, mark=mark)) for number in range(2))
+    assert check_artifacts(compare_runs(here, there)) == []
+
+
+def test_a_lost_image_is_one_finding_with_its_line() -> None:
+    here, there = run("r1", artifacts=images("a~b", [0, 1, 2])), run("r2", artifacts=images("a~b", [0, 1], 1))
+    call = Observation("log_artifact", "a/b", run_id="r1", source_line="train.py:9")
+    (finding,) = check_artifacts(
+        compare(launch("fluent", here, observations=(call,)), launch("mlflow-run", there))
+    )
+    assert finding == Finding(
+        rule="artifact-missing",
+        subject="images of a/b at step 2",
+        fluent="1 image",
+        mlflow_run=None,
+        source_line="train.py:9",
+        why="The same code with the same values logged them in one launch only.",
+        fix="log them with the same key and step whatever the launch mode:  "
+        'mlflow.log_image(…, key="a/b", step=…)',
+    )
+
+
+def test_lost_images_are_one_finding_a_key() -> None:
+    here, there = run(artifacts=images("a", [*range(6)])), run(artifacts=images("b", [0, 1, 4], 1))
+    found = check_artifacts(compare_runs(here, there))
+    assert [(one.subject, one.fluent, one.mlflow_run) for one in found] == [
+        ("images of a at 6 steps from 0 to 5", "6 images", None),
+        ("images of b at steps 0, 1 and 4", None, "3 images"),
+    ]
+
+
+def test_names_with_an_id_or_the_time_of_the_launch_are_the_same() -> None:
+    names = [
+        ("tb/events.out.tfevents.1796062583.a.12.0.v2", "plots/20261130_181623.png", f"t/{UUIDS[0]}/x.png"),
+        ("tb/events.out.tfevents.1796062683.a.99.0.v2", "plots/20261130_181803.png", f"t/{UUIDS[1]}/x.png"),
+    ]
+    sides = [run(artifacts=[artifact(name) for name in of]) for of in names]
+    one, other = (
+        launch(mode, side, started=1796062582.0 + 100 * number, duration=5.0)
+        for number, (mode, side) in enumerate(zip(MODES, sides, strict=True))
+    )
+    assert check_artifacts(compare(one, other)) == []
+    more = replace(other, record=StoreRecord((run(artifacts=[artifact(name) for name in names[1][1:]]),)))
+    (finding,) = check_artifacts(compare(one, more))
+    assert (finding.rule, finding.subject) == ("artifact-missing", names[0][0])
+
+
+def test_content_is_compared_of_images_that_have_another_name(tmp_path: Path) -> None:
+    sides = [
+        run(artifacts=[written(images("a", [0], number)[0].path, tmp_path, bytes([number]))])
+        for number in range(2)
+    ]
+    (finding,) = check_artifacts(compare_runs(*sides, artifact_contents=["images/*"]))
+    assert finding.rule == "artifact-content-differs"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytest_mlflow_check.checks.metrics import check_metrics
 from pytest_mlflow_check.checks.runner import Comparison
 from pytest_mlflow_check.core.findings import Finding
-from pytest_mlflow_check.core.records import Launch, MetricSeries, Mode, Observation
+from pytest_mlflow_check.core.records import Launch, MetricSeries, Mode, Observation, RunRecord
 from support.builders import compare, compare_runs, launch, quick, run, series, slugs
 
 INF, NAN = math.inf, math.nan
@@ -414,3 +414,30 @@ def test_of_system_metrics_nothing_is_compared() -> None:
         for name, points in (("cpu", 2), ("gpu", 3))
     ]
     assert check_metrics(compare_runs(*sides)) == []
+
+
+def scored(values: list[float], subjects: list[int], steps: list[int] | None = None) -> RunRecord:
+    one = series("accuracy", values, steps or [0] * len(values))
+    return run(metrics=[replace(one, subjects=np.array(subjects, dtype=np.int64))])
+
+
+def test_what_evaluate_writes_twice_is_one_point() -> None:
+    here, there = scored([0.5, 0.5], [1, 1]), scored([0.5], [1])
+    assert check_metrics(compare_runs(here, here)) == []
+    assert check_metrics(compare_runs(here, there)) == []
+    (finding,) = check_metrics(compare_runs(here, scored([0.6, 0.6], [1, 1])))
+    assert (finding.rule, finding.fluent) == ("metric-values-differ", "0.5 at step 0")
+
+
+def test_scores_of_several_datasets_are_several_series() -> None:
+    here = scored([0.5, 0.5, 0.6, 0.6], [1, 1, 2, 2])
+    assert check_metrics(compare_runs(here, here)) == []
+    again = scored([0.5, 0.6], [1, 1])
+    assert [one.rule for one in check_metrics(compare_runs(again, again))] == ["metric-without-step"]
+    stepped = scored([0.5, 0.6, 0.7], [1, 2, 2], [3, 3, 3])
+    assert [one.rule for one in check_metrics(compare_runs(stepped, stepped))] == ["metric-step-repeated"]
+
+
+def test_points_about_the_run_alone_may_repeat() -> None:
+    here = scored([0.5, 0.5], [0, 0])
+    assert [one.rule for one in check_metrics(compare_runs(here, here))] == ["metric-without-step"]

@@ -33,15 +33,24 @@ class MetricSeries:
         steps: int64, shape (points,).
         values: float64, shape (points,).
         timestamps: int64, shape (points,), milliseconds since the epoch.
+        subjects: int64, shape (points,): the same number for points about the same dataset (and, in a
+            database, model); 0 for those about the run alone. None where all are.
     """
 
     key: str
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
     timestamps: NDArray[np.int64]
+    subjects: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def at(self, positions: NDArray[np.intp]) -> MetricSeries:
+        """The series with the points at these positions, in that order."""
+        subjects = None if self.subjects is None else self.subjects[positions]
+        columns = (self.steps[positions], self.values[positions], self.timestamps[positions])
+        return MetricSeries(self.key, *columns, subjects)
 
 
 @dataclass(frozen=True)

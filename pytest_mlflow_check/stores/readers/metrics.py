@@ -34,9 +34,10 @@ def read_metric_file(key: str, file: Path, content: Content | None = None) -> Me
     lines = 0
     try:
         content.check_inside(file)
-        blocks = []
+        blocks, datasets = [], _Datasets()
         for block in _whole_lines(file):
             blocks.append(parse_metric_lines(block))
+            datasets.read(block, len(blocks[-1]))
             lines += _written(block)
     except OSError as error:
         content.damaged(file, (error.strerror or str(error)).lower())
@@ -47,11 +48,19 @@ def read_metric_file(key: str, file: Path, content: Content | None = None) -> Me
         content.damaged(file, "is empty")
     elif lost := lines - len(points):
         content.damaged(file, f"{lost} of {lines} {'line' if lines == 1 else 'lines'} can't be read")
-    return metric_series(key, points) if len(points) else None
+    return metric_series(key, points, datasets.subjects) if len(points) else None
 
 
-def metric_series(key: str, points: NDArray[np.void]) -> MetricSeries:
-    """A series of `points` (of type `POINT`) in the order given, without exact repeats of an earlier one."""
+def metric_series(
+    key: str, points: NDArray[np.void], subjects: NDArray[np.int64] | None = None
+) -> MetricSeries:
+    """A series of `points` (of type `POINT`) in the order given, without exact repeats of an earlier one.
+
+    Args:
+        key: the metric's name.
+        points: its points.
+        subjects: as in `MetricSeries`, a number for each point.
+    """
     kept = _first_occurrences(points)
     # Picking copies: a field of a structured array isn't contiguous, and keeps all of it alive.
     return MetricSeries(
@@ -59,6 +68,7 @@ def metric_series(key: str, points: NDArray[np.void]) -> MetricSeries:
         steps=points["step"][kept],
         values=points["value"][kept],
         timestamps=points["timestamp"][kept],
+        subjects=None if subjects is None or not subjects.any() else subjects[kept],
     )
 
 
@@ -76,6 +86,32 @@ def parse_metric_lines(data: bytes) -> NDArray[np.void]:
         lines = (point for point in map(_parse_line, data.split(b"\n")) if point is not None)
         points = np.fromiter(lines, dtype=POINT)
     return points
+
+
+class _Datasets:
+    """Numbers the datasets that the lines of a metric file name."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+        self._blocks: list[NDArray[np.int64]] = []
+
+    def read(self, block: bytes, points: int) -> None:
+        """Take in a block of lines, in which so many points were found."""
+        if block.count(b" ") <= 2 * block.count(b"\n"):
+            # No line can have a fourth field, so that nothing has to be looked at.
+            self._blocks.append(np.zeros(points, dtype=np.int64))
+            return
+        lines = block[: block.rfind(b"\n") + 1].split(b"\n")
+        labels = (b" ".join(line.split(b" ")[3:]) for line in lines if _parse_line(line) is not None)
+        numbers = (
+            self._numbers.setdefault(label, len(self._numbers) + 1) if label else 0 for label in labels
+        )
+        self._blocks.append(np.fromiter(numbers, dtype=np.int64))
+
+    @property
+    def subjects(self) -> NDArray[np.int64] | None:
+        """A number for each point; None where no line names a dataset."""
+        return np.concatenate(self._blocks) if self._numbers else None
 
 
 def _whole_lines(file: Path) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_mlflow_check.core.files import open_regular
 from pytest_mlflow_check.core.records import (
@@ -69,6 +70,12 @@ _SERIES = "SELECT run_uuid, key, COUNT(*) FROM metrics GROUP BY run_uuid, key OR
 _POINTS = """
     SELECT timestamp, CASE WHEN is_nan THEN NULL ELSE value END, step, rowid
     FROM metrics WHERE run_uuid = ? AND key = ? ORDER BY step
+"""
+# What is about a model stands there too (`SqlAlchemyStore._log_metrics` of MLflow 3.17.2).
+_SCORES = """
+    SELECT run_id, metric_name, metric_timestamp_ms, metric_step, metric_value,
+        model_id, dataset_name, dataset_digest
+    FROM logged_model_metrics WHERE dataset_digest IS NOT NULL
 """
 _ROW = np.dtype([*POINT.descr, ("rowid", np.int64)])
 _PARAMS = "SELECT run_uuid, key, value FROM params ORDER BY key"
@@ -200,7 +207,9 @@ def _connect(database: Path, mode: str, patience: float = _PATIENCE) -> sqlite3.
 def _runs(tables: _Tables, names: Collection[str]) -> Iterator[StoredRun]:
     params = _texts(tables, _PARAMS, "params") if "params" in names else _NO_TEXTS()
     tags = _texts(tables, _TAGS, "tags") if "tags" in names else _NO_TEXTS()
-    metrics = _metrics(tables) if "metrics" in names else defaultdict[str, dict[str, MetricSeries]](dict)
+    metrics = (
+        _metrics(tables, names) if "metrics" in names else defaultdict[str, dict[str, MetricSeries]](dict)
+    )
     whole = {"inputs", "input_tags", "datasets"} <= set(names)
     datasets = _datasets(tables) if whole else defaultdict[str, list[Dataset]](list)
     for run_id, name, experiment, status, start_time, end_time, artifact_uri in tables.rows(_RUNS, "runs"):
@@ -226,7 +235,8 @@ def _texts(tables: _Tables, query: str, table: str) -> defaultdict[str, dict[str
     return texts
 
 
-def _metrics(tables: _Tables) -> defaultdict[str, dict[str, MetricSeries]]:
+def _metrics(tables: _Tables, names: Collection[str]) -> defaultdict[str, dict[str, MetricSeries]]:
+    scores = _scores(tables) if "logged_model_metrics" in names else {}
     metrics: defaultdict[str, dict[str, MetricSeries]] = defaultdict(dict)
     for run_id, key, count in list(tables.rows(_SERIES, "metrics")):
         mine = replace(tables, content=tables.content.of_run(run_id))
@@ -239,8 +249,26 @@ def _metrics(tables: _Tables) -> defaultdict[str, dict[str, MetricSeries]]:
             mine.content.damaged("table metrics", f"the points of {key} can't be read")
             continue
         # SQLite numbers rows as they come, so the rowid gives the order of logging.
-        metrics[run_id][key] = metric_series(key, rows[np.argsort(rows["rowid"])])
+        rows = rows[np.argsort(rows["rowid"])]
+        about = scores.get((run_id, key))
+        metrics[run_id][key] = metric_series(key, rows, _subjects(rows, about) if about else None)
     return metrics
+
+
+def _subjects(rows: NDArray[np.void], about: Mapping[tuple[int, int, float], int]) -> NDArray[np.int64]:
+    """The number of what each point is about."""
+    points = rows[["timestamp", "step", "value"]].tolist()
+    return np.array([about.get(point, 0) for point in points], dtype=np.int64)
+
+
+def _scores(tables: _Tables) -> Mapping[tuple[str, str], Mapping[tuple[int, int, float], int]]:
+    """By run and metric: the points about a model and a dataset, with a number for both."""
+    scores: dict[tuple[str, str], dict[tuple[int, int, float], int]] = defaultdict(dict)
+    subjects: dict[tuple[str, ...], int] = {}
+    for run_id, key, timestamp, step, value, *subject in tables.rows(_SCORES, "logged_model_metrics"):
+        number = subjects.setdefault(tuple(subject), len(subjects) + 1)
+        scores[run_id, key][timestamp, step, value] = number
+    return scores
 
 
 def _datasets(tables: _Tables) -> defaultdict[str, list[Dataset]]:

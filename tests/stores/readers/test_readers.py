@@ -179,11 +179,21 @@ def log_models(client: Any, saved: Path) -> None:
     mlflow.log_artifacts(str(saved), "saved/model")
     mlflow.pyfunc.log_model("mod", signature=infer_signature(frame), **kwargs)
     if hasattr(client, "create_logged_model"):
-        mlflow.pyfunc.log_model(name="mod", **kwargs)
+        log_scores(client, mlflow.pyfunc.log_model(name="mod", **kwargs).model_id)
         pending = mlflow.initialize_logged_model("pending")
         client.set_logged_model_tags(pending.model_id, {"tag": "value"})
         client.finalize_logged_model(mlflow.initialize_logged_model("failed").model_id, "FAILED")
         client.delete_logged_model(mlflow.initialize_logged_model("deleted").model_id)
+
+
+def log_scores(client: Any, model_id: str) -> None:
+    """A metric as `mlflow.models.evaluate` logs it, for two datasets: twice, with two timestamps."""
+    import mlflow
+
+    run_id = mlflow.active_run().info.run_id
+    for timestamp, value, digest in [(5, 0.5, "1f"), (6, 0.5, "1f"), (7, 0.6, "2e"), (8, 0.6, "2e")]:
+        about = {"dataset_name": "d", "dataset_digest": digest, "model_id": model_id}
+        client.log_metric(run_id, "accuracy", value, timestamp=timestamp, step=0, **about)
 
 
 def log_datasets() -> None:
@@ -546,6 +556,16 @@ def test_metric_lines(data: bytes, expected: list[tuple[int, float, int]]) -> No
 
 
 @pytest.mark.mlflow
+def test_points_of_one_dataset_have_one_number(logged: Logged) -> None:
+    if not has_logged_models(logged):
+        pytest.skip("MLflow 2 logs no metrics of datasets")
+    metrics = logged.run("parent").metrics
+    subjects = metrics["accuracy"].subjects
+    assert subjects is not None
+    assert subjects.tolist() == [1, 1, 2, 2]
+    assert all(series.subjects is None for key, series in metrics.items() if key != "accuracy")
+
+
 def test_a_metric_with_a_dataset_keeps_its_step(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
