@@ -16,6 +16,8 @@ from pytest_mlflow_check.checks.known_errors import known_message, missing_packa
 from pytest_mlflow_check.checks.last_words import headline, last_words
 from pytest_mlflow_check.checks.metadata import compare_metadata
 from pytest_mlflow_check.checks.output_tail import outputs_of
+from pytest_mlflow_check.checks.param_conflicts import CHANGING
+from pytest_mlflow_check.checks.processes import several_processes
 from pytest_mlflow_check.checks.runs import closed_at_exit, failed_but_finished, left_running, runs_missing
 from pytest_mlflow_check.checks.static import obstacle, static_findings, without_run_id
 from pytest_mlflow_check.checks.store_damage import damages
@@ -41,8 +43,11 @@ def check_launches(comparison: Comparison) -> list[Finding]:
         *async_failures(comparison),
     ]
     findings += [*_changed_originals(comparison), *_changed_files(comparison), *damages(comparison)]
+    mixed = list(several_processes(comparison))
+    findings += mixed
     if failed := failed_launches(comparison.launches):
-        return [*findings, *_explain_failures(comparison, failed), *failed_but_finished(comparison, failed)]
+        explained = _explain_failures(comparison, failed, mixed)
+        return [*findings, *explained, *failed_but_finished(comparison, failed)]
     findings += [*left_running(comparison), *closed_at_exit(comparison)]
     if empty := empty_launches(comparison):
         return findings + list(nothing_logged(comparison, empty))
@@ -95,11 +100,14 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
     )
 
 
-def _explain_failures(comparison: Comparison, failed: Mapping[Mode, Launch]) -> Iterator[Finding]:
+def _explain_failures(
+    comparison: Comparison, failed: Mapping[Mode, Launch], mixed: Iterable[Finding]
+) -> Iterator[Finding]:
     # That the command uses MLFLOW_RUN_ID is told by its text, and tells why it fails where only it does.
     told = without_run_id(comparison)
     if told and comparison.launches.keys() - failed.keys() == {"mlflow-run"}:
         return
+    failed = {mode: launch for mode, launch in failed.items() if not _mixed_up(mode, launch, mixed)}
     explained = {mode: explanations(comparison, mode, launch) for mode, launch in failed.items()}
     yield from _merged(
         finding
@@ -126,6 +134,13 @@ def _explain_failures(comparison: Comparison, failed: Mapping[Mode, Launch]) -> 
                 finding, why=known.why, fix=known.fix, source_line=known.source_line, code=known.code
             )
         )
+
+
+def _mixed_up(mode: Mode, launch: Launch, mixed: Iterable[Finding]) -> bool:
+    """Whether a launch crashed since another of its processes had logged a param with another value."""
+    rewritten = [finding for finding in mixed if finding.rule == "param-rewritten"]
+    sides = [finding.fluent if mode == "fluent" else finding.mlflow_run for finding in rewritten]
+    return CHANGING in launch.stderr and any(side is not None for side in sides)
 
 
 def _merged(findings: Iterable[Finding]) -> Iterable[Finding]:

@@ -69,6 +69,55 @@ RULES = (
         fix="with mlflow.start_run():   # joins it",
     ),
     Rule(
+        slug="logged-by-several-processes",
+        noun="processes",
+        check="launches",
+        severity="error",
+        title="launches: logged by several processes: {subjects}",
+        summary="several processes start a run, or log the same to one, where one of them should",
+        explanation=(
+            "A run belongs to the process that started it. A plain command makes a run in each process that "
+            "calls start_run(); under `mlflow run` all of them inherit MLFLOW_RUN_ID and join one run, where "
+            "params collide and points mix. Processes that load data have no run, and whatever they log "
+            "starts one. Ranks of a distributed training, workers of a pool, and children that log at the "
+            "same time are told apart; a run that each makes for itself below a parent is fine."
+        ),
+        example="torchrun --nproc_per_node=2 train.py\n\nmlflow.start_run()   # in both of them",
+        fix=(
+            "if rank == 0:\n    mlflow.start_run()\n\nor, in the workers of a pool:\n\n"
+            "mlflow.start_run(nested=True, parent_run_id=parent_id)"
+        ),
+        # Runs that processes mixed, or made too many of, can't be compared.
+        supersedes=(
+            "run-missing",
+            "run-empty",
+            "no-run-logged",
+            "run-left-running",
+            "run-closed-at-exit",
+            "failed-but-finished",
+            "run-name-differs",
+            "description-differs",
+            "tag-missing",
+            "tag-differs",
+            "dataset-missing",
+            "dataset-differs",
+            "param-missing-in-fluent",
+            "param-missing-in-mlflow-run",
+            "param-differs",
+            "metric-missing",
+            "metric-without-step",
+            "metric-points-differ",
+            "metric-steps-differ",
+            "metric-values-differ",
+            "metric-step-repeated",
+            "artifact-missing",
+            "artifact-content-differs",
+            "model-missing",
+            "model-differs",
+        ),
+        needs_observer=True,
+    ),
+    Rule(
         slug="run-left-running",
         noun="run",
         check="launches",

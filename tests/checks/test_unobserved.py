@@ -66,11 +66,17 @@ def test_processes_are_read(tmp_path: Path) -> None:
         "4 loaded\n"
         "5 started [broken\n"
         "nonsense\n"
-        "6 st"
+        "2 logs 1 0 -\n"
+        "6 logs 2 x multiprocessing\n"
+        "7 logs 2 - torch.utils.data\n"
+        "8 st"
     )
     assert read_processes(tmp_path) == (
-        PythonProcess(("python", "a b.py"), loaded_mlflow=True),
-        PythonProcess(("python", "-S", "c.py"), observed=False),
+        PythonProcess(("python", "a b.py"), loaded_mlflow=True, number=2, parent=1, rank=0),
+        PythonProcess(("python", "-S", "c.py"), observed=False, number=3),
+        # Forked: their command is that of their parent.
+        PythonProcess(("python", "a b.py"), True, number=6, parent=2, worker_of="multiprocessing"),
+        PythonProcess(("python", "a b.py"), True, number=7, parent=2, worker_of="torch.utils.data"),
     )
     assert read_processes(tmp_path / "none") == ()
 

@@ -22,6 +22,7 @@ TRIALS = (
 STEPS = '        mlflow.log_param("steps", config["steps"])\n'
 EACH = '            losses[rate] = run_trial(number, rate, config["steps"])\n'
 BEST = '        mlflow.log_metric("best_loss", losses[best])\n'
+MAIN = "    search(int(sys.argv[1]))\n"
 FILE = '        mlflow.log_dict({"rate": best}, "best.json")\n'
 
 
@@ -154,6 +155,33 @@ LAUNCHES = (
             launches("run-missing", "trial-0", f"{SEARCH}: nested=True"),
             launches("run-missing", "run 2/trial-0", f"{SEARCH}: nested=True"),
         ),
+    ),
+    Mutant(
+        "nested-every-rank-logs",
+        BASE,
+        (
+            Edit(
+                "MLproject",
+                '"python search.py {trials}"',
+                '"RANK=0 python search.py {trials} & RANK=1 python search.py {trials}; wait"',
+            ),
+        ),
+        expected=(launches("logged-by-several-processes", "RANK 0 and 1", f"{SEARCH}: as parent"),),
+    ),
+    Mutant(
+        "nested-two-workers-search",
+        BASE,
+        (
+            importing("multiprocessing"),
+            search(
+                MAIN,
+                '    fork = multiprocessing.get_context("fork")\n'
+                "    workers = [fork.Process(target=search, args=(int(sys.argv[1]),)) for _ in range(2)]\n"
+                "    for worker in workers:\n        worker.start()\n"
+                "    for worker in workers:\n        worker.join()\n",
+            ),
+        ),
+        expected=(launches("logged-by-several-processes", "worker processes", f"{SEARCH}: as parent"),),
     ),
     Mutant(
         "nested-one-trial-in-fluent",
@@ -460,6 +488,21 @@ CORRECT = (
         (
             search(PARENT, "    parent = mlflow.start_run()\n    try:\n"),
             search(FILE, f"{FILE}    finally:\n        mlflow.end_run()\n"),
+        ),
+    ),
+    Mutant(
+        "nested-trials-in-worker-processes",
+        BASE,
+        (
+            importing("multiprocessing"),
+            search("def run_trial(number, rate, steps):", "def run_trial(number, rate, steps, parent):"),
+            search("nested=True", "nested=True, parent_run_id=parent"),
+            search(
+                EACH,
+                '            with multiprocessing.get_context("fork").Pool(1) as pool:\n'
+                '                given = (number, rate, config["steps"], parent.info.run_id)\n'
+                "                losses[rate] = pool.apply(run_trial, given)\n",
+            ),
         ),
     ),
     Mutant(

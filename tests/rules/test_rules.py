@@ -204,6 +204,19 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     "run-empty": lambda _: compare(
         launch("fluent", LOGGED), launch("mlflow-run", run(params={"a": "1"})), case=case(parameter("a"))
     ),
+    "logged-by-several-processes": lambda _: compare(
+        launch("fluent", LOGGED, run("r2", params={"a": "1"})),
+        launch(
+            "mlflow-run",
+            LOGGED,
+            observations=[
+                Observation(what, run_id="r1", process=number)
+                for number in (1, 2)
+                for what in ("start_run", "log_param")
+            ],
+            processes=tuple(PythonProcess(("python", "t.py"), number=rank + 1, rank=rank) for rank in (0, 1)),
+        ),
+    ),
     "run-left-running": lambda _: both(run(params={"a": "1"}, status="RUNNING")),
     "run-closed-at-exit": lambda _: both(LOGGED, CLOSED),
     "failed-but-finished": lambda _: compare(

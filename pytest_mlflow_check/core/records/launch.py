@@ -44,6 +44,10 @@ class Observation:
             the project; None where there is none.
         process: process id.
         time: seconds since the epoch.
+        via: the function of a library that the user's line called and that led to this call, such as
+            `transformers.trainer.evaluate`; empty where the line made the call by itself.
+        options: of `start_run` and `create_run`, which of `run_id`, `nested` and `parent_run_id` were given;
+            and `implicit` for a run that MLflow started by itself, since something was logged without one.
     """
 
     what: str
@@ -56,6 +60,13 @@ class Observation:
     source_line: str | None = None
     process: int = 0
     time: float = 0.0
+    via: str = ""
+    options: tuple[str, ...] = ()
+
+    @property
+    def library(self) -> str:
+        """The package of `via`, such as `transformers`."""
+        return self.via.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -95,14 +106,23 @@ class PythonProcess:
     """A Python process of a launch that was guarded.
 
     Attributes:
-        command: its command line, with the options of Python itself.
+        command: its command line, with the options of Python itself; of a forked one that of its parent.
         loaded_mlflow: whether it imported MLflow.
         observed: whether it was observed from its start on; False where it had begun to import MLflow.
+        number: process id.
+        parent: process id of the process that started it; 0 where it made no call that is observed.
+        rank: its number in a distributed training; None where it is in none.
+        worker_of: the library that started it for a part of another's work: `multiprocessing` (pools and
+            executors, too), or the one whose data it loads, such as `torch.utils.data`; else empty.
     """
 
     command: tuple[str, ...]
     loaded_mlflow: bool = False
     observed: bool = True
+    number: int = 0
+    parent: int = 0
+    rank: int | None = None
+    worker_of: str = ""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,9 @@ def _observation(content: Mapping[str, Any], texts: dict[str, str]) -> Observati
 
     by = text("by") or "code"
     step = content.get("step")
+    options = content.get("options", [])
+    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+        raise TypeError("options")
     if by not in _CALLERS or not isinstance(content["what"], str):
         raise ValueError(by)
     value = text("value")
@@ -76,4 +79,6 @@ def _observation(content: Mapping[str, Any], texts: dict[str, str]) -> Observati
         source_line=shared("place"),
         process=int(content.get("process", 0)),
         time=float(content.get("time", 0.0)),
+        via=shared("via") or "",
+        options=tuple(options),
     )

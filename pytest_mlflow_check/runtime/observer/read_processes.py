@@ -32,6 +32,7 @@ def read_processes(directory: Path) -> tuple[PythonProcess, ...]:
     commands: dict[int, tuple[str, ...]] = {}
     loaded: set[int] = set()
     unobserved: set[int] = set()
+    logging: dict[int, _Logging] = {}
     with suppress(OSError), open_regular(directory / PROCESSES) as lines:
         while line := lines.readline(_LONGEST_LINE):
             number, what, rest = [*line.decode("utf-8", "replace").split(maxsplit=2), "", "", ""][:3]
@@ -40,15 +41,39 @@ def read_processes(directory: Path) -> tuple[PythonProcess, ...]:
             if what == "loaded":
                 loaded.add(int(number))
                 continue
+            if what == "logs":
+                logging[int(number)] = _logging(rest)
+                continue
             if what == "unobserved":
                 unobserved.add(int(number))
             with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
                 commands[int(number)] = tuple(map(str, ast.literal_eval(rest)))
+    for process, (parent, _, _) in logging.items():
+        # One that was forked has no command line of its own. Its parent, where that logs, did so before.
+        if process not in commands:
+            commands[process] = commands.get(parent, ())
+            loaded.add(process)
     return tuple(
-        PythonProcess(command, loaded_mlflow=number in loaded, observed=number not in unobserved)
+        PythonProcess(
+            command, number in loaded, number not in unobserved, number, *logging.get(number, _NO_LOGGING)
+        )
         for number, command in commands.items()
         # As `engine.launch` starts it.
         if not ("--storage-dir" in command and "run" in command)
+    )
+
+
+_Logging = tuple[int, "int | None", str]
+_NO_LOGGING: _Logging = (0, None, "")
+
+
+def _logging(text: str) -> _Logging:
+    """The parent, the rank and the library of a worker, as `process_log.note_logging` writes them."""
+    parent, rank, worker_of = [*text.split(), "", "", ""][:3]
+    return (
+        int(parent) if parent.isdecimal() else 0,
+        int(rank) if rank.isdecimal() else None,
+        worker_of if worker_of != "-" else "",
     )
 
 

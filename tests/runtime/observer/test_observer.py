@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from pytest_mlflow_check.core.records import Observation
 from pytest_mlflow_check.runtime.observer import inject
 from pytest_mlflow_check.runtime.observer.inject import VARIABLE, observed
 from pytest_mlflow_check.runtime.observer.read_calls import read_observations
+from pytest_mlflow_check.runtime.observer.read_processes import read_processes
 
 PATH = Path(inject.__file__).with_name("payload")
 
@@ -187,6 +189,31 @@ def test_libraries_are_passed_over(recorder: Any, tmp_path: Path) -> None:
         assert recorder.where(frame).source_line == "train.py:3"
 
 
+def test_the_function_of_a_library_that_the_line_called(recorder: Any, tmp_path: Path) -> None:
+    own = str(tmp_path / "ws" / "proj" / "train.py")
+    outer, inner = (
+        str(tmp_path / "site-packages" / name / "trainer.py") for name in ("transformers", "accelerate")
+    )
+    frame = frame_in(
+        own,
+        call=lambda: frame_in(
+            outer,
+            __name__="transformers.trainer",
+            call=lambda: frame_in(inner, __name__="accelerate.trainer"),
+        ),
+    )
+    site = recorder.where(frame)
+    recorder.note("log_param", "a", 1, None, None, site, ("nested",))
+    recorder.note("log_param", "b", 1, None, None, recorder.where(frame_in(own)))
+    first, second = calls(tmp_path)
+    assert (first.via, first.library, first.options) == (
+        "transformers.trainer.<module>",
+        "transformers",
+        ("nested",),
+    )
+    assert (second.via, second.library, second.options) == ("", "", ())
+
+
 def test_workspace_goes_before_code_elsewhere(recorder: Any, tmp_path: Path) -> None:
     elsewhere = tmp_path / "other.py"
     elsewhere.touch()
@@ -314,6 +341,35 @@ def test_closed_descriptor_is_replaced(recorder: Any, tmp_path: Path) -> None:
         users.write("mine")
     assert (tmp_path / "users.txt").read_text() == "mine"
     assert [call.key for call in calls(tmp_path)] == ["one", "two"]
+
+
+def test_a_process_that_logs_says_what_it_is(
+    recorder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "3")
+    recorder.note("set_tag", "a", 1, None, None, recorder.where(None))
+    parent = os.getpid()
+
+    def work() -> None:
+        recorder.note("set_tag", "b", 1, None, None, recorder.where(None))
+
+    worker = multiprocessing.get_context("fork").Process(target=work)
+    worker.start()
+    worker.join()
+    monkeypatch.setitem(
+        sys.modules, "torch.utils.data", SimpleNamespace(get_worker_info=lambda: "of a loader")
+    )
+    loader = multiprocessing.get_context("fork").Process(target=work)
+    loader.start()
+    loader.join()
+    assert [
+        (one.number, one.parent, one.rank, one.worker_of, one.loaded_mlflow)
+        for one in read_processes(tmp_path)
+    ] == [
+        (parent, os.getppid(), 3, "", True),
+        (worker.pid, parent, 3, "multiprocessing", True),
+        (loader.pid, parent, 3, "torch.utils.data", True),
+    ]
 
 
 def test_forks_and_threads_write_whole_lines(recorder: Any, tmp_path: Path) -> None:

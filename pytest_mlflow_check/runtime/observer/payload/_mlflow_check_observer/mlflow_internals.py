@@ -54,6 +54,10 @@ EXIT = "_safe_end_run"
 """The function of `fluent` that MLflow registers with `atexit`: nothing else tells the end of the interpreter
 from an `end_run()` of the code."""
 
+GET_OR_START = "_get_or_start_run"
+"""The function of `fluent` by which `log_param` and the like start a run where none is active: nothing
+else tells such a run from one that the code started."""
+
 QUEUE = "mlflow.utils.autologging_utils.client"
 QUEUE_CLASS = "MlflowAutologgingQueueingClient"
 QUEUE_FLUSH = "flush"

@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 NAME = "processes.txt"
 """The file, beside the settings. A line is a process id, what happened, and the command line."""
 
@@ -28,6 +32,46 @@ def note_mlflow(directory: str) -> None:
 def note_unobserved(directory: str) -> None:
     """Notes that this process had begun to load MLflow before it was observed."""
     _append(directory, f"unobserved {_command_line()}")
+
+
+def note_logging(directory: str) -> None:
+    """Notes that this process makes calls that are observed, and what it is to the others of the launch."""
+    _append(directory, f"logs {os.getppid()} {_rank()} {_worker_of()}")
+
+
+_RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", "LOCAL_RANK")
+"""Variables that tell each process of a distributed training its number: those of torchrun, Accelerate and
+DeepSpeed, of Open MPI, MPICH and PMIx, of Slurm, and of Lightning, which starts its processes by itself."""
+
+_WITH_WORKERS = ("torch.utils.data", "paddle.io")
+"""Libraries whose public `get_worker_info()` gives something in a process that loads data for another."""
+
+
+def _rank() -> str:
+    """The number of this process in a distributed training; `-` where it is in none."""
+    try:
+        distributed: Any = sys.modules.get("torch.distributed")
+        if distributed is not None and distributed.is_available() and distributed.is_initialized():
+            return str(int(distributed.get_rank()))
+    except Exception:
+        pass
+    given = (os.environ.get(name, "") for name in _RANKS)
+    return next((rank for rank in given if rank.isdecimal()), "-")
+
+
+def _worker_of() -> str:
+    """The library that started this process for a part of another's work; `-` where none did."""
+    for name in _WITH_WORKERS:
+        try:
+            if sys.modules[name].get_worker_info() is not None:
+                return name
+        except Exception:
+            continue
+    try:
+        parent: Any = sys.modules["multiprocessing.process"].parent_process()
+        return "-" if parent is None else "multiprocessing"
+    except Exception:
+        return "-"
 
 
 def _command_line() -> str:

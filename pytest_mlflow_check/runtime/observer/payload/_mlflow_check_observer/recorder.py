@@ -17,6 +17,7 @@ from time import time_ns
 from types import CodeType, FrameType
 from typing import Any
 
+from . import process_log
 from .mlflow_internals import AUTOLOGGING_PATHS, PROJECT_PATHS
 
 # What kind of code a frame runs.
@@ -60,16 +61,18 @@ class CallSite:
     Attributes:
         source_line: the user's line, or None.
         by: who made the call, as in `records.Observation`.
-        text: what the line of JSON says of both.
+        text: what the line of JSON says of them.
     """
 
     __slots__ = ("by", "source_line", "text")
 
-    def __init__(self, source_line: str | None, by: str) -> None:
+    def __init__(self, source_line: str | None, by: str, via: str = "") -> None:
         self.source_line = source_line
         self.by = by
-        self.text = ("" if by == "code" else f',"by":"{by}"') + (
-            "" if source_line is None else f',"place":{quoted(source_line)}'
+        self.text = (
+            ("" if by == "code" else f',"by":"{by}"')
+            + ("" if source_line is None else f',"place":{quoted(source_line)}')
+            + (f',"via":{quoted(via)}' if via else "")
         )
 
 
@@ -152,11 +155,20 @@ class Recorder:
             frame = frame.f_back
         return name
 
-    def note(self, what: str, key: Any, value: Any, run_id: Any, step: Any, site: CallSite) -> None:
+    def note(
+        self,
+        what: str,
+        key: Any,
+        value: Any,
+        run_id: Any,
+        step: Any,
+        site: CallSite,
+        options: tuple[str, ...] = (),
+    ) -> None:
         """Appends one observation; where that isn't possible, nothing happens.
 
         Args:
-            what, key, value, run_id, step: as in `records.Observation`; nothing is too strange.
+            what, key, value, run_id, step, options: as in `records.Observation`; nothing is too strange.
             site: as `where` gives it.
         """
         line = f'{self._head(what, key, run_id, site)},"time":{time_ns()}e-9'
@@ -168,6 +180,8 @@ class Recorder:
                 line += f',"length":{len(text)}'
         if step is not None:
             line += f',"step":{int(step)}'
+        if options:
+            line += f',"options":[{",".join(map(quoted, options))}]'
         self._append(f"{line}}}\n")
 
     def metric(self, key: Any, value: Any, run_id: Any, step: Any, site: CallSite) -> None:
@@ -245,6 +259,7 @@ class Recorder:
         first, after which the file is opened anew.
         """
         self._descriptor = -1
+        process_log.note_logging(os.path.dirname(self._file))
         with suppress(OSError):
             low = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._descriptor = low
@@ -267,15 +282,18 @@ class Recorder:
         between = None
         mlflow = False
         other: str | None = None
+        entered: FrameType | None = None
         each: FrameType | None = frame
         while each is not None:
             kind, shown = self._kind(each.f_code)
             if kind == _WORKSPACE:
-                return CallSite(f"{shown}:{each.f_lineno}", by or between or "code")
+                return CallSite(f"{shown}:{each.f_lineno}", by or between or "code", _function(entered))
             if kind == _ELSEWHERE:
                 by = by or between or "code"
                 if shown is not None and other is None:
                     other = f"{shown}:{each.f_lineno}"
+            elif kind == _LIBRARY and shown is not None:
+                entered = each
             elif kind >= _MLFLOW:
                 mlflow = True
                 if kind == _AUTOLOGGING:
@@ -307,8 +325,11 @@ class Recorder:
         if _within(path, _FORK_SERVER_FOLDER):
             # It makes the call that the command `mlflow run` makes.
             return _PROJECTS, None
-        if f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path:
+        if path.startswith(_OBSERVER_FOLDER):
             return _LIBRARY, None
+        for folder in ("site-packages", "dist-packages"):
+            if f"{os.sep}{folder}{os.sep}" in path:
+                return _LIBRARY, folder
         for candidate in dict.fromkeys([path, _real(path)]):
             for root, directory in self._roots:
                 if _within(candidate, root) and not candidate.startswith(self._inner):
@@ -322,6 +343,14 @@ class Recorder:
 _FORK_SERVER_FOLDER = os.path.normpath(
     os.path.join(os.path.abspath(__file__), "..", "..", "..", "..", "forkserver")
 )
+
+
+_OBSERVER_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+
+
+def _function(frame: FrameType | None) -> str:
+    """The function that a frame runs, with its module; empty for no frame."""
+    return "" if frame is None else f"{frame.f_globals.get('__name__', '')}.{frame.f_code.co_name}"
 
 
 def _short(text: str) -> str:

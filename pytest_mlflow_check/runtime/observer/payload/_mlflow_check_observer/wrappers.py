@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from .mlflow_internals import GET_OR_START
 from .recorder import CallSite, Recorder
 
 Function = Callable[..., Any]
@@ -144,10 +145,14 @@ def starting_call(original: Function, recorder: Recorder, what: str) -> Function
         finally:
             thread.starting = False
         try:
-            site = recorder.where(sys._getframe(1))
+            frame = sys._getframe(1)
+            site = recorder.where(frame)
             given = {**dict(zip(names, args)), **kwargs}
             name = given.get("run_name") or (given.get("tags") or {}).get("mlflow.runName")
-            recorder.note(what, run.info.run_name or "", name, run.info.run_id, None, site)
+            options = tuple(option for option in _OPTIONS if given.get(option))
+            if frame.f_code.co_name == GET_OR_START:
+                options += ("implicit",)
+            recorder.note(what, run.info.run_name or "", name, run.info.run_id, None, site, options)
         except Exception:
             pass
         return run
@@ -189,6 +194,7 @@ def ending_call(original: Function, recorder: Recorder, active_run: ActiveRun, e
     return call
 
 
+_OPTIONS = ("run_id", "nested", "parent_run_id")
 _FINAL = ("FINISHED", "FAILED", "KILLED")
 
 
