@@ -175,9 +175,7 @@ class CheckItem(pytest.Item):
         if isinstance(excinfo.value, CheckInterrupted | UserError):
             return self._shown(secrets.masked(str(excinfo.value)))
         if isinstance(excinfo.value, LaunchFault):
-            return self._shown(f"{FAULT}
-
-{printable(secrets.masked(str(excinfo.value)))}")
+            return self._shown(f"{FAULT}\n\n{printable(secrets.masked(str(excinfo.value)))}")
         # Ours, without the way pytest came here.
         excinfo.traceback = excinfo.traceback.cut(path=__file__)
         traceback = printable(secrets.masked(str(super().repr_failure(excinfo, style))))
