@@ -21,7 +21,7 @@ SCHEMA = ROOT / "pytest_mlflow_check" / "reporting" / "report.schema.json"
 
 _CODE = (
     ("python", r"(with|try|for|if|def|class|import|from|mlflow\.|open\()"),
-    ("sh", r"(pytest|mlflow|pip|python) |[A-Z_]+=\S+ "),
+    ("sh", r"(pytest|mlflow|pip|python|torchrun) |[A-Z_]+=\S+ "),
     ("toml", r"\[\[|\w+ = [{\[]"),
     ("yaml", r"[\w-]+:\s"),
 )

@@ -85,8 +85,16 @@ def compare_launches(
 ) -> Comparison:
     """The launches of a case with their runs matched."""
     pairs, missing = pair_runs(launches.get("fluent"), launches.get("mlflow-run"))
-    around = surroundings or Surroundings()
-    return Comparison(launches, pairs, settings, case, unset, docker_missing, missing, around)
+    return Comparison(
+        launches,
+        pairs,
+        settings,
+        case,
+        unset,
+        docker_missing,
+        missing,
+        surroundings=surroundings or Surroundings(),
+    )
 
 
 def spoken(mode: Mode) -> str:
