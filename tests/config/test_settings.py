@@ -284,8 +284,8 @@ def test_ids_that_would_break_node_ids(id: str) -> None:
 
 PROJECT_KEYS = (
     "allow, artifact_contents, cache, case, confirm, entry_point, env_manager, ignore, launch, "
-    "metric_tolerance, observer, params, pass_env, prediction_tolerance, probes, rules, store, strict, timeout, "
-    "tracking_uri, workspace"
+    "metric_tolerance, observer, params, pass_env, prediction_tolerance, probes, rules, store, strict, "
+    "timeout, tracking_uri, workspace"
 )
 
 MISTAKES = {
