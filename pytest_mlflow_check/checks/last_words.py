@@ -9,9 +9,6 @@ from pytest_mlflow_check.checks.tracebacks import death, exceptions
 from pytest_mlflow_check.core.records import Launch
 from pytest_mlflow_check.core.text import final
 
-_LONGEST = 160
-"""Characters of the line; the rest stands in the output."""
-
 _BY_MLFLOW_RUN = re.compile(
     r"^(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )?"
     r"(?:INFO mlflow\.projects[\w.]*: ===[^\n]*|ERROR mlflow\.cli: === Run \(ID '\w+'\) failed ===[^\n]*)\n?",
@@ -49,6 +46,12 @@ def headline(launch: Launch) -> str:
     return f"{how}: {line}" if (line := _last_line(launch)) else how
 
 
+def kind_of_end(launch: Launch) -> str:
+    """The kind of the exception that a launch ended with, or its exit code, or the signal that killed it."""
+    kind, said, _ = _reason(launch).partition(":")
+    return kind if said and kind.isidentifier() else how_it_ended(launch)
+
+
 def _reason(launch: Launch) -> str:
     """The exception, or what a parser of options or `mlflow run` refused."""
     if launch.exit_code is None or launch.exit_code < 0:
@@ -72,5 +75,5 @@ def _last_line(launch: Launch) -> str:
 
 
 def _line(launch: Launch, text: str) -> str:
-    text = " ".join(launch.as_original(text.replace(f"{launch.directory}/", "")).split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    # Whole: what is cut short before secrets are masked no longer looks like one.
+    return " ".join(launch.as_original(text.replace(f"{launch.directory}/", "")).split())

@@ -13,7 +13,7 @@ from pytest_mlflow_check.checks.empty_launch import empty_launches, nothing_logg
 from pytest_mlflow_check.checks.exit_status import how_it_ended, last_source_line
 from pytest_mlflow_check.checks.failure_causes import async_failures, autologging_failures, explanations
 from pytest_mlflow_check.checks.known_errors import known_message, missing_package
-from pytest_mlflow_check.checks.last_words import headline, last_words
+from pytest_mlflow_check.checks.last_words import headline, kind_of_end, last_words
 from pytest_mlflow_check.checks.metadata import compare_metadata
 from pytest_mlflow_check.checks.output_tail import outputs_of
 from pytest_mlflow_check.checks.param_conflicts import CHANGING
@@ -67,8 +67,8 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
     source_line = last_source_line(first) or (
         None if late else last_project_line(death(first.stderr).text, first.directory)
     )
-    cause, raised = headline(first), f" in {source_line}" if source_line else ""
-    what = f"was {cause}" if cause.startswith("killed") else f"ended with {cause}"
+    end, raised = kind_of_end(first), f" in {source_line}" if source_line else ""
+    what = f"was {end}" if end.startswith("killed") else f"ended with {end}"
     finding = Finding(
         rule="launch-failed",
         subject=" and ".join(spoken(mode) for mode in failed),
@@ -84,7 +84,7 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
         else f"start it by hand, and resolve what it says:  {first.command}",
         source_line=source_line,
         detail=outputs_of(failed),
-        cause=cause,
+        cause=headline(first),
     )
     pointers = first.lfs_pointers
     if late or not pointers:

@@ -14,6 +14,7 @@ WIDTH = 80
 _INDENT = "    "
 _NOTHING = "—"
 _LONGEST_CELL = 40
+_LONGEST_CAUSE = 160
 _LONGEST_LINE = 2000
 _MOST_TEXTS = 5
 _MOST_NAMES = 3
@@ -40,7 +41,9 @@ def title_of(slug: str, subjects: Sequence[str], cause: str = "") -> str:
     """The same, where only the subjects and their common cause are known."""
     names = _distinct(subjects)
     title = RULES[slug].title.format(n=len(subjects), subjects=listed(names, _MOST_NAMES, _cell))
-    return f"{title}: {cause}" if cause else title
+    return (
+        f"{title}: {cause[:_LONGEST_CAUSE]}{'…' if len(cause) > _LONGEST_CAUSE else ''}" if cause else title
+    )
 
 
 def title_line(findings: Sequence[Finding]) -> str:

@@ -239,7 +239,7 @@ def test_a_variable_that_no_launch_gets() -> None:
 
 def test_a_key_of_a_dictionary_is_no_variable() -> None:
     finding = crashed(at_train("KeyError: 'DATA_DIR'", 'config["DATA_DIR"]'))
-    assert finding.why == "`python train.py` ended with KeyError: 'DATA_DIR' in train.py:3."
+    assert finding.why == "`python train.py` ended with KeyError in train.py:3."
     assert finding.fix == "resolve that in train.py:3; by hand it fails alike:  python train.py"
 
 

@@ -107,7 +107,7 @@ def test_a_script_that_fails(pytester: pytest.Pytester, make_project: MakeProjec
         "launches: fluent failed: exit code 1: no data                    [launch-failed]\n\n"
         "    launch    fluent         mlflow run\n"
         "    fluent    exit code 1    not launched\n\n"
-        "    `python train.py` ended with exit code 1: no data.\n\n"
+        "    `python train.py` ended with exit code 1.\n\n"
         "    python train.py\n"
         "    the end of AREA/fluent/stderr.txt:\n"
         "      no data\n"
