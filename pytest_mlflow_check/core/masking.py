@@ -26,6 +26,9 @@ _SHORTEST = 8
 _SHORTEST_WORD = 5
 """Characters of a shorter one that is looked for as a word of its own."""
 
+_CUT = "…"
+"""What stands in a text that was too long for what was cut out of it."""
+
 _BLOCK = 1 << 20
 
 
@@ -68,9 +71,22 @@ class Secrets:
         """The text with stars in place of each secret, and of what looks like a credential."""
         for value in self.values:
             text = text.replace(value, MASK)
+        if _CUT in text:
+            text = self._without_halves(text)
         if self._word is not None:
             text = self._word.sub(MASK, text)
         return without_credentials(text, MASK)
+
+    def _without_halves(self, text: str) -> str:
+        """The text without the ends of secrets that were cut in the middle before they came here."""
+        parts = text.split(_CUT)
+        for value in self.values:
+            for position, part in enumerate(parts):
+                if position + 1 < len(parts):
+                    parts[position] = part = _without_end(part, value)
+                if position:
+                    parts[position] = _without_end(part[::-1], value[::-1])[::-1]
+        return _CUT.join(parts)
 
     def found_in(self, files: Iterable[Path]) -> bool:
         """Whether one of the files holds a secret.
@@ -87,6 +103,14 @@ class Secrets:
     def _word(self) -> re.Pattern[str] | None:
         # A path or a URL may begin or end with one; a name that goes on with `_` is another one.
         return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, self.words))})(?!\w)") if self.words else None
+
+
+def _without_end(text: str, secret: str) -> str:
+    """The text with a mask for the start of a secret that it ends with."""
+    for length in range(min(len(secret), len(text)), _SHORTEST - 1, -1):
+        if text.endswith(secret[:length]):
+            return text[: len(text) - length] + MASK
+    return text
 
 
 def _longest_first(text: str) -> tuple[int, str]:

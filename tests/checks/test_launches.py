@@ -399,6 +399,15 @@ def test_a_message_through_a_server_or_a_log_line_is_read_too() -> None:
     assert only(died("fluent", logged)).fluent == 'logged "1", then "1.0"'
 
 
+def test_a_secret_that_is_cut_in_the_middle_is_masked() -> None:
+    secret = "Tr0ub4dor-" + "x9" * 200
+    dead = died("fluent", log_param_dies((HOME / "t.py", 1), key="db_pass", old=secret, new="b"))
+    policy = Policy(secrets=Secrets.among({"DB_PASS": secret}))
+    (finding,) = judge("launches", compare(dead), policy).findings
+    assert finding.fluent == 'logged "***…***", then "b"'
+    assert "x9x9" not in finding.why
+
+
 def test_two_messages_of_one_exception_name_both_params() -> None:
     stderr = (
         log_param_dies((HOME / "t.py", 1)) + CHAINED + log_param_dies((HOME / "t.py", 5), key="beta", old="2")

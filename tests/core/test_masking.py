@@ -121,3 +121,12 @@ def test_secrets_among_params_are_found_by_name() -> None:
 def test_a_file_that_holds_a_short_secret_is_told(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("it is hunter2.")
     assert Secrets.among({"DB_PASS": "hunter2"}).found_in([tmp_path / "log"])
+
+
+def test_the_ends_of_a_secret_that_was_cut_are_masked() -> None:
+    secret = "Tr0ub4dor-and-3-" + "x9" * 30
+    secrets = Secrets.among({"DB_PASS": secret})
+    cut = f"{secret[:20]}…{secret[-19:]}"
+    assert secrets.masked(f'logged "{cut}", then "b"') == 'logged "***…***", then "b"'
+    assert secrets.masked(f"{secret[:12]}…") == "***…"
+    assert secrets.masked("Tr0ub…x9x9 is … what … remains") == "Tr0ub…x9x9 is … what … remains"
