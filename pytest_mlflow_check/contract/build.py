@@ -135,7 +135,7 @@ def _name(node: _Node, launches: Sequence[Launch], normalizer: Normalizer) -> st
     """The name that the code gives the run, where it gives the same one each time."""
     names = {given_names(launches[number]).get(run.run_id) for number, run in node.runs.items()}
     name = names.pop() if len(names) == 1 else None
-    if name is None or is_unnamed(name):
+    if name is None or is_unnamed(name) or normalizer.is_elsewhere_another("", name):
         return None
     commits = [word for number in node.runs for word in launches[number].commit_words(name)]
     held = normalizer.name(name, commits)

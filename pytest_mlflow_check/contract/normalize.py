@@ -97,9 +97,10 @@ class Normalizer:
     def _is_open(self, kind: str, name: str, value: Expected) -> bool:
         if kind == "tags" and is_tag_of_one_run(name):
             return True
-        return kind in _NAMED and isinstance(value, str) and self._is_elsewhere_another(name, value)
+        return kind in _NAMED and isinstance(value, str) and self.is_elsewhere_another(name, value)
 
-    def _is_elsewhere_another(self, name: str, value: str) -> bool:
+    def is_elsewhere_another(self, name: str, value: str) -> bool:
+        """Whether a value is secret, or came from the environment, which is another one elsewhere."""
         return is_secret(name, value) or comes_from(self.variables, name, value)
 
     def _value(self, launch: Launch, value: Expected, days: Iterable[str]) -> Expected:

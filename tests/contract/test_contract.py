@@ -318,7 +318,20 @@ def test_no_value_from_the_environment_is_held() -> None:
     assert {name for name, value in held.tags.items() if value is None} == {"who", "api_key"}
 
 
-def test_a_contract_that_leaves_a_value_open_fits_any(tmp_path: Path) -> None:
+def test_no_name_of_a_run_from_the_environment_is_held() -> None:
+    record = run(name="of-anna-smith", params={"a": "1"}, tags={"mlflow.runName": "of-anna-smith"})
+    named = {
+        variable: made(record, record, view=Normalizer(variables={variable: value})).runs
+        for variable, value in {"OWNER": "anna-smith", "WHOLE": "of-anna-smith", "OTHER": "anna"}.items()
+    }
+    assert {variable: [*runs] for variable, runs in named.items()} == {
+        "OWNER": ["run 1"],
+        "WHOLE": ["run 1"],
+        "OTHER": ["of-anna-smith"],
+    }
+
+
+def test_a_contract_that_leaves_a_value_open_fits_any() -> None:
     view = Normalizer(variables={"OWNER": "anna"})
     contract = made(run(params={"owner": "anna"}), run(params={"owner": "anna"}), view=view)
     for owner in ("anna", "bob"):
