@@ -54,7 +54,7 @@ def kind_of_end(launch: Launch) -> str:
 
 def _reason(launch: Launch) -> str:
     """The exception, or what a parser of options or `mlflow run` refused."""
-    if launch.exit_code is None or launch.exit_code < 0:
+    if _was_killed(launch):
         return ""
     text = own_output(launch.stderr)
     if refused := _REFUSED.search(text):
@@ -66,9 +66,15 @@ def _reason(launch: Launch) -> str:
     return _line(launch, usage["said"] or usage["hydra"]) if usage else ""
 
 
+def _was_killed(launch: Launch) -> bool:
+    """Whether something from outside ended it: what it was saying then isn't why."""
+    how = how_it_ended(launch)
+    return launch.exit_code is None or how.startswith("killed") or "(SIG" in how
+
+
 def _last_line(launch: Launch) -> str:
     """The last line of the output, where it may say why."""
-    if launch.exit_code is None or launch.exit_code < 0:
+    if _was_killed(launch):
         return ""
     line = final(own_output(launch.stderr)).rstrip().rpartition("\n")[2].rstrip()
     return _line(launch, line) if line[:1].isalnum() and not _LOGGED.search(line) else ""

@@ -16,7 +16,7 @@ from pytest_mlflow_check.checks.launches import check_launches
 from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.core.findings import CHECKS, Finding
 from pytest_mlflow_check.core.masking import Secrets
-from pytest_mlflow_check.core.records import Dataset, Launch, Mode
+from pytest_mlflow_check.core.records import Dataset, Launch, Mode, Observation
 from pytest_mlflow_check.reporting.text import render_title
 from support.builders import (
     HOME,
@@ -158,6 +158,14 @@ the end of its output:
   failed
 logged until then: nothing\
 """)
+
+
+def test_launches_that_were_killed_died_of_one_thing() -> None:
+    fluent = launch("fluent", exit_code=-9, stderr="epoch 3\n")
+    ended = Observation("command_ended", value="-9", by="mlflow-run")
+    mlflow_run = died("mlflow-run", "bash: line 1: 7 Killed  python train.py\n", observations=(ended,))
+    finding = only(fluent, mlflow_run)
+    assert (finding.subject, finding.cause) == ("fluent and mlflow run", "killed by SIGKILL")
 
 
 def test_launches_that_print_other_things_are_shown_both() -> None:
