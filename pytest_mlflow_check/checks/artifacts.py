@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_mlflow_check.checks.artifact_matching import (
@@ -14,12 +15,12 @@ from pytest_mlflow_check.checks.artifact_matching import (
     steps_in_words,
 )
 from pytest_mlflow_check.checks.comparison import Comparison, matches_any, not_matching
-from pytest_mlflow_check.checks.pyfunc_snippets import ModelFile, fix, parts
+from pytest_mlflow_check.checks.pyfunc_snippets import CHECKPOINTS, DIRECTORIES, ModelFile, fix, parts
 from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.source_lines import call_of_artifact, source_line_of_artifact
 from pytest_mlflow_check.checks.unlogged_models import is_data, known_by_path, saved_only
 from pytest_mlflow_check.core.findings import Finding
-from pytest_mlflow_check.core.records import Artifact, Launch
+from pytest_mlflow_check.core.records import Artifact, Launch, Mode
 
 
 def check_artifacts(comparison: Comparison) -> list[Finding]:
@@ -73,10 +74,20 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
         return
     found: dict[str, dict[str, str]] = {}
     first: dict[str, Artifact] = {}
+    checkpoints: dict[str, list[Artifact]] = {}
+    directories: set[tuple[Mode, str]] = set()
     for mode, run in pair.sides:
         for path in not_matching(run.artifacts, comparison.settings.ignore.artifacts):
             artifact = run.artifacts[path]
-            if artifact.format is not None and not is_data(path, artifact.holds):
+            if artifact.format in CHECKPOINTS:
+                checkpoints.setdefault(mode, []).append(artifact)
+            elif artifact.format is not None and not is_data(path, artifact.holds):
+                if artifact.format in DIRECTORIES:
+                    # A large model is split into several files of one directory.
+                    directory = (mode, posixpath.dirname(path))
+                    if directory in directories:
+                        continue
+                    directories.add(directory)
                 found.setdefault(path, {})[mode] = _described(artifact)
                 first.setdefault(path, artifact)
     for path, sides in found.items():
@@ -93,6 +104,39 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             fix=fix(model),
             code=parts(model, where),
         )
+    if checkpoints:
+        yield _checkpoints(comparison, pair, checkpoints)
+
+
+def _checkpoints(comparison: Comparison, pair: RunPair, checkpoints: Mapping[str, list[Artifact]]) -> Finding:
+    """The finding about all checkpoints of a run: which of them is worth keeping is for the user to say."""
+    files = next(iter(checkpoints.values()))
+    shown = {mode: _counted(len(side), "checkpoint") for mode, side in checkpoints.items()}
+    return Finding(
+        rule="model-as-artifact",
+        subject=_group([file.path for file in files]),
+        fluent=shown.get("fluent"),
+        mlflow_run=shown.get("mlflow-run"),
+        source_line=source_line_of_artifact(comparison, pair, files[0].path),
+        run=pair.label,
+        why="A training resumes from these files. The run logs no model beside them, so that nothing can be "
+        "registered, or loaded without the code of the training.",
+        fix=f"keep them to resume from, and log the trained model too:  {CHECKPOINTS[files[0].format or '']}",
+        severity="warning",
+    )
+
+
+def _group(paths: Sequence[str]) -> str:
+    """One path, or a pattern that fits all of them."""
+    if len(paths) == 1:
+        return paths[0]
+    directory = posixpath.commonpath([posixpath.dirname(path) for path in paths])
+    suffixes = {posixpath.splitext(path)[1] for path in paths}
+    return posixpath.join(directory, f"*{suffixes.pop() if len(suffixes) == 1 else ''}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _model(comparison: Comparison, pair: RunPair, artifact: Artifact) -> tuple[ModelFile, str]:
@@ -177,7 +221,7 @@ def _lost_images(
 ) -> Finding:
     """The finding for the images of one key that one launch lacks; MLflow writes two files for each."""
     large = [image for image in images if not image.small] or images
-    there = f"{len(large)} image{'s' if len(large) > 1 else ''}"
+    there = _counted(len(large), "image")
     return Finding(
         rule="artifact-missing",
         subject=f"images of {key} at {steps_in_words(large)}",
@@ -201,4 +245,4 @@ def _described(artifact: Artifact) -> str:
 
 
 def _size(artifact: Artifact) -> str:
-    return "1 byte" if artifact.size == 1 else f"{artifact.size} bytes"
+    return _counted(artifact.size, "byte")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from textwrap import indent
 
@@ -151,6 +151,21 @@ _INSTALLED = LIBRARIES | {"", "cloudpickle", "functools", "operator"}
 FORMATS = frozenset(_WRAPPERS)
 """The formats there is a wrapper for."""
 
+CHECKPOINTS = {
+    "torch checkpoint": 'mlflow.pytorch.log_model(model, "model")',
+    "transformers checkpoint": "mlflow.transformers.log_model("
+    '{"model": model, "tokenizer": tokenizer}, "model")',
+}
+"""The formats of what a training resumes from, with the call that logs the model itself."""
+
+_DIRECTORIES = {
+    "transformers": 'mlflow.transformers.log_model({path}, "{name}", task="…")',
+    "sentence transformers": 'mlflow.sentence_transformers.log_model(SentenceTransformer({path}), "{name}")',
+}
+"""The formats of files that are models with what lies beside them, and the call that logs the directory."""
+
+DIRECTORIES = frozenset(_DIRECTORIES)
+
 
 def wrapper_file(format: str) -> str:
     """What the wrapper's file is called; all files of one format share it."""
@@ -177,7 +192,7 @@ class ModelFile:
 
     Attributes:
         path: as the project's code has it.
-        format: one of `FORMATS`.
+        format: one of `FORMATS` or `DIRECTORIES`.
         holds, of_script: as in `Artifact`.
         taken: its path among the run's artifacts, which the model's must not meet in MLflow 2.
         note: a remark on the path.
@@ -222,6 +237,13 @@ def _modules(file: ModelFile) -> Iterator[str]:
 
 def fix(file: ModelFile) -> str:
     """What to do, in a sentence, with MLflow's own flavor first where there is one."""
+    if file.format in DIRECTORIES:
+        directory = str(PurePosixPath(file.path).parent)
+        call = _DIRECTORIES[file.format]
+        name = replace(file, path=directory).name
+        return (
+            f"log the directory as the model that it is:  {call.format(path=_quoted(directory), name=name)}"
+        )
     native = _WRAPPERS[file.format].native
     own = ""
     if name := file.of_script:
@@ -238,6 +260,8 @@ def fix(file: ModelFile) -> str:
 
 def parts(file: ModelFile, where: str) -> tuple[CodePart, ...]:
     """The wrapper and the call, each with where it goes; `where` is that of the call."""
+    if file.format in DIRECTORIES:
+        return ()
     return (
         CodePart(
             f"save this as {wrapper_file(file.format)} in the project's directory", wrapper(file.format)

@@ -8,20 +8,30 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from pytest_mlflow_check.checks.comparison import Comparison, not_matching
-from pytest_mlflow_check.checks.pyfunc_snippets import LIBRARIES, ModelFile, fix, parts
+from pytest_mlflow_check.checks.pyfunc_snippets import (
+    CHECKPOINTS,
+    DIRECTORIES,
+    LIBRARIES,
+    ModelFile,
+    fix,
+    parts,
+)
 from pytest_mlflow_check.checks.source_lines import source_line_of
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord, SavedFile, given_tags
 
-_ALWAYS_MODELS = frozenset(
-    {"torch", "torch weights", "keras", "skops", "onnx", "lightgbm", "xgboost", "catboost", "safetensors"}
-)
+_ALWAYS_MODELS = DIRECTORIES | {
+    *("torch", "torch weights", "keras", "skops", "onnx", "lightgbm", "xgboost", "catboost", "safetensors"),
+}
 """Formats that hold little else. Pickles, joblib and HDF5 files hold anything."""
 
 _FUNCTION = "cloudpickle.cloudpickle._make_function"
 
-_PREPARATION = re.compile(r"sklearn\.(preprocessing|feature_extraction|datasets|utils|impute)\b")
-"""What scikit-learn has besides models."""
+_PREPARATION = re.compile(
+    r"sklearn\.(preprocessing|feature_extraction|datasets|utils|impute)\b"
+    r"|transformers\.training_args|argparse\.Namespace|omegaconf\."
+)
+"""What libraries have besides models."""
 
 _MODEL_NAME = re.compile(
     r"model|trained|weight|checkpoint|ckpt|classifier|regressor|estimator|predictor|network"
@@ -44,7 +54,7 @@ def known_by_path(comparison: Comparison) -> Iterator[Finding]:
         mode: [
             path
             for path in _compared_files(comparison, launch)
-            if not is_data(path, launch.saved[path].holds)
+            if not is_data(path, launch.saved[path].holds) and launch.saved[path].format not in CHECKPOINTS
         ]
         for mode, launch in comparison.launches.items()
     }
@@ -199,7 +209,7 @@ def _is_model(path: str, file: SavedFile) -> bool:
     """Whether a file that nothing names is a model without doubt."""
     name = path.lower()
     holds = file.holds or ""
-    if _OTHER_NAME.search(name) or _PREPARATION.match(holds):
+    if file.format in CHECKPOINTS or _OTHER_NAME.search(name) or _PREPARATION.match(holds):
         return False
     if file.holds == "" and _DATA_NAME.search(PurePosixPath(name).stem):
         return False

@@ -44,7 +44,8 @@ class Finding:
         detail: longer text to show as it is, such as the end of a launch's output.
         code: what the fix needs, to be pasted: parts with a line of introduction each. Findings of one rule
             that need the same part show it once.
-        severity: set by the policy; a rule's own severity unless the settings say otherwise.
+        severity: set by the policy; a rule's own severity unless the settings say otherwise. A check says
+            `warning` where a finding of its rule is none to stop for.
         cause: what a launch failed of, in one line, which stands in the title; empty for all else.
     """
 

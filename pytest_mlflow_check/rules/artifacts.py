@@ -55,7 +55,9 @@ RULES = (
             "names, MLflow has nothing but the path. Recognised by content, not by name; a pickle beside a "
             "logged model is fine. A file that nothing names is found only where no run logs a model, only "
             "the newest one, and only where it is a model without doubt: not a function or plain data in a "
-            "pickle, not the state of a training, not what lies in hidden or cache directories."
+            "pickle, not what a training resumes from, not what lies in hidden or cache directories. Logged "
+            "checkpoints are one warning for all of a run: files of torch.save with an optimizer's state, "
+            "those of Lightning, and what transformers' Trainer and Accelerator.save_state write."
         ),
         example=(
             'pickle.dump(model, open("out/model.pkl", "wb"))\n'

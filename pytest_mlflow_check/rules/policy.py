@@ -39,7 +39,8 @@ class Policy:
         remaining: list[Finding] = []
         used: set[int] = set()
         for finding in findings:
-            severity = self.severities.get(finding.rule, RULES[finding.rule].severity)
+            milder = "warning" if finding.severity == "warning" else RULES[finding.rule].severity
+            severity = self.severities.get(finding.rule, milder)
             if severity == "off":
                 continue
             covering = [

@@ -13,6 +13,7 @@ from pytest_mlflow_check.checks.artifacts import check_artifacts
 from pytest_mlflow_check.checks.pyfunc_snippets import ModelFile, parts
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Artifact, Mode, Observation, StoreRecord
+from pytest_mlflow_check.rules.policy import Policy
 from support.builders import HOME, artifact, compare, compare_runs, launch, model, quick, run, slugs, written
 
 MODES: tuple[Mode, ...] = ("fluent", "mlflow-run")
@@ -253,3 +254,40 @@ def test_content_is_compared_of_images_that_have_another_name(tmp_path: Path) ->
     ]
     (finding,) = check_artifacts(compare_runs(*sides, artifact_contents=["images/*"]))
     assert finding.rule == "artifact-content-differs"
+
+
+def test_logged_checkpoints_are_one_warning() -> None:
+    paths = [f"model/checkpoints/epoch={n}/epoch={n}.ckpt" for n in range(3)]
+    record = run(artifacts=[artifact(path, format="torch checkpoint") for path in paths])
+    (finding,) = check_artifacts(compare_runs(record, record))
+    assert (finding.rule, finding.subject) == ("model-as-artifact", "model/checkpoints/*.ckpt")
+    assert (finding.fluent, finding.mlflow_run) == ("3 checkpoints", "3 checkpoints")
+    assert finding.code == ()
+    assert finding.fix.endswith('mlflow.pytorch.log_model(model, "model")')
+    (result,) = Policy().apply("artifacts", [finding]).findings
+    assert result.severity == "warning"
+    (result,) = Policy({"model-as-artifact": "error"}).apply("artifacts", [finding]).findings
+    assert result.severity == "error"
+
+
+def test_a_checkpoint_beside_a_logged_model_is_fine() -> None:
+    record = run(artifacts=[artifact("last.ckpt", format="torch checkpoint")], models=[model("m")])
+    assert check_artifacts(compare_runs(record, record)) == []
+
+
+def test_checkpoints_of_transformers_name_its_own_flavor() -> None:
+    names = ("model.safetensors", "optimizer.pt", "rng_state.pth")
+    record = run(
+        artifacts=[artifact(f"out/checkpoint-12/{name}", format="transformers checkpoint") for name in names]
+    )
+    (finding,) = check_artifacts(compare_runs(record, record))
+    assert finding.subject == "out/checkpoint-12/*"
+    assert "mlflow.transformers.log_model({" in finding.fix
+
+
+def test_a_directory_of_transformers_is_one_finding() -> None:
+    names = [f"final/model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    record = run(artifacts=[artifact(name, format="transformers") for name in names])
+    (finding,) = check_artifacts(compare_runs(record, record))
+    assert (finding.subject, finding.severity) == (names[0], "error")
+    assert finding.fix.endswith('mlflow.transformers.log_model("final", "final_model", task="…")')

@@ -21,10 +21,13 @@ from inline_snapshot import snapshot
 from mutants.mutant import Edit, Mutant
 from mutants.sklearn_trainer import IMPORT, LOG_MODEL
 from pytest_mlflow_check.checks.pyfunc_snippets import (
+    CHECKPOINTS,
+    DIRECTORIES,
     FORMATS,
     ModelFile,
     fix,
     logging_call,
+    parts,
     wrapper,
     wrapper_file,
 )
@@ -33,8 +36,17 @@ from pytest_mlflow_check.stores.readers.file_formats import sniff
 from support import ROOT
 
 
-def test_every_format_has_a_wrapper() -> None:
-    assert {name for name, _ in file_formats._FORMATS} == FORMATS
+def test_every_format_has_a_wrapper_or_a_call() -> None:
+    assert {name for name, _ in file_formats._FORMATS} == FORMATS | DIRECTORIES | CHECKPOINTS.keys()
+
+
+def test_a_directory_is_logged_as_the_model_that_it_is() -> None:
+    file = ModelFile("out/final-2/model.safetensors", "transformers")
+    assert fix(file) == (
+        "log the directory as the model that it is:  "
+        'mlflow.transformers.log_model("out/final-2", "final_2", task="…")'
+    )
+    assert parts(file, "there") == ()
 
 
 @pytest.mark.parametrize("format", sorted(FORMATS))

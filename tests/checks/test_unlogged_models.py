@@ -218,7 +218,11 @@ def test_a_path_with_a_date_in_it_is_one_file(names: tuple[str, str], named: boo
         ("model_pickle", "pickle", "cloudpickle.cloudpickle._make_function", False),
         ("train.pt", "torch", "torch._utils._rebuild_tensor_v2", False),
         ("x.pkl", "pickle", "sklearn.preprocessing._data.StandardScaler", False),
+        ("final/model.safetensors", "transformers", None, True),
         # The state of a training, and data.
+        ("last.ckpt", "torch checkpoint", None, False),
+        ("model/best_model.pt", "torch checkpoint", None, False),
+        ("out/checkpoint-12/model.safetensors", "transformers checkpoint", None, False),
         ("model/optimizer.pt", "torch weights", "torch._utils._rebuild_tensor_v2", False),
         ("ckpt/scheduler.pt", "torch", "", False),
         ("ckpt/rng_state.pth", "torch", "", False),
@@ -266,3 +270,8 @@ def test_plain_data_is_no_model(path: str, holds: str | None, data: bool) -> Non
     saved = {path: SavedFile("pickle", holds)}
     known = check_artifacts(both(run(params={"p": path}), saved=saved))
     assert (known == []) is data
+
+
+def test_a_checkpoint_that_a_param_names_is_no_model_that_was_forgotten() -> None:
+    named = run(params={"resume_from": "ckpt/last.ckpt"})
+    assert check_artifacts(both(named, saved={"ckpt/last.ckpt": SavedFile("torch checkpoint")})) == []

@@ -1,7 +1,8 @@
-"""What kind of serialised object a file holds, told by its content.
+"""What kind of serialised object a file holds, told by its content, and by what lies beside it.
 
-Names don't tell: the reference project's pickle is called `model_pickle`. Only what shows itself beyond doubt
-is in the table: pickles of protocol 0 and 1 don't, and of JSON only what has the whole shape of a model.
+Its own name doesn't tell: the reference project's pickle is called `model_pickle`. Only what shows itself
+beyond doubt is in the table: pickles of protocol 0 and 1 don't, and of JSON only what has the whole shape of
+a model.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_mlflow_check.stores.readers.onnx import is_onnx
-from pytest_mlflow_check.stores.readers.pickle_names import first_object, torch_pickle
+from pytest_mlflow_check.stores.readers.pickle_names import first_object, torch_mentions, torch_pickle
 
 _HEAD_SIZE = 1024
 _TAIL_SIZE = 4096
@@ -25,6 +26,16 @@ _PICKLE_START = re.compile(rb"\x80(?:[\x04\x05]\x95|[\x02\x03][c(}\]X])")
 # The magic number that `torch.save` pickled before it wrote zip files (up to PyTorch 1.5).
 _TORCH_LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 _DICTIONARIES = (b"\x80\x02}", b"\x80\x02ccollections\nOrderedDict\n")
+# Keys of an optimizer's state (`Optimizer.state_dict`, PyTorch 2.13), and of a checkpoint of Lightning 2.6.
+_TRAINING_KEYS = (b"param_groups", b"pytorch-lightning_version")
+# What Trainer (transformers 5.24) and Accelerator.save_state (accelerate 1.15) write beside the weights.
+# Trainer can leave the optimizer out, and puts its own state beside a final model too (`save_state`).
+_OPTIMIZERS = ("optimizer.pt", "optimizer.bin")
+_TRAINER_STATE = ("trainer_state.json",)
+_TRAINER_DIRECTORY = re.compile(r"checkpoint-\d+")
+# What `save_pretrained` writes beside the weights: transformers 5.24, and PEFT 0.18 for its adapters.
+_CONFIGS = ("config.json", "adapter_config.json")
+_CONFIG_KEYS = (b'"transformers_version"', b'"model_type"', b'"peft_type"')
 _KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 _LIGHTGBM_START = re.compile(rb"tree\n(version=v\d+\n)?num_class=\d+\n")
 # XGBoost writes keys in order. `Booster.save_config()` gives the same two keys, and no attributes.
@@ -82,6 +93,47 @@ def _is_torch_state_dict(sample: _Sample) -> bool:
         return False
     content = torch_pickle(sample.file)
     return content.startswith(_DICTIONARIES) and first_object(content).startswith("torch._utils.")
+
+
+def _is_torch_checkpoint(sample: _Sample) -> bool:
+    """What a training resumes from: the state of an optimizer, mostly with weights, or weights beside it."""
+    if _is_torch(sample):
+        keyed = torch_pickle(sample.file).startswith(_DICTIONARIES)
+        if keyed and torch_mentions(sample.file, _TRAINING_KEYS):
+            return True
+    elif not _is_safetensors(sample) and not _is_pickle(sample):
+        return False
+    return _has_beside(sample, _OPTIMIZERS)
+
+
+def _is_transformers_checkpoint(sample: _Sample) -> bool:
+    if not _has_beside(sample, _TRAINER_STATE) or not (_is_torch(sample) or _is_safetensors(sample)):
+        return False
+    return _has_beside(sample, _OPTIMIZERS) or bool(_TRAINER_DIRECTORY.fullmatch(sample.file.parent.name))
+
+
+def _is_transformers(sample: _Sample) -> bool:
+    """The weights in a directory that `from_pretrained` loads."""
+    if not _is_safetensors(sample) and not _is_torch_state_dict(sample):
+        return False
+    return any(_mentions(sample.file.with_name(name), _CONFIG_KEYS) for name in _CONFIGS)
+
+
+def _is_sentence_transformers(sample: _Sample) -> bool:
+    """The weights in a directory of `SentenceTransformer.save`, which lists its parts in a file."""
+    return _has_beside(sample, ("modules.json",)) and _is_transformers(sample)
+
+
+def _has_beside(sample: _Sample, names: Iterable[str]) -> bool:
+    return any(sample.file.with_name(name).is_file() for name in names)
+
+
+def _mentions(file: Path, keys: Iterable[bytes]) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as content:
+        start = content.read(_START_SIZE)
+    return any(key in start for key in keys)
 
 
 def _is_skops(sample: _Sample) -> bool:
@@ -149,6 +201,10 @@ def _zip_members(sample: _Sample) -> set[str]:
 
 # The first that matches counts: an old PyTorch file starts like a pickle, and so may one of joblib.
 _FORMATS: tuple[tuple[str, Callable[[_Sample], bool]], ...] = (
+    ("transformers checkpoint", _is_transformers_checkpoint),
+    ("torch checkpoint", _is_torch_checkpoint),
+    ("sentence transformers", _is_sentence_transformers),
+    ("transformers", _is_transformers),
     ("torch weights", _is_torch_state_dict),
     ("torch", _is_torch),
     ("keras", _is_keras),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pickletools
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _MOST = 1 << 16
 """Bytes that are looked at. The class of an object stands before its content."""
+
+_MOST_OF_ALL = 1 << 26
+"""Bytes of a pickle that are searched: it has some hundred for each tensor, which lie outside of it."""
 
 _PLAIN = frozenset(
     {
@@ -63,10 +66,24 @@ def torch_pickle(file: Path) -> bytes:
     Raises:
         KeyError: where there is none.
     """
+    return _read_torch_pickle(file, _MOST)
+
+
+def torch_mentions(file: Path, words: Iterable[bytes]) -> bool:
+    """Whether one of the words stands anywhere in the pickle within a file of `torch.save`.
+
+    Raises:
+        KeyError: where there is none.
+    """
+    content = _read_torch_pickle(file, _MOST_OF_ALL)
+    return any(word in content for word in words)
+
+
+def _read_torch_pickle(file: Path, most: int) -> bytes:
     with zipfile.ZipFile(file) as archive:
         name = next((name for name in archive.namelist() if name.endswith("/data.pkl")), "data.pkl")
         with archive.open(name) as content:
-            return content.read(_MOST)
+            return content.read(most)
 
 
 def _content(file: Path, format: str) -> bytes | None:

@@ -239,6 +239,18 @@ TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
             "torch weights",
         ),
         (archive(archive__data_pkl=b"\x80\x02}q\x00(X\x05\x00\x00\x00epochK\x03" + TENSOR), "torch weights"),
+        # With the state of an optimizer far behind, as Lightning writes it, and a network that holds one.
+        (
+            archive(
+                archive__data_pkl=b"\x80\x02}q\x00(X\x05\x00\x00\x00model" + TENSOR * 3000 + b"param_groups"
+            ),
+            "torch checkpoint",
+        ),
+        (
+            archive(archive__data_pkl=b"\x80\x02}q\x00(X\x19\x00\x00\x00pytorch-lightning_version" + TENSOR),
+            "torch checkpoint",
+        ),
+        (archive(archive__data_pkl=b"\x80\x02c__main__\nNet\nq\x00)param_groups"), "torch"),
         (archive(archive__data_pkl=b"\x80\x02ctorch.nn.modules.linear\nLinear\nq\x00)"), "torch"),
         (archive(archive__data_pkl=b"\x80\x02}q\x00ctorch.nn.modules.linear\nLinear\n" + TENSOR), "torch"),
         (archive(archive__data_pkl=b"\x80\x02" + TENSOR), "torch"),
@@ -248,6 +260,66 @@ TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
 )
 def test_archives_are_told_by_what_is_in_them(content: bytes, expected: str | None, tmp_path: Path) -> None:
     assert sniffed(content, tmp_path) == expected
+
+
+WEIGHTS = (20).to_bytes(8, "little") + b'{"a":1}' + b" " * 30
+STATE = archive(archive__data_pkl=b"\x80\x02}q\x00(" + TENSOR)
+CONFIG = b'{"model_type": "bert"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "beside", "expected"),
+    [
+        ("out/final/model.safetensors", WEIGHTS, {"config.json": CONFIG}, "transformers"),
+        ("out/final/model-00001-of-00002.safetensors", WEIGHTS, {"config.json": CONFIG}, "transformers"),
+        ("out/final/pytorch_model.bin", STATE, {"config.json": CONFIG}, "transformers"),
+        (
+            "lora/adapter_model.safetensors",
+            WEIGHTS,
+            {"adapter_config.json": b'{"peft_type": "LORA"}'},
+            "transformers",
+        ),
+        (
+            "st/model.safetensors",
+            WEIGHTS,
+            {"config.json": CONFIG, "modules.json": b"[]"},
+            "sentence transformers",
+        ),
+        ("own/model.safetensors", WEIGHTS, {"config.json": b'{"layers": 3}'}, "safetensors"),
+        ("own/net.pt", STATE, {"config.json": b"{}"}, "torch weights"),
+        # Beside a final model, where Trainer.save_state() was called.
+        (
+            "out/model.safetensors",
+            WEIGHTS,
+            {"config.json": CONFIG, "trainer_state.json": b"{}"},
+            "transformers",
+        ),
+        (
+            "out/checkpoint-12/model.safetensors",
+            WEIGHTS,
+            {"config.json": CONFIG, "trainer_state.json": b"{}"},
+            "transformers checkpoint",
+        ),
+        (
+            "out/best/model.safetensors",
+            WEIGHTS,
+            {"config.json": CONFIG, "trainer_state.json": b"{}", "optimizer.pt": STATE},
+            "transformers checkpoint",
+        ),
+        ("state/model.safetensors", WEIGHTS, {"optimizer.bin": STATE}, "torch checkpoint"),
+        ("state/random_states_0.pkl", b"\x80\x04K\x01.", {"optimizer.bin": STATE}, "torch checkpoint"),
+        ("state/notes.txt", b"text", {"optimizer.bin": STATE}, None),
+    ],
+)
+def test_what_lies_beside_tells_too(
+    name: str, content: bytes, beside: dict[str, bytes], expected: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    for other, text in beside.items():
+        file.with_name(other).write_bytes(text)
+    assert sniff(file, len(content)) == expected
 
 
 class Own:
