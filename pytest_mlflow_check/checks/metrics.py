@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mlflow_check.checks.comparison import Comparison, not_matching
+from pytest_mlflow_check.checks.library_metrics import logged_without_step_by_mlflow
 from pytest_mlflow_check.checks.metric_antipatterns import all_at_end, not_finite, step_repeated
 from pytest_mlflow_check.checks.metric_subjects import by_subject, without_repeats
 from pytest_mlflow_check.checks.run_matching import RunPair
@@ -34,7 +35,7 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
         if is_unsteady(name):
             continue
         series = {mode: without_repeats(metrics[name]) for mode, metrics in sides.items() if name in metrics}
-        judgement = _judge(name, series, alone=len(sides) == 1, comparison=comparison) or _habit(
+        judgement = _judge(name, series, [*sides.values()], comparison) or _habit(
             name, series, _starts(comparison, pair)
         )
         if judgement is not None:
@@ -55,10 +56,13 @@ _Judgement = tuple[str, str | None, str | None, str, str]
 
 
 def _judge(
-    name: str, series: Mapping[str, MetricSeries], *, alone: bool, comparison: Comparison
+    name: str,
+    series: Mapping[str, MetricSeries],
+    sides: Sequence[Mapping[str, MetricSeries]],
+    comparison: Comparison,
 ) -> _Judgement | None:
     fluent, mlflow_run = series.get("fluent"), series.get("mlflow-run")
-    if not alone and (fluent is None or mlflow_run is None):
+    if len(sides) > 1 and (fluent is None or mlflow_run is None):
         return (
             "metric-missing",
             _points(fluent),
@@ -71,8 +75,13 @@ def _judge(
             "metric-without-step",
             _points(fluent),
             _points(mlflow_run),
-            "Without `step` every point lands on step 0: MLflow doesn't count.",
-            f'mlflow.log_metric("{name}", …, step=…)',
+            *(
+                logged_without_step_by_mlflow(name, sides)
+                or (
+                    "Without `step` every point lands on step 0: MLflow doesn't count.",
+                    f'mlflow.log_metric("{name}", …, step=…)',
+                )
+            ),
         )
     if fluent is None or mlflow_run is None or is_measured(name):
         return None

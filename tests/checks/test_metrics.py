@@ -441,3 +441,16 @@ def test_scores_of_several_datasets_are_several_series() -> None:
 def test_points_about_the_run_alone_may_repeat() -> None:
     here = scored([0.5, 0.5], [0, 0])
     assert [one.rule for one in check_metrics(compare_runs(here, here))] == ["metric-without-step"]
+
+
+def test_a_step_that_mlflows_own_callback_leaves_out_is_not_asked_of_the_user() -> None:
+    logged = [series("validation_loss", [3.0, 2.0], [0, 0]), series("val_loss", [3.0, 2.0])]
+    (finding,) = check_metrics(compare_runs(run(metrics=logged), run(metrics=logged)))
+    assert (finding.rule, finding.subject) == ("metric-without-step", "validation_loss")
+    assert finding.why.startswith("mlflow/keras (the library's own call) logs it")
+    assert finding.fix == (
+        'use val_loss, and leave this one out in the settings:  ignore = { metrics = ["validation_*"] }'
+    )
+    own = run(metrics=logged[:1])
+    (finding,) = check_metrics(compare_runs(own, own))
+    assert finding.fix == 'mlflow.log_metric("validation_loss", …, step=…)'
