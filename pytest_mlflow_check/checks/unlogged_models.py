@@ -29,7 +29,7 @@ _FUNCTION = "cloudpickle.cloudpickle._make_function"
 
 _PREPARATION = re.compile(
     r"sklearn\.(preprocessing|feature_extraction|datasets|utils|impute)\b"
-    r"|transformers\.training_args|argparse\.Namespace|omegaconf\."
+    r"|torch\.(optim|utils\.data)\b|transformers\.training_args|argparse\.Namespace|omegaconf\."
 )
 """What libraries have besides models."""
 

@@ -221,6 +221,8 @@ def test_a_path_with_a_date_in_it_is_one_file(names: tuple[str, str], named: boo
         ("final/model.safetensors", "transformers", None, True),
         # The state of a training, and data.
         ("last.ckpt", "torch checkpoint", None, False),
+        ("adam.pt", "torch", "torch.optim.adam.Adam", False),
+        ("a.pt", "torch", "torch.utils.data.dataset.TensorDataset", False),
         ("model/best_model.pt", "torch checkpoint", None, False),
         ("out/checkpoint-12/model.safetensors", "transformers checkpoint", None, False),
         ("model/optimizer.pt", "torch weights", "torch._utils._rebuild_tensor_v2", False),
