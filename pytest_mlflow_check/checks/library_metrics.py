@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pytest_mlflow_check.core.records import MetricSeries
 
 _PREFIX, _WITH_STEPS = "validation_", "val_"
-"""What the callback of `mlflow.keras` and `mlflow.tensorflow` puts before a metric that it logs without a step
+"""What the callback of `mlflow.keras` and `mlflow.tensorflow` puts before a metric that it logs without step
 at the end of a validation, and what Keras puts before the same one at the end of an epoch (`on_test_end` and
 `on_epoch_end` in keras/callback.py and tensorflow/callback.py of MLflow 3.17.2)."""
 
