@@ -22,6 +22,7 @@ from pytest_mlflow_check.checks.runs import closed_at_exit, failed_but_finished,
 from pytest_mlflow_check.checks.static import obstacle, static_findings, without_run_id
 from pytest_mlflow_check.checks.store_damage import damages
 from pytest_mlflow_check.checks.store_redirects import redirects, stopped
+from pytest_mlflow_check.checks.stray_runs import stray_runs
 from pytest_mlflow_check.checks.tracebacks import death, last_project_line
 from pytest_mlflow_check.checks.unobserved import unobserved
 from pytest_mlflow_check.core.findings import Finding
@@ -44,7 +45,7 @@ def check_launches(comparison: Comparison) -> list[Finding]:
     ]
     findings += [*_changed_originals(comparison), *_changed_files(comparison), *damages(comparison)]
     mixed = list(several_processes(comparison))
-    findings += mixed
+    findings += [*mixed, *stray_runs(comparison)]
     if failed := failed_launches(comparison.launches):
         explained = _explain_failures(comparison, failed, mixed)
         return [*findings, *explained, *failed_but_finished(comparison, failed)]

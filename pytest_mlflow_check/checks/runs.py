@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from pytest_mlflow_check.checks.comparison import Comparison
+from pytest_mlflow_check.checks.library_runs import into_the_open_run
 from pytest_mlflow_check.checks.source_lines import calls, source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord
@@ -14,7 +15,7 @@ _Wanted = Callable[[Launch, RunRecord], bool]
 
 def left_running(comparison: Comparison) -> Iterator[Finding]:
     """Runs that still count as running though their launch ended well."""
-    for label, sides in _sides(comparison, lambda _, run: run.status == "RUNNING").items():
+    for label, sides in sides_of_runs(comparison, lambda _, run: run.status == "RUNNING").items():
         run = next(iter(sides.values()))
         yield Finding(
             rule="run-left-running",
@@ -30,7 +31,7 @@ def left_running(comparison: Comparison) -> Iterator[Finding]:
 
 def closed_at_exit(comparison: Comparison) -> Iterator[Finding]:
     """Runs that only the end of the interpreter closed, in launches that ended well."""
-    for label, sides in _sides(comparison, _closed_by_exit).items():
+    for label, sides in sides_of_runs(comparison, _closed_by_exit).items():
         run = next(iter(sides.values()))
         source_line = source_line_of_start(comparison, run)
         yield Finding(
@@ -47,7 +48,7 @@ def closed_at_exit(comparison: Comparison) -> Iterator[Finding]:
 
 def failed_but_finished(comparison: Comparison, failed: Mapping[Mode, Launch]) -> Iterator[Finding]:
     """Runs of a failed launch that the end of the interpreter closed as FINISHED."""
-    found = _sides(
+    found = sides_of_runs(
         comparison,
         lambda launch, run: run.status == "FINISHED" and _closed_by_exit(launch, run),
         launches=failed,
@@ -74,7 +75,9 @@ def runs_missing(comparison: Comparison) -> Iterator[Finding]:
         ((mode, run),) = pair.sides
         top_level = "/" not in pair.label
         # A run that a client makes doesn't join the one of `mlflow run`: the usual reason.
-        made = [call.source_line for call in calls(comparison, ["create_run"], mode=mode) if call.source_line]
+        created = [call for call in calls(comparison, ["create_run"], mode=mode) if call.source_line]
+        made = [call.source_line for call in created]
+        library = next((call.library for call in created if call.library), "") if top_level else ""
         yield Finding(
             rule="run-missing",
             subject=pair.label,
@@ -82,11 +85,14 @@ def runs_missing(comparison: Comparison) -> Iterator[Finding]:
             mlflow_run=_holds(run, comparison) if mode == "mlflow-run" else None,
             source_line=source_line_of_start(comparison, run) or (made[0] if made and top_level else None),
             why="Under `mlflow run` the first start_run() joins the run that `mlflow run` made; a run "
-            "created in another way is one more. A run that can't be matched isn't compared."
+            f"created in another way{f', as {library} does,' if library else ''} is one more. A run that "
+            "can't be matched isn't compared."
             if top_level
             else "The other launch has its siblings and not this run, nor what is nested in it. A run that "
             "can't be matched isn't compared.",
-            fix="use mlflow.start_run() for the outermost run, and make the number of runs depend on "
+            fix=into_the_open_run(library)
+            if library
+            else "use mlflow.start_run() for the outermost run, and make the number of runs depend on "
             "the parameters alone"
             if top_level
             else "make the number of nested runs depend on the parameters alone",
@@ -120,7 +126,7 @@ def _closed_by_exit(launch: Launch, run: RunRecord) -> bool:
     return any(call.what == "end_run" and call.by == "exit" for call in launch.calls_about(run.run_id))
 
 
-def _sides(
+def sides_of_runs(
     comparison: Comparison,
     wanted: _Wanted,
     launches: Mapping[Mode, Launch] | None = None,

@@ -118,6 +118,86 @@ RULES = (
         needs_observer=True,
     ),
     Rule(
+        slug="run-without-parent",
+        noun="run",
+        check="launches",
+        severity="error",
+        title="launches: {n} nested without a parent",
+        summary="a run started with `nested=True` in another thread or process than its parent has none",
+        explanation=(
+            "MLflow knows the active run of each thread by itself (since 2.13). In a thread, or in a process "
+            "of its own, nested=True finds none, and the run becomes a top-level run beside the one that it "
+            "belongs to: of a study with n_jobs=2 the trials stand in the list one by one. A parent that is "
+            "named holds in all threads and processes."
+        ),
+        example="with mlflow.start_run(), ThreadPoolExecutor() as pool:\n    pool.map(trial, rates)\n\n"
+        "def trial(rate):\n    with mlflow.start_run(nested=True): …",
+        fix="with mlflow.start_run(nested=True, parent_run_id=parent.info.run_id): …",
+        supersedes=("several-top-level-runs", "run-missing"),
+        needs_observer=True,
+    ),
+    Rule(
+        slug="run-started-again",
+        noun="run",
+        check="launches",
+        severity="error",
+        title="launches: {n} started after another had ended",
+        summary="what belongs to a run is logged after its end, so that MLflow or a library starts another",
+        explanation=(
+            "log_param, log_metric and the like start a run where none is active, and so do the callbacks of "
+            "libraries. After the end of a `with mlflow.start_run()`, of what autologging logged, or of a "
+            "library's training, which ends the run that it started (Trainer.train() of transformers), the "
+            "next call starts another one: the results stand in another run than what they are the results "
+            "of. A run that the code opens around both is ended by nobody else."
+        ),
+        example="trainer.train()\ntrainer.evaluate()   # in another run",
+        fix="with mlflow.start_run():\n    trainer.train()\n    trainer.evaluate()",
+        supersedes=("several-top-level-runs", "run-missing", "run-closed-at-exit", "run-left-running"),
+        needs_observer=True,
+    ),
+    Rule(
+        slug="logged-to-another-run",
+        noun="run",
+        check="launches",
+        severity="error",
+        title="launches: {n} made by a library beside the open run",
+        summary="a library logs to a run of its own though one is open",
+        explanation=(
+            "Loggers of some libraries don't look for the active run: they make one with a client of their "
+            "own, as Lightning's MLFlowLogger does unless it is given run_id=. The params that the code "
+            "logged and the metrics of the training then stand in two runs; under `mlflow run`, one of them "
+            "is the run that it made."
+        ),
+        example='with mlflow.start_run():\n    trainer = Trainer(logger=MLFlowLogger(experiment_name="net"))',
+        fix=(
+            "with mlflow.start_run() as run:\n"
+            "    trainer = Trainer(logger=MLFlowLogger(run_id=run.info.run_id))"
+        ),
+        supersedes=("several-top-level-runs", "run-missing", "run-closed-at-exit", "run-left-running"),
+        needs_observer=True,
+    ),
+    Rule(
+        slug="several-top-level-runs",
+        noun="runs",
+        check="launches",
+        severity="error",
+        title="launches: {subjects} share the one that mlflow run made",
+        summary="the code starts several top-level runs, and only the first has what `mlflow run` logs",
+        explanation=(
+            "`mlflow run` makes one run, logs the parameters of the entry point to it, and names it in "
+            "MLFLOW_RUN_ID. The first run that the code starts joins it; all others are made beside it. One "
+            "trial of a search then has the parameters of the whole search, and nobody who looks at the run "
+            "of `mlflow run` finds the rest. With a parent run around them, that one joins, and they are "
+            "nested in it."
+        ),
+        example="for rate in rates:\n    with mlflow.start_run(): …",
+        fix=(
+            "with mlflow.start_run():   # the parent run\n    for rate in rates:\n"
+            "        with mlflow.start_run(nested=True): …"
+        ),
+        supersedes=("param-missing-in-fluent",),
+    ),
+    Rule(
         slug="run-left-running",
         noun="run",
         check="launches",

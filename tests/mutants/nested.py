@@ -22,6 +22,17 @@ TRIALS = (
 STEPS = '        mlflow.log_param("steps", config["steps"])\n'
 EACH = '            losses[rate] = run_trial(number, rate, config["steps"])\n'
 BEST = '        mlflow.log_metric("best_loss", losses[best])\n'
+VENDOR = 'sys.path.insert(0, str(Path(__file__).with_name("vendor") / "site-packages"))\n'
+LOGGER = """from mlflow import MlflowClient
+
+
+class Logger:
+    def log(self, key, value):
+        client = MlflowClient()
+        run_id = client.create_run("0").info.run_id
+        client.log_metric(run_id, key, value)
+        client.set_terminated(run_id)
+"""
 MAIN = "    search(int(sys.argv[1]))\n"
 FILE = '        mlflow.log_dict({"rate": best}, "best.json")\n'
 
@@ -155,6 +166,49 @@ LAUNCHES = (
             launches("run-missing", "trial-0", f"{SEARCH}: nested=True"),
             launches("run-missing", "run 2/trial-0", f"{SEARCH}: nested=True"),
         ),
+    ),
+    Mutant(
+        "nested-trials-in-threads",
+        BASE,
+        (
+            importing("concurrent.futures"),
+            search(
+                EACH,
+                "            with concurrent.futures.ThreadPoolExecutor() as pool:\n"
+                '                trial = pool.submit(run_trial, number, rate, config["steps"])\n'
+                "            losses[rate] = trial.result()\n",
+            ),
+        ),
+        expected=tuple(
+            launches("run-without-parent", f"trial-{number}", f"{SEARCH}: nested=True") for number in range(3)
+        ),
+    ),
+    Mutant(
+        "nested-metric-after-the-end",
+        BASE,
+        (search(FILE, f'{FILE}    mlflow.log_metric("trials_made", len(losses))  # <- here\n'),),
+        expected=(launches("run-started-again", "run 2", SEARCH),),
+    ),
+    Mutant(
+        "nested-logger-of-a-library",
+        BASE,
+        (
+            search("import mlflow\n", f"import mlflow\n\n{VENDOR}import tables  # noqa: E402\n"),
+            search(FILE, f'{FILE}        tables.Logger().log("best", losses[best])  # <- here\n'),
+        ),
+        files={"vendor/site-packages/tables.py": LOGGER},
+        expected=(launches("logged-to-another-run", "run 2", SEARCH),),
+    ),
+    Mutant(
+        "nested-no-parent",
+        BASE,
+        (
+            search(PARENT, "    if trials:\n"),
+            search(TRIALS + STEPS, ""),
+            search(TRIAL, '    with mlflow.start_run(run_name=f"trial-{number}"):  # <- here\n'),
+            search(BEST + FILE, ""),
+        ),
+        expected=(launches("several-top-level-runs", "3 runs", SEARCH),),
     ),
     Mutant(
         "nested-every-rank-logs",

@@ -111,6 +111,16 @@ def both(record: RunRecord, *calls: Observation, **fields: Any) -> Comparison:
     )
 
 
+def stray(*calls: Observation) -> Comparison:
+    """Both launches starting a run, then these calls, which start another."""
+    start = Observation("start_run", run_id="r1", source_line="train.py:7")
+    sides = [
+        launch(mode, LOGGED, run("r2", params={"b": "1"}), observations=(start, *calls))
+        for mode in ("fluent", "mlflow-run")
+    ]
+    return compare(*sides)  # type: ignore[arg-type]
+
+
 CLOSED = Observation("end_run", value="FINISHED", run_id="r1", by="exit")
 STEPLESS = run(metrics=[series("m", [3, 2, 1], [0, 0, 0])])
 REWRITING = (
@@ -216,6 +226,25 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
             ],
             processes=tuple(PythonProcess(("python", "t.py"), number=rank + 1, rank=rank) for rank in (0, 1)),
         ),
+    ),
+    "run-without-parent": lambda _: stray(
+        Observation("start_run", run_id="r2", options=("nested",), source_line="train.py:9")
+    ),
+    "run-started-again": lambda _: stray(
+        Observation("end_run", run_id="r1"),
+        Observation("start_run", run_id="r2", options=("implicit",), source_line="train.py:9"),
+    ),
+    "logged-to-another-run": lambda _: stray(
+        Observation("create_run", run_id="r2", via="lightning.fit", source_line="train.py:9")
+    ),
+    "several-top-level-runs": lambda _: compare(
+        launch("fluent", run(name="one", params={"b": "1"}), run("r2", params={"b": "2"})),
+        launch(
+            "mlflow-run",
+            run(name="one", params={"a": "1", "b": "1"}, tags={"mlflow.project.entryPoint": "main"}),
+            run("r2", params={"b": "2"}),
+        ),
+        case=case(parameter("a")),
     ),
     "run-left-running": lambda _: both(run(params={"a": "1"}, status="RUNNING")),
     "run-closed-at-exit": lambda _: both(LOGGED, CLOSED),

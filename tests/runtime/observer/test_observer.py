@@ -214,6 +214,25 @@ def test_the_function_of_a_library_that_the_line_called(recorder: Any, tmp_path:
     assert (second.via, second.library, second.options) == ("", "", ())
 
 
+def test_what_decorators_put_around_a_function_isnt_what_was_called(recorder: Any, tmp_path: Path) -> None:
+    code = "def wrapped_fn():\n    return log()\n\ndef log():\n    return call()\n"
+    library: dict[str, Any] = {"__name__": "lightning.logger", "call": lambda: sys._getframe(1)}
+    exec(compile(code, str(tmp_path / "site-packages" / "lightning" / "logger.py"), "exec"), library)
+    own = str(tmp_path / "ws" / "proj" / "train.py")
+
+    site = recorder.where(frame_in(own, call=library["wrapped_fn"]))
+    recorder.note("log_param", "a", 1, None, None, site)
+    library["call"] = lambda: recorder.note("log_param", "a", 1, None, None, recorder.where(sys._getframe(1)))
+    # In a thread of the library, no line of the user's is on the stack.
+    thread = threading.Thread(target=library["wrapped_fn"])
+    thread.start()
+    thread.join()
+    assert [(call.via, call.source_line) for call in calls(tmp_path)] == [
+        ("lightning.logger.log", "train.py:3"),
+        ("lightning.logger.log", None),
+    ]
+
+
 def test_workspace_goes_before_code_elsewhere(recorder: Any, tmp_path: Path) -> None:
     elsewhere = tmp_path / "other.py"
     elsewhere.touch()

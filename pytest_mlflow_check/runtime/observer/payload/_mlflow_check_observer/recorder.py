@@ -293,7 +293,8 @@ class Recorder:
                 if shown is not None and other is None:
                     other = f"{shown}:{each.f_lineno}"
             elif kind == _LIBRARY and shown is not None:
-                entered = each
+                if entered is None or each.f_code.co_name not in _WRAPPERS:
+                    entered = each
             elif kind >= _MLFLOW:
                 mlflow = True
                 if kind == _AUTOLOGGING:
@@ -301,7 +302,9 @@ class Recorder:
                 elif kind == _PROJECTS:
                     between = between or "mlflow-run"
             each = each.f_back
-        return CallSite(other, by or between or ("mlflow" if mlflow else "code"))
+        # In a thread of a library no line of the user's is on the stack.
+        via = "" if mlflow else _function(entered)
+        return CallSite(other, by or between or ("mlflow" if mlflow else "code"), via)
 
     def _kind(self, code: CodeType) -> tuple[int, str | None]:
         """What kind of code it is, and how its file is shown."""
@@ -346,6 +349,16 @@ _FORK_SERVER_FOLDER = os.path.normpath(
 
 
 _OBSERVER_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+
+
+_WRAPPERS = frozenset(
+    (
+        *("wrapper", "_wrapper", "wrapped", "_wrapped", "wrapped_fn", "wrapped_func", "wrapper_func"),
+        *("inner", "inner_fn", "decorated", "decorate_context", "get_experiment"),
+    )
+)
+"""What decorators call the functions that they put around others, as `torch.no_grad` and Lightning's
+`rank_zero_only` do: these say nothing of what was called."""
 
 
 def _function(frame: FrameType | None) -> str:

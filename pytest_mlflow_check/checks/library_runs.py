@@ -1,0 +1,51 @@
+"""What to change where a library started a run: its own option, as its documentation names it."""
+
+from __future__ import annotations
+
+from pytest_mlflow_check.core.records import Observation
+
+_LIGHTNING = (
+    "MLFlowLogger(run_id=run.info.run_id, tracking_uri=mlflow.get_tracking_uri()), within  "
+    "with mlflow.start_run() as run:"
+)
+_LOGGERS = {
+    "lightning": _LIGHTNING,
+    "lightning_fabric": _LIGHTNING,
+    "pytorch_lightning": _LIGHTNING,
+    "skorch": "MlflowLogger(run=run), within  with mlflow.start_run() as run:",
+    "ray": "setup_mlflow(run_id=run.info.run_id) in the training function, in place of MLflowLoggerCallback",
+}
+"""By package the option that leads its logger to a run that is there."""
+
+_OPTUNA = 'MLflowCallback(mlflow_kwargs={"nested": True, "parent_run_id": parent.info.run_id})'
+_CALLBACKS = {"optuna": _OPTUNA, "optuna_integration": _OPTUNA}
+"""By package the option by which its callback nests a run below another thread's."""
+
+
+def into_the_open_run(library: str) -> str:
+    """How to have a library log to a run that the code has started.
+
+    Args:
+        library: its package.
+    """
+    return _LOGGERS.get(library) or (
+        f"give the logger of {library} the run, by its run_id= or run= where it has one, within  "
+        "with mlflow.start_run() as run:  or log by MLflow's own functions"
+    )
+
+
+def below_another_thread(start: Observation) -> str:
+    """How to nest a run below one that another thread or process has started.
+
+    Args:
+        start: the call that started it.
+    """
+    there = f"  in {start.source_line}" if start.source_line else ""
+    if start.library in _CALLBACKS:
+        return f"{_CALLBACKS[start.library]}{there}"
+    if start.library:
+        return (
+            f"give {start.library} the parent, by its parent_run_id= where it has one, or have it use one "
+            f"thread{there}"
+        )
+    return f"mlflow.start_run(nested=True, parent_run_id=parent.info.run_id){there}"

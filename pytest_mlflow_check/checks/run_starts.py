@@ -1,0 +1,46 @@
+"""How the runs of a launch were started: by which call, after which others, and while which were open."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_mlflow_check.checks.source_lines import STARTING
+from pytest_mlflow_check.core.records import Launch, Observation
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """A call of the user's code, or of a library that it called, that started a run.
+
+    Attributes:
+        call: the call.
+        ended: the starts of the runs that its process had started and ended before.
+        still_open: the starts of the runs that were open then, in all processes; the first one first.
+    """
+
+    call: Observation
+    ended: Sequence[Observation]
+    still_open: Sequence[Observation]
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        return self.call.run_id or ""
+
+
+def top_level_starts(launch: Launch) -> Iterator[RunStart]:
+    """The starts of the top-level runs of a launch, in their order."""
+    top_level = {run.run_id for run in launch.runs if run.parent_id is None}
+    still_open: dict[str | None, Observation] = {}
+    ended: dict[int, list[Observation]] = defaultdict(list)
+    for call in launch.observations:
+        if call.what == "end_run" and call.run_id in still_open:
+            start = still_open.pop(call.run_id)
+            ended[start.process].append(start)
+        elif call.what in STARTING and call.by in ("code", "autologging"):
+            if call.run_id in top_level:
+                others = [one for run_id, one in still_open.items() if run_id != call.run_id]
+                yield RunStart(call, tuple(ended[call.process]), others)
+            still_open.setdefault(call.run_id, call)
