@@ -17,6 +17,9 @@ _LOGGERS = {
 }
 """By package the option that leads its logger to a run that is there."""
 
+_KEEPING = {"ultralytics": 'os.environ["MLFLOW_KEEP_RUN_ACTIVE"] = "true"'}
+"""By package what keeps its callback from ending the active run."""
+
 _OPTUNA = 'MLflowCallback(mlflow_kwargs={"nested": True, "parent_run_id": parent.info.run_id})'
 _CALLBACKS = {"optuna": _OPTUNA, "optuna_integration": _OPTUNA}
 """By package the option by which its callback nests a run below another thread's."""
@@ -49,3 +52,15 @@ def below_another_thread(start: Observation) -> str:
             f"thread{there}"
         )
     return f"mlflow.start_run(nested=True, parent_run_id=parent.info.run_id){there}"
+
+
+def keep_open(end: Observation) -> str:
+    """How to log after a library has ended the run that the code started.
+
+    Args:
+        end: the call that ended it.
+    """
+    before = f"before {end.source_line}" if end.source_line else f"before {end.library} is called"
+    if end.library in _KEEPING:
+        return f"{_KEEPING[end.library]}  {before}"
+    return f"log it {before}, or go on with the run:  mlflow.start_run(run_id=run.info.run_id)"

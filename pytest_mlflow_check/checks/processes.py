@@ -48,6 +48,10 @@ class _Logger:
         """The runs that it started or joined without naming them."""
         return {call.run_id for call in self.unguided_starts}
 
+    def started(self, other: _Logger) -> bool:
+        """Whether this one is the parent of the other."""
+        return other.process.parent == self.process.number
+
     def overlaps(self, other: _Logger) -> bool:
         """Whether both logged at the same time."""
         return self.calls[0].time <= other.calls[-1].time and other.calls[0].time <= self.calls[-1].time
@@ -178,7 +182,8 @@ def _in_each_others_way(
     """
     met: dict[int, _Logger] = {}
     for one, other in combinations(loggers, 2):
-        if overlapping and not one.overlaps(other):
+        # What a process starts may have been given its run.
+        if overlapping and (not one.overlaps(other) or one.started(other) or other.started(one)):
             continue
         if (starting and one.runs and other.runs) or one.runs & other.runs or _points(one) & _points(other):
             met |= {each.process.number: each for each in (one, other)}

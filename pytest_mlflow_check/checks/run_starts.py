@@ -16,12 +16,12 @@ class RunStart:
 
     Attributes:
         call: the call.
-        ended: the starts of the runs that its process had started and ended before.
+        ended: the runs that its process had started and ended before, each by the calls that did so.
         still_open: the starts of the runs that were open then, in all processes; the first one first.
     """
 
     call: Observation
-    ended: Sequence[Observation]
+    ended: Sequence[tuple[Observation, Observation]]
     still_open: Sequence[Observation]
 
     @property
@@ -34,11 +34,11 @@ def top_level_starts(launch: Launch) -> Iterator[RunStart]:
     """The starts of the top-level runs of a launch, in their order."""
     top_level = {run.run_id for run in launch.runs if run.parent_id is None}
     still_open: dict[str | None, Observation] = {}
-    ended: dict[int, list[Observation]] = defaultdict(list)
+    ended: dict[int, list[tuple[Observation, Observation]]] = defaultdict(list)
     for call in launch.observations:
         if call.what == "end_run" and call.run_id in still_open:
             start = still_open.pop(call.run_id)
-            ended[start.process].append(start)
+            ended[start.process].append((start, call))
         elif call.what in STARTING and call.by in ("code", "autologging"):
             if call.run_id in top_level:
                 others = [one for run_id, one in still_open.items() if run_id != call.run_id]

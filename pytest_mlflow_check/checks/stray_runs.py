@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pytest_mlflow_check.checks.comparison import Comparison
-from pytest_mlflow_check.checks.library_runs import below_another_thread, into_the_open_run
+from pytest_mlflow_check.checks.library_runs import below_another_thread, into_the_open_run, keep_open
 from pytest_mlflow_check.checks.run_starts import RunStart, top_level_starts
 from pytest_mlflow_check.checks.runs import sides_of_runs
 from pytest_mlflow_check.checks.source_lines import source_line_of_start
@@ -19,7 +19,7 @@ _EVALUATIONS = {"evaluate", "predict", "score", "test", "val", "validate"}
 """How libraries call what comes after a training, and belongs to it."""
 
 _Stray = tuple[RunStart, Observation]
-"""The start of a run, and that of the run to which it belongs."""
+"""The start of a run, and the call that started, or ended, the run to which it belongs."""
 
 _Sides = Mapping[Mode, RunRecord]
 
@@ -95,13 +95,16 @@ def _repeated(starts: Iterable[RunStart]) -> Iterator[_Stray]:
         if call.what != "start_run" or "run_id" in call.options or call.by == "autologging":
             continue
         # Of a loop that trains and evaluates, the next training is no repetition of the last evaluation.
-        ended = [
-            one for one in start.ended if one.run_id not in found and one.source_line != call.source_line
+        before = [
+            (one, end)
+            for one, end in reversed(start.ended)
+            if one.run_id not in found and one.source_line != call.source_line and _goes_on(one, call)
         ]
-        before = next((one for one in reversed(ended) if _goes_on(one, call)), None)
-        if before is not None:
+        if before:
             found.add(start.run_id)
-            yield start, before
+            one, end = before[0]
+            # A library that ends a run of the code would end one around both, too.
+            yield start, end if end.library and not _by_itself(one) else one
 
 
 def _goes_on(before: Observation, call: Observation) -> bool:
@@ -114,12 +117,20 @@ def _goes_on(before: Observation, call: Observation) -> bool:
 
 def _again(start: RunStart, before: Observation) -> tuple[str, str]:
     call = start.call
-    who = call.library or "MLflow"
+    at = f"{call.via.rpartition('.')[2]}() of {call.library} at" if call.library else "MLflow at"
+    then = (
+        f"{at} {_line(call)} finds none active and starts another one: what is logged there is missing from "
+        "the first."
+    )
+    if before.what == "end_run":
+        return (
+            f"{before.library}, called at {_line(before)}, ended the run that the code had started. {then}",
+            keep_open(before),
+        )
     ended = f", which {before.library or 'autologging'} ended" if _by_itself(before) else ", and it was ended"
     both = f", {_line(before)} and {_line(call)}" if before.source_line and call.source_line else ""
     return (
-        f"{_line(before)} started a run{ended}. At {_line(call)} none is active: {who} starts another one, "
-        "and what is logged there is missing from the first.",
+        f"{_line(before)} started a run{ended}. {then}",
         f"with mlflow.start_run():  around both{both}",
     )
 

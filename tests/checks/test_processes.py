@@ -133,6 +133,10 @@ def test_children_that_log_at_the_same_time() -> None:
             [process(2, worker_of="torch.utils.data")],
             [call("log_metric", 2, key="seconds_to_load", step=0)],
         ),
+        (
+            [process(2), process(3, parent=2)],
+            [call("start_run", 2), call("start_run", 3), call("log_param", 2, time=4.0)],
+        ),
         ([], [call("start_run", 2), call("start_run", 3)]),
     ],
     ids=[
@@ -146,6 +150,7 @@ def test_children_that_log_at_the_same_time() -> None:
         "stages, one after the other",
         "stages in a run that is named",
         "a loader that logs to a run it names",
+        "a child that was given the run of its parent",
         "unknown processes",
     ],
 )

@@ -100,8 +100,29 @@ def test_an_evaluation_after_the_training_of_a_library() -> None:
         "run 2",
         "train.py:8",
     )
-    assert "train.py:7 started a run, which transformers ended" in finding.why
+    assert finding.why.startswith(
+        "train.py:7 started a run, which transformers ended. evaluate() of transformers at train.py:8 finds "
+    )
     assert finding.fix == "with mlflow.start_run():  around both, train.py:7 and train.py:8"
+
+
+@pytest.mark.parametrize(
+    ("library", "fix"),
+    [
+        ("ultralytics", 'os.environ["MLFLOW_KEEP_RUN_ACTIVE"] = "true"  before train.py:8'),
+        (
+            "somelib",
+            "log it before train.py:8, or go on with the run:  mlflow.start_run(run_id=run.info.run_id)",
+        ),
+    ],
+)
+def test_a_run_of_the_code_that_a_library_ended(library: str, fix: str) -> None:
+    ended = Observation("end_run", run_id="r1", source_line="train.py:8", via=f"{library}.model.train")
+    (finding,) = found(PARENT, ended, start("r2", 9, "implicit"))
+    assert (finding.rule, finding.source_line, finding.fix) == ("run-started-again", "train.py:9", fix)
+    assert finding.why.startswith(
+        f"{library}, called at train.py:8, ended the run that the code had started."
+    )
 
 
 def test_of_a_loop_each_evaluation_is_found() -> None:
@@ -118,7 +139,7 @@ def test_of_a_loop_each_evaluation_is_found() -> None:
 def test_a_metric_after_the_end(first: Observation) -> None:
     (finding,) = found(first, end("r1"), start("r2", 9, "implicit"))
     assert (finding.rule, finding.source_line) == ("run-started-again", "train.py:9")
-    assert "MLflow starts another one" in finding.why
+    assert "MLflow at train.py:9 finds none active and starts another one" in finding.why
 
 
 @pytest.mark.parametrize(
