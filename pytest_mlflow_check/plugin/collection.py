@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
 
 from pytest_mlflow_check.core.errors import FAULT, LaunchFault, UserError
 from pytest_mlflow_check.core.text import printable
@@ -171,25 +170,33 @@ class CheckItem(pytest.Item):
         """The findings, or a user's mistake, as they are; for a fault of ours, that and the traceback."""
         secrets = self.project.policy.secrets
         if isinstance(excinfo.value, CheckFailed):
-            return self._shown(secrets.masked(str(excinfo.value)), secrets.masked(excinfo.value.title))
+            return self._shown(
+                excinfo, secrets.masked(str(excinfo.value)), secrets.masked(excinfo.value.title)
+            )
         if isinstance(excinfo.value, CheckInterrupted | UserError):
-            return self._shown(secrets.masked(str(excinfo.value)))
+            return self._shown(excinfo, secrets.masked(str(excinfo.value)))
         if isinstance(excinfo.value, LaunchFault):
-            return self._shown(f"{FAULT}\n\n{printable(secrets.masked(str(excinfo.value)))}")
+            return self._shown(excinfo, f"{FAULT}\n\n{printable(secrets.masked(str(excinfo.value)))}")
         # Ours, without the way pytest came here.
         excinfo.traceback = excinfo.traceback.cut(path=__file__)
         traceback = printable(secrets.masked(str(super().repr_failure(excinfo, style))))
-        return self._shown(f"{FAULT}\n\n{traceback}")
+        return self._shown(excinfo, f"{FAULT}\n\n{traceback}")
 
-    def _shown(self, text: str, title: str = "") -> ReprExceptionInfo:
+    def _shown(self, excinfo: pytest.ExceptionInfo[BaseException], text: str, title: str = "") -> Any:
         """A text as pytest shows it, and the line that stands in its short summary and in JUnit reports.
 
-        Of a mere text pytest puts all of it there, in CI and in JUnit. These classes are the ones that come
-        whole from a worker of pytest-xdist (`_report_to_json` in _pytest/reports.py, pytest 9.2).
+        Of a mere text pytest puts all of it there, in CI and in JUnit. What `getrepr` makes comes whole from
+        a worker of pytest-xdist (`_report_to_json` in _pytest/reports.py, pytest 9.2).
         """
+        shown = excinfo.getrepr(style="native")
+        place, entries = shown.reprcrash, shown.reprtraceback.reprentries
+        if place is None or len(entries) != 1:
+            return text
+        entries[0].lines = [f"{text}\n"]
         path, line, _ = self.reportinfo()
-        place = ReprFileLocation(str(path), (line or 0) + 1, title or text.partition("\n")[0])
-        return ReprExceptionInfo(ReprTracebackNative([f"{text}\n"]), place)
+        place.path, place.lineno = str(path), (line or 0) + 1
+        place.message = title or text.partition("\n")[0]
+        return shown
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The entry point's place, and the case and check as title."""
