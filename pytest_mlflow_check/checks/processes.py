@@ -99,7 +99,7 @@ def several_processes(comparison: Comparison) -> Iterator[Finding]:
     loggers = {mode: _loggers(launch) for mode, launch in comparison.launches.items()}
     found: dict[str, dict[Mode, _Group]] = defaultdict(dict)
     for mode, of_launch in loggers.items():
-        for group in _groups(of_launch):
+        for group in _groups(of_launch, _made_by_mlflow_run(comparison.launches[mode])):
             found[group.kind][mode] = group
     for kind, groups in found.items():
         group = groups.get("mlflow-run") or next(iter(groups.values()))
@@ -144,8 +144,19 @@ def _logs(call: Observation) -> bool:
     return call.what in STARTING or call.what.startswith(("log_", "set_tag"))
 
 
-def _groups(loggers: Sequence[_Logger]) -> Iterator[_Group]:
-    """The processes that log what one should, by kind."""
+def _made_by_mlflow_run(launch: Launch) -> set[str | None]:
+    return {
+        call.run_id for call in launch.observations if call.what == "create_run" and call.by == "mlflow-run"
+    }
+
+
+def _groups(loggers: Sequence[_Logger], handed_down: set[str | None]) -> Iterator[_Group]:
+    """The processes that log what one should, by kind.
+
+    Args:
+        loggers: all that log.
+        handed_down: the runs that MLFLOW_RUN_ID named.
+    """
     if loaders := [one for one in _of_kind(_LOADERS, loggers) if one.unguided_starts]:
         yield _Group(_LOADERS, loaders)
     ranks = _of_kind(_RANKS, loggers)
@@ -154,7 +165,13 @@ def _groups(loggers: Sequence[_Logger]) -> Iterator[_Group]:
         return
     workers = _of_kind(_WORKERS, loggers)
     implicit = [one for one in workers if any("implicit" in call.options for call in one.unguided_starts)]
-    if together := _in_each_others_way(workers) or (implicit if len(loggers) > 1 else []):
+    # A quick worker may have done all of it, before another one joined the same run.
+    starting = [one for one in workers if one.unguided_starts]
+    heirs = starting if any(one.runs & handed_down for one in starting) else []
+    several = sum(len(one.unguided_starts) for one in heirs) > 1
+    if together := (
+        _in_each_others_way(workers) or (implicit if len(loggers) > 1 else []) or (heirs if several else [])
+    ):
         yield _Group(_WORKERS, together)
     if together := _in_each_others_way(_of_kind(_CHILDREN, loggers), overlapping=True):
         yield _Group(_CHILDREN, together)

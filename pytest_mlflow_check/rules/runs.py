@@ -90,6 +90,9 @@ RULES = (
         # Runs that processes mixed, or made too many of, can't be compared.
         supersedes=(
             "run-missing",
+            "run-without-parent",
+            "run-started-again",
+            "several-top-level-runs",
             "run-empty",
             "no-run-logged",
             "run-left-running",

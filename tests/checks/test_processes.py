@@ -90,6 +90,14 @@ def test_workers_that_inherit_the_run() -> None:
     assert "parent_run_id=" in finding.fix
 
 
+def test_a_worker_that_did_all_before_another_one_came() -> None:
+    made_by_mlflow = call("create_run", 9, "r1", by="mlflow-run")
+    starts = [call("start_run", 2, "r1"), call("start_run", 2, "r2")]
+    (finding,) = found(made(made_by_mlflow, *starts, processes=WORKERS))
+    assert (finding.subject, finding.mlflow_run) == ("worker processes", "1 process, 2 runs")
+    assert found(made(made_by_mlflow, starts[0], processes=WORKERS)) == []
+
+
 def test_workers_without_a_run_beside_a_process_that_has_one() -> None:
     workers = [process(1, parent=0), *WORKERS]
     implicit = call("start_run", 2, "r2", "implicit", source_line="train.py:30")

@@ -317,6 +317,30 @@ def test_processes_and_threads(run: Run) -> None:
     assert len(ran.store.runs[0].metrics) == 7
 
 
+STARTS = """\
+import mlflow
+
+with mlflow.start_run() as parent:
+    mlflow.start_run(nested=True)
+    mlflow.end_run()
+mlflow.log_metric("after", 1.0)
+mlflow.end_run()
+mlflow.start_run(run_id=parent.info.run_id, nested=False)
+"""
+
+
+def test_how_runs_were_started(run: Run) -> None:
+    ran = run(STARTS)
+    assert ran.code == 0, ran.stderr
+    starts = [call for call in ran.observations if call.what == "start_run"]
+    assert [(call.options, call.source_line) for call in starts] == [
+        ((), "train.py:3"),
+        (("nested",), "train.py:4"),
+        (("implicit",), "train.py:6"),
+        (("run_id",), "train.py:8"),
+    ]
+
+
 AUTOLOGGING = """\
 import mlflow
 import numpy as np
