@@ -82,9 +82,9 @@ RULES = (
             "starts one. Ranks of a distributed training, workers of a pool, and children that log at the "
             "same time are told apart; a run that each makes for itself below a parent is fine."
         ),
-        example="torchrun --nproc_per_node=2 train.py\n\nmlflow.start_run()   # in both of them",
+        example="mlflow.start_run()   # in both processes of torchrun --nproc_per_node=2",
         fix=(
-            "if rank == 0:\n    mlflow.start_run()\n\nor, in the workers of a pool:\n\n"
+            "if rank == 0:\n    mlflow.start_run()\n\n# or, in the workers of a pool\n"
             "mlflow.start_run(nested=True, parent_run_id=parent_id)"
         ),
         # Runs that processes mixed, or made too many of, can't be compared.
