@@ -95,7 +95,11 @@ def check_summary(item: CheckItem, report: pytest.TestReport) -> CheckSummary:
         "check": item.check,
         "verdict": _word(report, cached),
         "warnings": [
-            printable(f"{render_title(rule, found)}: {_told(found)} [{rule}]")
+            printable(
+                # What holds for one of them holds for all, but for names.
+                f"{render_title(rule, found)}: {_told(found)} [{rule}]: {found[0].why} "
+                f"fix: {' '.join(found[0].fix.split())}"
+            )
             for rule, found in warnings.items()
         ],
         "skipped": result.skipped,

@@ -127,7 +127,8 @@ def test_warnings_and_unused_allowances(pytester: pytest.Pytester, make_project:
 case        launches  params   metrics      artifacts  models
 proj::main  passed    skipped  passed (1w)  passed     skipped
 warning: proj::main: metrics: 1 with every point at step 0: loss (2 points at
-  step 0) [metric-without-step]
+  step 0) [metric-without-step]: Without `step` every point lands on step 0:
+  MLflow doesn't count. fix: mlflow.log_metric("loss", …, step=…)
 warning: proj: [[allow]] rule = "param-differs", match = "x*": nothing needed
   it; remove it
 == 3 passed, 2 skipped ==\
