@@ -30,7 +30,6 @@ from typing import Any
 from measuring import Figure, machine, output_of
 
 from pytest_mlflow_check.core.store import Store
-from pytest_mlflow_check.runtime.observer import inject
 from pytest_mlflow_check.runtime.observer.inject import VARIABLE, observed
 from pytest_mlflow_check.runtime.sandbox.environment import launch_environment
 
@@ -82,8 +81,8 @@ print((seconds(wrapped, count) - seconds(log_metric, count)) / count)
 
 _OUTSIDE = """
 import sys, timeit
-(line,) = (line for line in open(sys.argv[1], encoding="utf-8") if line.startswith("import "))
-print(min(timeit.repeat(lambda: exec(line, {}), number=1000, repeat=5)) / 1000)
+from pytest_mlflow_check.runtime.observer.pth import LINE
+print(min(timeit.repeat(lambda: exec(LINE, {}), number=1000, repeat=5)) / 1000)
 import mlflow
 for name in [name for name in sys.modules if name.startswith("pytest_mlflow_check")]:
     del sys.modules[name]
@@ -199,7 +198,7 @@ def _round(area: Path, number: int, calls: int) -> Round:
 def _outside(area: Path) -> list[float]:
     """Seconds of a process outside a launch for the line of the `.pth` file, and for the entry point."""
     env = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    command = [sys.executable, "-c", _OUTSIDE, str(Path(inject.__file__).with_name(inject.PTH))]
+    command = [sys.executable, "-c", _OUTSIDE]
     ended = subprocess.run(command, cwd=area, env=env, stdout=subprocess.PIPE, text=True, check=True)
     return [float(line) for line in ended.stdout.split()]
 

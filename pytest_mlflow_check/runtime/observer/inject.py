@@ -22,6 +22,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pytest_mlflow_check.runtime.observer import pth
+
 VARIABLE = "PYTEST_MLFLOW_CHECK_OBSERVER"
 """Names the file with what the processes of a launch need to know; empty in other processes of ours."""
 
@@ -36,9 +38,6 @@ _OF_ONE_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"
 """Of these, those that a command loses for good when it drops its variables."""
 
 _PAYLOAD = Path(__file__).absolute().with_name("payload")
-
-PTH = "pytest_mlflow_check.pth"
-"""The `.pth` file, beside this module and beside the packages of an environment."""
 
 STACKS_VARIABLE = "PYTEST_MLFLOW_CHECK_STACKS"
 """Tells them where to write down where their threads stand, and at which signal."""
@@ -108,8 +107,7 @@ def add_to_environment(prefix: Path) -> None:
     Args:
         prefix: the directory of a virtual or a conda environment that is ours.
     """
-    content = Path(__file__).with_name(PTH).read_text(encoding="utf-8")
     for packages in prefix.glob("lib/python*/site-packages"):
-        file = packages / PTH
-        if not file.is_file() or file.read_text(encoding="utf-8") != content:
-            file.write_text(content, encoding="utf-8")
+        file = packages / pth.NAME
+        if not file.is_file() or file.read_text(encoding="utf-8") != pth.CONTENT:
+            file.write_text(pth.CONTENT, encoding="ascii")

@@ -7,8 +7,9 @@ reads no `.pth` file, and gets here all the same. In a process outside a launch 
 
 from __future__ import annotations
 
-import os
 import sys
+
+from pytest_mlflow_check.runtime.observer.pth import LINE
 
 
 class NoExperimentProvider:
@@ -18,10 +19,7 @@ class NoExperimentProvider:
         observer = "_mlflow_check_observer"
         if observer in sys.modules:
             return
-        with open(
-            os.path.join(os.path.dirname(__file__), "pytest_mlflow_check.pth"), encoding="utf-8"
-        ) as lines:
-            exec(next(line for line in lines if line.startswith("import ")))
+        exec(LINE)
         if observer in sys.modules:
             sys.modules[observer].note_unobserved()
 
