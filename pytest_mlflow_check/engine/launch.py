@@ -21,6 +21,7 @@ from pytest_mlflow_check.core.records import (
     Mode,
     ModelValidation,
     Observation,
+    PythonProcess,
     RunRecord,
     SavedFile,
     StoreRecord,
@@ -209,6 +210,7 @@ def _launch(
         "store": store.kind,
         "logged_to": handle.alias,
         "observed": options.observer,
+        "processes": [vars(python) for python in pythons],
         "unobserved_code": () if seen else unobserved_code(directory, start.shown, pythons),
         **file_changes,
         "changed_originals": changed,
@@ -265,7 +267,10 @@ def _launch_of(
         record=record,
         observations=observations,
         observed=summary["observed"],
-        processes=read_processes(attempt_dir),
+        processes=tuple(
+            PythonProcess(**{**process, "command": tuple(process["command"])})
+            for process in summary["processes"]
+        ),
         unobserved_code=tuple(summary["unobserved_code"]),
         started=summary["started"],
         stacks=read_stacks(attempt_dir / STACKS, Path(summary["directory"])),

@@ -119,10 +119,10 @@ class CheckedProject:
 
     def _confirmed(self, case: Case, check: str) -> CaseJudge:
         """Return what judges a case, with a second fluent launch where a check needs one."""
-        from pytest_mlflow_check.engine.confirmation import with_confirmation
-
         judge = self.case_judge(case)
         if not self.static and check != "contract":
+            from pytest_mlflow_check.engine.confirmation import with_confirmation
+
             launcher, values = self.resources.launcher, self.settings.values
             judge = self._judges[case.id] = with_confirmation(judge, [check], launcher, case, values)
         return judge

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 
-import mlflow
 import pytest
 from packaging.version import Version
 
 from support.projects import FILES, MakeProject
 
-pytestmark = pytest.mark.mlflow
+pytestmark = [pytest.mark.e2e, pytest.mark.launch, pytest.mark.mlflow]
 
-MLFLOW_3 = Version(mlflow.__version__).major >= 3
+MLFLOW_3 = Version(version("mlflow")).major >= 3
 DATASET = """
 import mlflow
 

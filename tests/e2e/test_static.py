@@ -75,7 +75,7 @@ case         launches
 proj::main   FAILED
 proj::other  passed
 short test summary info
-FAILED proj/MLproject::main::launches - MLproject: the default null of model_...
+FAILED proj/MLproject::main::launches - MLproject: the default null of model_dir
 1 failed, 1 passed\
 """)
 
