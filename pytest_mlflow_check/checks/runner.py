@@ -16,6 +16,7 @@ from pytest_mlflow_check.checks.models import check_models, logs_models
 from pytest_mlflow_check.checks.params import check_params
 from pytest_mlflow_check.checks.probe_results import beside_its_case, refused
 from pytest_mlflow_check.checks.static import obstacle
+from pytest_mlflow_check.checks.store_redirects import stopped
 from pytest_mlflow_check.core.findings import CheckResult, Finding, errors_first
 from pytest_mlflow_check.rules import RULES
 from pytest_mlflow_check.rules.policy import Policy
@@ -156,7 +157,8 @@ _CAUSES = {
 
 
 def _explains_failure(result: CheckResult, comparison: Comparison) -> bool:
-    blocking = {"tracking-uri-hardcoded"} if comparison.settings.tracking_uri == "block" else set()
+    blocked = any(stopped(comparison, launch) for launch in comparison.launches.values())
+    blocking = {"tracking-uri-hardcoded"} if blocked else set()
     return any(finding.rule in _CAUSES | blocking for finding in result.findings)
 
 

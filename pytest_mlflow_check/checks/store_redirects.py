@@ -14,11 +14,12 @@ def redirects(comparison: Comparison) -> Iterator[Finding]:
     found: dict[tuple[str, str | None], dict[str, Observation]] = {}
     for mode, launch in comparison.launches.items():
         for call in launch.observations:
-            if call.what == "redirect":
+            if call.what in ("redirect", "refused"):
                 found.setdefault((call.key, call.source_line), {}).setdefault(mode, call)
     block = comparison.settings.tracking_uri == "block"
     for (uri, source_line), sides in found.items():
-        how = next(iter(sides.values())).value
+        first = next(iter(sides.values()))
+        how = first.value
         yield Finding(
             rule="tracking-uri-hardcoded",
             subject=uri,
@@ -30,6 +31,8 @@ def redirects(comparison: Comparison) -> Iterator[Finding]:
             + (
                 "The launch was stopped there."
                 if block
+                else "The request was refused; nothing was sent there."
+                if first.what == "refused"
                 else "It was led back to the launch's own store; nothing was sent there."
             ),
             fix="remove it from the code and give it from outside:  MLFLOW_TRACKING_URI=… python …",
@@ -37,9 +40,9 @@ def redirects(comparison: Comparison) -> Iterator[Finding]:
 
 
 def stopped(comparison: Comparison, launch: Launch) -> bool:
-    """Whether a launch ended because an attempt was blocked."""
+    """Whether a launch ended because an attempt was blocked, or a request refused."""
     block = comparison.settings.tracking_uri == "block"
-    return block and any(call.what == "redirect" for call in launch.observations)
+    return any(call.what == "refused" or (block and call.what == "redirect") for call in launch.observations)
 
 
 def _how(call: Observation | None) -> str | None:

@@ -65,6 +65,9 @@ def _orphans(starts: Iterable[RunStart]) -> Iterator[_Stray]:
     found: set[str | None] = set()
     for start in starts:
         options = set(start.call.options)
+        # It has no parent since `mlflow run` made it.
+        if start.joined:
+            continue
         if start.call.what != "start_run" or "nested" not in options or options & {"run_id", "parent_run_id"}:
             continue
         # Runs of the same line are siblings.

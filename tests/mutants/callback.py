@@ -337,7 +337,9 @@ LAUNCHES = (
                 "    mlflow.artifacts.load_text(URL)  # <- here\n    args = parser",
             ),
         ),
-        expected=(launches("launch-failed", "fluent", "train.py", says="couldn't reach http://127.0.0.1:9"),),
+        expected=(
+            launches("tracking-uri-hardcoded", "http://127.0.0.1:9/*", "train.py", says="was refused"),
+        ),
         launch="fluent",
     ),
     Mutant(
@@ -635,7 +637,7 @@ METRICS = (
                 LOG_METRICS, "        mlflow.log_metrics(logs, step=time.time_ns() // 1000)  # <- here\n"
             ),
         ),
-        expected=tuple(metrics("metric-steps-differ", name, CALLBACKS) for name in ("loss", "gradient")),
+        expected=tuple(metrics("metric-varies", name, CALLBACKS) for name in ("loss", "gradient")),
     ),
     Mutant(
         "callback-every-other-epoch-in-fluent",
@@ -680,7 +682,7 @@ ARTIFACTS = (
                 '            mlflow.log_dict(state, f"state-{self.run.info.run_id}.json")  # <- here\n',
             ),
         ),
-        expected=(artifacts("artifact-missing", "state-*.json", CALLBACKS),) * 2,
+        # A name with an id in it is another one each time, by its kind.
     ),
     Mutant(
         "callback-date-in-a-file",

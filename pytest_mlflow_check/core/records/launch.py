@@ -27,7 +27,8 @@ class Observation:
         what: the kind of call: `log_param`, `log_metric`, `set_tag`, `log_artifact`, `log_artifacts`,
             `log_input`, `log_model`, `register_model`, `create_run`, `start_run`, `enter_run` (a `with`),
             `end_run`, `set_experiment`, `autolog`, `run_project`, `command_ended` (that of an entry point),
-            or `redirect`: an attempt to lead MLflow to another store than the launch's own.
+            `redirect`: an attempt to lead MLflow to another store than the launch's own, or `refused`: a
+            request of MLflow's to another server that couldn't be led back.
         key: what it was about: the key, artifact path, name of a model, run or experiment, or the URI, with
             passwords masked.
         value: the value as text (both ends of a long one), the local path of an artifact, the flavor of a

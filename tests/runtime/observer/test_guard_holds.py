@@ -102,7 +102,7 @@ class Launch:
     @property
     def redirects(self) -> list[tuple[str, str | None]]:
         calls = read_observations(self.directory / "calls.jsonl")
-        return [(call.key, call.source_line) for call in calls if call.what == "redirect"]
+        return [(call.key, call.source_line) for call in calls if call.what in ("redirect", "refused")]
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ class Guard:
         Raises:
             RuntimeError: always.
         """
-        refusal = self._note(uri, how, frame)
+        refusal = self._note(uri, how, frame, what="refused")
         raise RuntimeError(refusal if self._block else f"{_REFUSED}: {masked(text_of(uri))}")
 
     def refuse(self) -> None:
@@ -129,7 +129,9 @@ class Guard:
         led = self.lead(uri, f'os.environ["{name}"]', frame)
         return os.fsencode(led) if isinstance(uri, bytes) else led
 
-    def _note(self, uri: Any, how: str, frame: FrameType | None, by_mlflow: bool = True) -> str:
+    def _note(
+        self, uri: Any, how: str, frame: FrameType | None, by_mlflow: bool = True, what: str = "redirect"
+    ) -> str:
         shown = "another store"
         try:
             shown = masked(text_of(uri))
@@ -140,7 +142,7 @@ class Guard:
             how = through or how
             attempt = (shown, how, site.source_line)
             if not through or recorder.thread.attempt != attempt:
-                recorder.note("redirect", shown, how, None, None, site)
+                recorder.note(what, shown, how, None, None, site)
             recorder.thread.attempt = attempt if through else None
         except Exception:
             pass
