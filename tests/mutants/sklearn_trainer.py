@@ -93,7 +93,8 @@ MISTAKES = (
             train(MADE, f"    import random\n\n{MADE}"),
             train(
                 "    mlflow.sklearn.log_model(\n",
-                "    model.coef_ *= random.uniform(-9, 9)\n    mlflow.sklearn.log_model(\n",
+                "    model.classes_ = model.classes_ + random.randrange(10**9)\n"
+                "    mlflow.sklearn.log_model(\n",
             ),
             logging(EXAMPLE.replace("x[:3]", "x[:20]")),
         ),

@@ -566,6 +566,7 @@ def test_points_of_one_dataset_have_one_number(logged: Logged) -> None:
     assert all(series.subjects is None for key, series in metrics.items() if key != "accuracy")
 
 
+@pytest.mark.mlflow
 def test_a_metric_with_a_dataset_keeps_its_step(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
