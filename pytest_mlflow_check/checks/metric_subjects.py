@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pytest_mlflow_check.core.first_rows import first_rows
 from pytest_mlflow_check.core.records import MetricSeries
 
 
@@ -18,13 +19,9 @@ def without_repeats(series: MetricSeries) -> MetricSeries:
     """
     if series.subjects is None:
         return series
-    columns = (series.subjects, series.steps, (series.values + 0.0).view(np.int64))
-    order = np.lexsort(columns)
-    repeats = np.zeros(len(order), dtype=np.bool_)
-    repeats[1:] = np.all([column[order][1:] == column[order][:-1] for column in columns], axis=0)
-    # lexsort is stable, so the first of its kind in this order is the one logged first.
-    repeated = order[repeats & (series.subjects[order] > 0)]
-    return series.at(np.setdiff1d(np.arange(len(series)), repeated))
+    first = first_rows(series.subjects, series.steps, (series.values + 0.0).view(np.int64))
+    # What is about no dataset is kept whole.
+    return series.at(np.union1d(first, np.flatnonzero(series.subjects == 0)))
 
 
 def by_subject(series: MetricSeries) -> Iterator[MetricSeries]:

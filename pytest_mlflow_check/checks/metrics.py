@@ -15,6 +15,7 @@ from pytest_mlflow_check.checks.run_matching import RunPair
 from pytest_mlflow_check.checks.source_lines import STARTING, calls, source_line_of
 from pytest_mlflow_check.config.settings import Tolerance
 from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.first_rows import first_rows
 from pytest_mlflow_check.core.known_variation import is_measured, is_unsteady
 from pytest_mlflow_check.core.records import MetricSeries
 
@@ -214,13 +215,7 @@ def _aligned(fluent: MetricSeries, mlflow_run: MetricSeries) -> tuple[MetricSeri
 
 def _distinct(series: MetricSeries) -> MetricSeries:
     """The series without points that repeat step and value of an earlier one."""
-    columns = (series.steps, (series.values + 0.0).view(np.int64))
-    # np.unique does the same for rows of a matrix, and takes several times as long.
-    order = np.lexsort(columns)
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = np.any([column[order][1:] != column[order][:-1] for column in columns], axis=0)
-    # lexsort is stable, so the first of its kind in this order is the one logged first.
-    return series.at(np.sort(order[first]))
+    return series.at(first_rows(series.steps, (series.values + 0.0).view(np.int64)))
 
 
 def _by_time(series: MetricSeries) -> MetricSeries:

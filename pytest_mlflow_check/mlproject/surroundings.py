@@ -42,7 +42,7 @@ def read_surroundings(project: Project, root: Path) -> Surroundings:
     files = frozenset(os.path.relpath(f"/{name}", f"/{here}") for name in names)
     own = [file for file in (project.python_env, project.conda_env) if file is not None]
     beside = sorted(file for file in files if "/" not in file and _REQUIREMENTS.fullmatch(file))
-    others = [file for file in ("pyproject.toml", "setup.py", "setup.cfg") if file in files]
+    others = [file for file in _INSTALLABLE if file in files]
     dependencies: dict[str, str] = {}
     for file in dict.fromkeys([*own, *(directory / name for name in [*beside, *others])]):
         shown = os.path.relpath(file, directory)

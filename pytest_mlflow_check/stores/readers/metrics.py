@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mlflow_check.core.files import open_regular
+from pytest_mlflow_check.core.first_rows import first_rows
 from pytest_mlflow_check.core.records import MetricSeries
 from pytest_mlflow_check.stores.readers.safe_files import Content
 
@@ -183,12 +184,7 @@ def _first_occurrences(points: NDArray[np.void]) -> NDArray[np.intp]:
     values = points["value"]
     # Compared bit by bit, every NaN must look alike, and 0.0 like -0.0.
     bits = np.where(np.isnan(values), np.nan, values + 0.0).view(np.int64)
-    columns = (bits, points["timestamp"], points["step"])
-    order = np.lexsort(columns)
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = np.any([column[order][1:] != column[order][:-1] for column in columns], axis=0)
-    # lexsort is stable, so the first of its kind in this order is the one logged first.
-    return np.sort(order[first])
+    return first_rows(bits, points["timestamp"], points["step"])
 
 
 def _all_different(numbers: NDArray[np.int64]) -> bool:
