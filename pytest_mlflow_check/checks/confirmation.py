@@ -25,15 +25,15 @@ VARIES = {
 }
 """The rules about values that differ, and what each is where the value varies by itself."""
 
-_SETTING = {
-    "metric-varies": 'ignore = {{ metrics = ["{}"] }}',
-    "param-varies": 'ignore = {{ params = ["{}"] }}',
-    "tag-varies": 'ignore = {{ tags = ["{}"] }}',
-    "dataset-varies": 'ignore = {{ datasets = ["{}"] }}',
-    "artifact-varies": 'ignore = {{ artifacts = ["{}"] }}',
-    "prediction-varies": 'ignore = {{ models = ["{}"] }}',
+_IGNORED = {
+    "metric-varies": "metrics",
+    "param-varies": "params",
+    "tag-varies": "tags",
+    "dataset-varies": "datasets",
+    "artifact-varies": "artifacts",
+    "prediction-varies": "models",
 }
-"""What says in the settings that something is never compared."""
+"""Under which key of `ignore` the settings name what is never compared."""
 
 Subject = tuple[str, str, str]
 """What a finding is about: its rule, its subject, its run."""
@@ -109,17 +109,28 @@ def _varying(comparison: Comparison, finding: Finding, other: Finding | None) ->
     )
     when = " in an earlier session" if other is None else ""
     again = other.mlflow_run if other is not None and finding.fluent is not None else None
-    setting = _SETTING[rule].format(finding.subject)
+    setting = _setting(finding)
     return replace(
         finding,
         rule=rule,
         fluent=f"{finding.fluent}; again: {again}" if again is not None else finding.fluent,
         why=f"It differs between two fluent launches too{when}, so the launch mode isn't the reason. "
         f"{missing}".rstrip(),
-        fix=f"{'  '.join(seed.line for seed in seeds)}  at the start; or, if it may vary:  {setting}"
+        fix=f"seed it:  {';  '.join(seed.line for seed in seeds)};  or, if it may vary:  {setting}"
         if seeds
         else f"make it depend on the parameters alone; or, if it may vary:  {setting}",
     )
+
+
+def _setting(finding: Finding) -> str:
+    """What says in the settings that it may vary."""
+    rule = VARIES[finding.rule]
+    if finding.rule == "description-differs":
+        # `ignore` knows tags by their names, and this one is compared apart.
+        return f'rules = {{ {rule} = "off" }}'
+    # A dataset's context isn't part of its name.
+    name = finding.subject.partition(" (")[0] if rule == "dataset-varies" else finding.subject
+    return f'ignore = {{ {_IGNORED[rule]} = ["{name}"] }}'
 
 
 def _two_fluent(comparison: Comparison) -> Comparison | None:

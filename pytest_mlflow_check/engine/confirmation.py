@@ -34,6 +34,8 @@ def with_confirmation(
     if not values.confirm or set(judge.comparison.launches) != {"fluent", "mlflow-run"}:
         return judge
     checks = tuple(checks)
+    if judge.comparison.confirming is None and not judge.unexplained(checks):
+        return judge
     known = _known_from_earlier(launcher, case, values)
     if known - judge.comparison.known_to_vary:
         judge = replace(judge, comparison=replace(judge.comparison, known_to_vary=known))

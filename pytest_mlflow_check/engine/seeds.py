@@ -22,7 +22,7 @@ _SEEDS = (
     (
         "sklearn",
         r"random_state\s*=",
-        "anything with random_state=",
+        "an estimator with random_state=",
         "random_state=0 in each estimator and split",
     ),
     ("random", r"\brandom\.seed\(|random\.Random\(\s*[^)\s]", "random.seed", "random.seed(0)"),

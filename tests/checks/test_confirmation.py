@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlflow_check.checks.confirmation import VARIES
+from pytest_mlflow_check.checks.confirmation import VARIES, explained
 from pytest_mlflow_check.checks.runner import CaseJudge, Policy, compare_launches
-from pytest_mlflow_check.config.settings import ProjectConfig
+from pytest_mlflow_check.config.settings import ProjectConfig, load_settings
 from pytest_mlflow_check.core.findings import Allowance, Finding
 from pytest_mlflow_check.core.records import Dataset, Launch, MissingSeed, RunRecord
 from pytest_mlflow_check.engine.seeds import missing_seeds
@@ -165,3 +165,27 @@ def test_missing_seeds(text: str, calls: list[str], tmp_path: Path) -> None:
     seeds = missing_seeds(tmp_path)
     assert [seed.call for seed in seeds] == calls
     assert all(seed.place == "train.py:1" for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ("rule", "subject", "setting"),
+    [
+        ("metric-values-differ", "loss", 'ignore = { metrics = ["loss"] }'),
+        ("dataset-differs", "rates (training)", 'ignore = { datasets = ["rates"] }'),
+        ("description-differs", "run 1", 'rules = { tag-varies = "off" }'),
+        ("tag-differs", "when", 'ignore = { tags = ["when"] }'),
+    ],
+)
+def test_the_setting_that_is_printed_is_one_that_holds(
+    rule: str, subject: str, setting: str, tmp_path: Path
+) -> None:
+    """As what an earlier session found is told, which needs no launch."""
+    found = Finding(rule=rule, subject=subject, why="Because.", fix="fix it")
+    comparison = replace(
+        compare_launches({}, settings=ProjectConfig()), known_to_vary=frozenset({(rule, subject, "")})
+    )
+    (said,) = explained(comparison, [found], lambda _: [])
+    assert said.fix.endswith(setting)
+    # One line of TOML, as it is pasted.
+    (tmp_path / "mlflow-check.toml").write_text(setting)
+    load_settings(tmp_path)
