@@ -33,12 +33,14 @@ MLFLOW_LOADED = pytest.StashKey[bool]()
 """Whether MLflow was loaded before a test."""
 
 
-def pytest_pycollect_makemodule() -> None:
+def pytest_collectstart(collector: pytest.Collector) -> None:
     """Sets up Hypothesis before the first test module is imported.
 
-    Not as this file is read: sessions that check a project from here read it too, and need no Hypothesis.
+    Neither as this file is read nor as modules are found: sessions that check a project from here, and even
+    one below this directory, come by both, and need no Hypothesis.
     """
-    set_up_hypothesis()
+    if isinstance(collector, pytest.Module):
+        set_up_hypothesis()
 
 
 @cache

@@ -133,10 +133,11 @@ def test_the_fixtures_that_launch_say_the_same(
     )
 
 
+@pytest.mark.parametrize("project", ["example_project", "tests/projects/stage4"])
 def test_a_checkout_works_without_what_only_tests_need(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, project: str
 ) -> None:
-    """The README's first session loads our conftest. `.ci/first-commands` does it in a real environment."""
+    """The README's first sessions load our conftest. `.ci/first-commands` does it in a real environment."""
     absent = {"hypothesis", "jsonschema", "psycopg2", "sklearn"}
     (tmp_path / "sitecustomize.py").write_text(WITHOUT.format(absent=absent))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -144,6 +145,6 @@ def test_a_checkout_works_without_what_only_tests_need(
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
     monkeypatch.chdir(ROOT)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    result = pytester.run(*command, "--mlflow-project=example_project", "--co", "-q")
+    result = pytester.run(*command, f"--mlflow-project={project}", "--co", "-q")
     assert result.ret == 0, result.stderr.str()
     result.stdout.fnmatch_lines(["5 tests collected*"])
