@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_mlflow_check.core.records import Artifact, Mode
+from pytest_mlflow_check.core.text import enumerated
 
 _IMAGE = re.compile(
     r"images/(?P<key>.+)(?P<mark>[+%])step(?P=mark)(?P<step>\d+)(?P=mark)timestamp(?P=mark)(?P<time>\d+)"
@@ -111,8 +112,6 @@ def _logged_order(path: str) -> tuple[int, str]:
 def steps_in_words(images: Iterable[LoggedImage]) -> str:
     """`step 2`, `steps 0, 1 and 4`, or `12 steps from 0 to 11`."""
     steps = sorted({image.step for image in images})
-    if len(steps) == 1:
-        return f"step {steps[0]}"
     if len(steps) <= 4:
-        return f"steps {', '.join(map(str, steps[:-1]))} and {steps[-1]}"
+        return f"{'step' if len(steps) == 1 else 'steps'} {enumerated([str(step) for step in steps])}"
     return f"{len(steps)} steps from {steps[0]} to {steps[-1]}"

@@ -21,6 +21,7 @@ from pytest_mlflow_check.checks.source_lines import call_of_artifact, source_lin
 from pytest_mlflow_check.checks.unlogged_models import is_data, known_by_path, saved_only
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Artifact, Launch, Mode
+from pytest_mlflow_check.core.text import counted
 
 
 def check_artifacts(comparison: Comparison) -> list[Finding]:
@@ -111,7 +112,7 @@ def _models_among(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
 def _checkpoints(comparison: Comparison, pair: RunPair, checkpoints: Mapping[str, list[Artifact]]) -> Finding:
     """The finding about all checkpoints of a run: which of them is worth keeping is for the user to say."""
     files = next(iter(checkpoints.values()))
-    shown = {mode: _counted(len(side), "checkpoint") for mode, side in checkpoints.items()}
+    shown = {mode: counted(len(side), "checkpoint") for mode, side in checkpoints.items()}
     return Finding(
         rule="model-as-artifact",
         subject=_group([file.path for file in files]),
@@ -133,10 +134,6 @@ def _group(paths: Sequence[str]) -> str:
     directory = posixpath.commonpath([posixpath.dirname(path) for path in paths])
     suffixes = {posixpath.splitext(path)[1] for path in paths}
     return posixpath.join(directory, f"*{suffixes.pop() if len(suffixes) == 1 else ''}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _model(comparison: Comparison, pair: RunPair, artifact: Artifact) -> tuple[ModelFile, str]:
@@ -221,7 +218,7 @@ def _lost_images(
 ) -> Finding:
     """The finding for the images of one key that one launch lacks; MLflow writes two files for each."""
     large = [image for image in images if not image.small] or images
-    there = _counted(len(large), "image")
+    there = counted(len(large), "image")
     return Finding(
         rule="artifact-missing",
         subject=f"images of {key} at {steps_in_words(large)}",
@@ -245,4 +242,4 @@ def _described(artifact: Artifact) -> str:
 
 
 def _size(artifact: Artifact) -> str:
-    return _counted(artifact.size, "byte")
+    return counted(artifact.size, "byte")

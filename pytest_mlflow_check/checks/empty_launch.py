@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.output_tail import output_of
-from pytest_mlflow_check.checks.runs import runs_text
 from pytest_mlflow_check.checks.source_lines import source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord, given_tags
+from pytest_mlflow_check.core.text import counted
 
 
 def empty_launches(comparison: Comparison) -> list[Mode]:
@@ -65,7 +65,7 @@ def _deleted_all(launch: Launch) -> bool:
 
 def _what_it_did(launch: Launch) -> str:
     if _deleted_all(launch):
-        return f"deleted all that it had logged ({runs_text(len(launch.record.deleted))})"
+        return f"deleted all that it had logged ({counted(len(launch.record.deleted), 'run')})"
     return "its code logged nothing to MLflow"
 
 
@@ -73,7 +73,7 @@ def _content(comparison: Comparison, mode: Mode, launch: Launch) -> str:
     if not launch.runs:
         deleted = len(launch.record.deleted)
         return f"no run, {deleted} deleted" if deleted else "no run"
-    runs = runs_text(len(launch.runs))
+    runs = counted(len(launch.runs), "run")
     if _code_logged(comparison, mode):
         return runs
     return f"{runs}, only mlflow run's own params" if mode == "mlflow-run" else f"{runs}, empty"

@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 
 from pytest_mlflow_check.core.records import Frame, Launch, Observation, Stack
+from pytest_mlflow_check.core.text import counted
 
 _SHELL = 128
 """What a shell adds to the number of the signal that ended its command."""
@@ -89,7 +90,7 @@ def _logged(launch: Launch) -> str:
         (sum(len(run.artifacts) for run in launch.runs), "artifact"),
         (sum(len(run.models) for run in launch.runs), "model"),
     ]
-    told = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts if count]
+    told = [counted(count, what) for count, what in counts if count]
     line = f"logged until then: {', '.join(told) or 'nothing'}"
     last = _last_call(launch)
     return line if last is None else f"{line}; the last was {_call(last, launch)}"

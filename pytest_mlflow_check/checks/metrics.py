@@ -18,6 +18,7 @@ from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.first_rows import first_rows
 from pytest_mlflow_check.core.known_variation import is_measured, is_unsteady
 from pytest_mlflow_check.core.records import MetricSeries
+from pytest_mlflow_check.core.text import counted
 
 
 def check_metrics(comparison: Comparison) -> list[Finding]:
@@ -236,5 +237,5 @@ def _close(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: Tole
 def _points(series: MetricSeries | None) -> str | None:
     if series is None:
         return None
-    points = "1 point" if len(series) == 1 else f"{len(series)} points"
+    points = counted(len(series), "point")
     return f"{points} at step 0" if _without_step(series) else points

@@ -10,6 +10,7 @@ from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.source_lines import calls
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, ModelVersion, RegisteredModel, given_tags
+from pytest_mlflow_check.core.text import counted
 
 _Described = RegisteredModel | ModelVersion
 
@@ -108,4 +109,4 @@ def _aliases(versions: Mapping[str, str]) -> str | None:
 
 
 def _versions(model: RegisteredModel) -> str:
-    return "1 version" if len(model.versions) == 1 else f"{len(model.versions)} versions"
+    return counted(len(model.versions), "version")

@@ -12,6 +12,7 @@ from pytest_mlflow_check.checks.param_conflicts import shown
 from pytest_mlflow_check.checks.source_lines import STARTING
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, Observation, PythonProcess
+from pytest_mlflow_check.core.text import counted, enumerated
 
 _POOL = "multiprocessing"
 
@@ -88,7 +89,7 @@ class _Group:
     def text(self) -> str:
         """How many processes log how many runs."""
         count, runs = len(self.loggers), len(self.runs)
-        return f"{_counted(count, 'process', 'processes')}, {_counted(runs, 'run', 'runs')}"
+        return f"{counted(count, 'process', 'processes')}, {counted(runs, 'run')}"
 
 
 _RANKS, _LOADERS, _WORKERS, _CHILDREN = "ranks", "loaders", "worker processes", "child processes"
@@ -289,11 +290,4 @@ def _fix(group: _Group) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     """`0 and 1`, or `0, 1 and 2`; of many the ends."""
-    if len(names) > 4:
-        return f"{names[0]} to {names[-1]}"
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def _counted(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"
+    return f"{names[0]} to {names[-1]}" if len(names) > 4 else enumerated(names)

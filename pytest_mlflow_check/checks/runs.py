@@ -9,6 +9,7 @@ from pytest_mlflow_check.checks.library_runs import into_the_open_run
 from pytest_mlflow_check.checks.source_lines import calls, source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord
+from pytest_mlflow_check.core.text import counted
 
 _Wanted = Callable[[Launch, RunRecord], bool]
 
@@ -113,13 +114,8 @@ def _holds(run: RunRecord, comparison: Comparison) -> str:
         "model": len(run.models),
         "nested run": nested,
     }
-    held = [f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items() if count]
+    held = [counted(count, what) for what, count in counts.items() if count]
     return ", ".join(held) or "empty"
-
-
-def runs_text(count: int) -> str:
-    """`1 run`, or `3 runs`."""
-    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _closed_by_exit(launch: Launch, run: RunRecord) -> bool:

@@ -28,6 +28,7 @@ from pytest_mlflow_check.contract.serialize import written
 from pytest_mlflow_check.core.errors import shown_path
 from pytest_mlflow_check.core.findings import CodePart, Finding
 from pytest_mlflow_check.core.records import Mode, RunRecord
+from pytest_mlflow_check.core.text import counted
 
 _ALIKE, _MUCH_ALIKE = 0.6, 0.75
 """How much two names have to have in common (`difflib`) for one to be taken for the other, renamed: the more
@@ -383,7 +384,7 @@ def _text(name: str, value: Expected) -> str:
 
 
 def _points(steps: Steps) -> str:
-    count = "" if steps.count is None else "1 point" if steps.count == 1 else f"{steps.count} points"
+    count = "" if steps.count is None else counted(steps.count, "point")
     if steps.first == steps.last and steps.first is not None:
         return f"{count} at step {steps.first}" if count else f"at step {steps.first}"
     if steps.first is not None or steps.last is not None:

@@ -53,6 +53,23 @@ def _last_state(line: str) -> str:
     return states[-1] if states else ""
 
 
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """`1 run`, or `3 runs`.
+
+    Args:
+        count: how many there are.
+        one: what one of them is called.
+        several: what more than one are called; with an `s` by default.
+    """
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """`a`, `a and b`, or `a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def listed(names: Sequence[str], most: int, shown: Callable[[str], str] = str) -> str:
     """Names in a sentence: the first so many, each as it is shown, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

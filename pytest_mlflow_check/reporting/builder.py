@@ -11,7 +11,7 @@ from pytest_mlflow_check.core import findings, models, records
 from pytest_mlflow_check.core.findings import CHECKS, CheckResult, split_source_line
 from pytest_mlflow_check.core.masking import MASK, Secrets
 from pytest_mlflow_check.core.secret_names import is_secret
-from pytest_mlflow_check.core.text import final
+from pytest_mlflow_check.core.text import counted, final
 from pytest_mlflow_check.reporting.downsampling import points_each
 from pytest_mlflow_check.reporting.model import (
     SCHEMA,
@@ -170,7 +170,7 @@ def _counts(checks: Sequence[Check]) -> Counts:
 def _headline(verdict: Verdict, counts: Counts, number_of_cases: int, beside: str) -> str:
     """The verdict in a sentence; `beside` is what failed where no check did."""
     total = counts.passed + counts.failed + counts.skipped + counts.error + counts.not_run
-    of = f"of {total} checks in {_plural(number_of_cases, 'case')}"
+    of = f"of {total} checks in {counted(number_of_cases, 'case')}"
     if not total:
         return "No check was made."
     lacking = f"{counts.not_run} {of} weren't made" if counts.not_run else ""
@@ -183,12 +183,8 @@ def _headline(verdict: Verdict, counts: Counts, number_of_cases: int, beside: st
         return f"{early}: {lacking}." if lacking else f"{early}, when {total} checks were made."
     if not counts.passed:
         return f"None {of} had anything to say."
-    warned = f", with {_plural(counts.warnings, 'warning')}" if counts.warnings else ""
+    warned = f", with {counted(counts.warnings, 'warning')}" if counts.warnings else ""
     return f"{counts.passed} {of} passed{warned}."
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _project(project: ProjectResults, most: int) -> Project:
