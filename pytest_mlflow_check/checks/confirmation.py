@@ -138,12 +138,19 @@ def _two_fluent(comparison: Comparison) -> Comparison | None:
     fluent, confirming = comparison.launches.get("fluent"), comparison.confirming
     if fluent is None or confirming is None or confirming.exit_code != 0:
         return None
-    return compare_launches(
+    twice = compare_launches(
         # In the place of the other, so that the same checks compare them.
         {"fluent": fluent, "mlflow-run": replace(confirming, mode="mlflow-run")},
         settings=comparison.settings,
         case=comparison.case,
     )
+    # A launch with more runs than the other gives them other labels.
+    labels = {pair.fluent.run_id: pair.label for pair in comparison.pairs if pair.fluent}
+    pairs = (
+        replace(pair, label=labels.get(pair.fluent.run_id, pair.label)) if pair.fluent else pair
+        for pair in twice.pairs
+    )
+    return replace(twice, pairs=tuple(pairs))
 
 
 def _key(finding: Finding) -> Subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,14 @@ def python_files(project: Path) -> Iterator[Path]:
                 if count > _MOST_FILES:
                     return
                 yield Path(directory, name)
+
+
+def sources_digest(project: Path) -> str:
+    """The same as long as no Python file below a directory changes."""
+    digest = hashlib.sha256()
+    for file in python_files(project):
+        digest.update(f"{file.relative_to(project)}\0{source_text(file)}\0".encode("utf-8", "replace"))
+    return digest.hexdigest()
 
 
 def source_text(file: Path) -> str:

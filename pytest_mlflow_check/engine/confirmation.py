@@ -14,6 +14,7 @@ from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.files import draft
 from pytest_mlflow_check.core.models import Case
+from pytest_mlflow_check.core.sources import sources_digest
 from pytest_mlflow_check.engine.launcher import Launcher
 from pytest_mlflow_check.engine.seeds import missing_seeds
 
@@ -23,7 +24,7 @@ def with_confirmation(
 ) -> CaseJudge:
     """What judges a case, with a second fluent launch where values differ that nothing known explains.
 
-    What varied is remembered for later sessions.
+    What varied is remembered for later sessions, until a Python file of the project changes.
 
     Args:
         judge: what judges it by the launches of both modes.
@@ -51,19 +52,21 @@ def with_confirmation(
         comparison = replace(judge.comparison, confirming=confirming, missing_seeds=seeds)
         judge = replace(judge, comparison=comparison)
     if varying := judge.varying(checks) - known:
-        _remember(launcher.varying_file(case, values), known | varying)
+        _remember(launcher.varying_file(case, values), known | varying, case)
     return judge
 
 
-def _remember(file: Path, subjects: Iterable[Subject]) -> None:
+def _remember(file: Path, subjects: Iterable[Subject], case: Case) -> None:
+    said = {"sources": sources_digest(case.project.directory), "varying": sorted(subjects)}
     file.parent.mkdir(parents=True, exist_ok=True)
-    with draft(file, json.dumps(sorted(subjects))) as unfinished:
+    with draft(file, json.dumps(said)) as unfinished:
         unfinished.replace(file)
 
 
 def _known_from_earlier(launcher: Launcher, case: Case, values: ProjectConfig) -> frozenset[Subject]:
-    """What varied in earlier sessions; nothing where the file says nothing that can be read."""
-    with suppress(OSError, ValueError, TypeError):
+    """What varied in earlier sessions of the same code; nothing where the file can't be read."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
         said = json.loads(launcher.varying_file(case, values).read_text(encoding="utf-8"))
-        return frozenset((str(rule), str(subject), str(run)) for rule, subject, run in said)
+        if said["sources"] == sources_digest(case.project.directory):
+            return frozenset((str(rule), str(subject), str(run)) for rule, subject, run in said["varying"])
     return frozenset()

@@ -25,7 +25,12 @@ _SEEDS = (
         "an estimator with random_state=",
         "random_state=0 in each estimator and split",
     ),
-    ("random", r"\brandom\.seed\(|random\.Random\(\s*[^)\s]", "random.seed", "random.seed(0)"),
+    (
+        "random",
+        r"\brandom\.seed\(|random\.Random\(\s*[^)\s]",
+        "random.seed",
+        "random.seed(0) after start_run()",
+    ),
 )
 _ALL = re.compile(r"\b(?:seed_everything|set_seed|fix_seed|seed_all)\(")
 """Seeds every library at once: Lightning's, transformers', and what people call their own."""

@@ -81,7 +81,9 @@ RULES = (
         summary="a series has other values in the two launches",
         explanation=(
             "Same code, same parameters, other numbers, and not by chance: a second fluent launch logged "
-            "what the first did (what differs there too is metric-varies). NaN counts as equal to NaN."
+            "what the first did (what differs there too is metric-varies). NaN counts as equal to NaN. "
+            "MLflow draws the name of a run from Python's `random` (mlflow.utils.name_utils, 3.17.2), and "
+            "draws none under `mlflow run`: a seed before start_run() gives other numbers after it."
         ),
         example='rate = 0.1 if os.environ.get("MLFLOW_RUN_ID") else 0.01',
         fix="Log the same numbers whatever the launch mode.",

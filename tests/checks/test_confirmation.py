@@ -83,6 +83,17 @@ def test_a_series_may_vary_in_another_way_each_time() -> None:
     assert finding.rule == "metric-varies"
 
 
+def test_a_run_is_the_same_one_where_a_launch_has_more_runs() -> None:
+    """The runs of the two fluent launches have no labels: there is one in each."""
+    two_runs = launch("mlflow-run", losing(1, 3), run("second"))
+    made = {"fluent": launch("fluent", losing(1, 2)), "mlflow-run": two_runs}
+    comparison = compare_launches(made, settings=ProjectConfig())
+    comparison = replace(comparison, confirming=launch("fluent", losing(1, 4)))
+    findings = found(CaseJudge(comparison, Policy()))
+    assert "metric-varies" in [finding.rule for finding in findings]
+    assert "metric-values-differ" not in [finding.rule for finding in findings]
+
+
 def test_what_is_known_to_vary_needs_no_launch() -> None:
     known = frozenset({("metric-values-differ", "loss", "")})
     judged = judge(losing(1, 2), losing(1, 3), known=known)
