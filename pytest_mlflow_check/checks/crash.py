@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from pytest_mlflow_check.checks.comparison import Comparison
+from pytest_mlflow_check.checks.crash_records import crash_line, crash_output, crash_record, reasons
 from pytest_mlflow_check.checks.last_words import own_output
-from pytest_mlflow_check.checks.tracebacks import Death, death, exceptions, last_project_line
+from pytest_mlflow_check.checks.tracebacks import Death, death, exceptions
 from pytest_mlflow_check.core.findings import CodePart
 from pytest_mlflow_check.core.records import Launch
 from pytest_mlflow_check.core.surroundings import Surroundings
@@ -48,8 +49,8 @@ class Crash:
 
     @cached_property
     def output(self) -> str:
-        """Its standard error, without what `mlflow run` says of itself."""
-        return own_output(self.launch.stderr)
+        """The traceback that it noted; else its standard error, without what `mlflow run` says of itself."""
+        return own_output(crash_output(self.launch))
 
     @cached_property
     def death(self) -> Death:
@@ -58,13 +59,18 @@ class Crash:
 
     @cached_property
     def messages(self) -> tuple[str, ...]:
-        """Its last exception, then those that it followed from; all of the output where there is none."""
+        """The exceptions that it noted, the first one first; else those that it printed, the last one first.
+
+        All of the output where there is none.
+        """
+        if record := crash_record(self.launch):
+            return tuple(f"{link.kind}: {link.message}" for link in reasons(record))
         return tuple(exceptions(self.death.text)) or (self.output,)
 
     @cached_property
     def source_line(self) -> str | None:
         """The innermost line of the project's code."""
-        return last_project_line(self.death.text, self.launch.directory)
+        return crash_line(self.launch)
 
     @property
     def surroundings(self) -> Surroundings:

@@ -21,7 +21,7 @@ _CAUSES: tuple[Callable[[Crash, str], Known | None], ...] = (
 
 
 def crash_cause(crash: Crash) -> Known | None:
-    """What a launch crashed with: the last exception that says it, of those that followed from each other."""
+    """What a launch crashed with: the first exception that says it, of those of its chain."""
     if crash.launch.exit_code is None or crash.launch.exit_code < 0:
         return None
     for message in crash.messages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
+from pytest_mlflow_check.checks.failure_causes import swallowed
 from pytest_mlflow_check.checks.output_tail import output_of
 from pytest_mlflow_check.checks.source_lines import source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
@@ -43,20 +44,38 @@ def nothing_logged(comparison: Comparison, empty: Sequence[Mode]) -> Iterator[Fi
             fluent=said.get("fluent"),
             mlflow_run=said.get("mlflow-run"),
             source_line=source_line_of_start(comparison, first.runs[0]) if first.runs else None,
-            why=f"`{first.command}` ended with exit code 0, and {_what_it_did(first)}."
-            if rule == "no-run-logged"
-            else f"`{first.command}` ended with exit code 0 and its run is {first.runs[0].status}, but "
-            "its code logged nothing; the other launch's code did.",
-            fix=(
-                "leave the run where it is"
-                if _deleted_all(first)
-                else "log inside a run:  with mlflow.start_run(): …"
-            )
-            if rule == "no-run-logged"
-            else "look for an exception that is caught and forgotten, or code that asks how it was started",
+            why=_why(rule, first),
+            fix=_fix(rule, first),
             # Of an exception that is caught, this may be all that is left.
             detail=output_of(first) if first.stdout.strip() or first.stderr.strip() else "",
         )
+
+
+def _why(rule: str, launch: Launch) -> str:
+    caught = swallowed(launch)
+    raised = ""
+    if caught:
+        said = launch.as_original(caught[0].value or "").partition("\n")[0]
+        raised = f" {caught[0].source_line or 'A library'} called {caught[0].key}(), which raised {said}"
+    if rule == "no-run-logged":
+        return f"`{launch.command}` ended with exit code 0, and {_what_it_did(launch)}.{raised}"
+    return (
+        f"`{launch.command}` ended with exit code 0 and its run is {launch.runs[0].status}, but "
+        f"its code logged nothing; the other launch's code did.{raised}"
+    )
+
+
+def _fix(rule: str, launch: Launch) -> str:
+    if caught := swallowed(launch):
+        place = caught[0].source_line
+        return f"resolve that, and let no except hide it{f' around {place}' if place else ''}"
+    if rule == "run-empty":
+        return "look for an exception that is caught and forgotten, or code that asks how it was started"
+    return (
+        "leave the run where it is"
+        if _deleted_all(launch)
+        else "log inside a run:  with mlflow.start_run(): …"
+    )
 
 
 def _deleted_all(launch: Launch) -> bool:

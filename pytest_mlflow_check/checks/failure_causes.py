@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pytest_mlflow_check.checks.comparison import Comparison
+from pytest_mlflow_check.checks.crash_records import crash_output
 from pytest_mlflow_check.checks.param_conflicts import CHANGING, changed_params, rewritten_params, shown
 from pytest_mlflow_check.checks.source_lines import calls
 from pytest_mlflow_check.checks.tracebacks import death, last_project_line
@@ -130,32 +131,52 @@ def async_failures(comparison: Comparison) -> Iterator[Finding]:
         )
 
 
+def swallowed_mismatches(comparison: Comparison) -> dict[Mode, Finding]:
+    """By launch, that MLflow refused to start its run, and that the code, or autologging, went on without."""
+    found: dict[Mode, Finding] = {}
+    for mode, launch in comparison.launches.items():
+        refused = [call for call in swallowed(launch) if _MISMATCH.search(call.value or "")]
+        if refused:
+            found[mode] = _hardcoded(mode, launch, "no run", refused[0].source_line)
+    return found
+
+
+def swallowed(launch: Launch) -> list[Observation]:
+    """The calls that raised an exception, in a launch that ended well all the same."""
+    return [call for call in launch.observations if call.what == "raised"] if launch.exit_code == 0 else []
+
+
 def _experiment_hardcoded(_: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding]:
-    died = death(launch.stderr)
-    if not _MISMATCH.search(died.without_code):
-        return
+    died = death(crash_output(launch))
+    if _MISMATCH.search(died.without_code):
+        yield _hardcoded(mode, launch, "died", last_project_line(died.text, launch.directory))
+
+
+def _hardcoded(mode: Mode, launch: Launch, side: str, line: str | None) -> Finding:
+    """The experiment that the code chose, in a launch whose run is in another; the line is its start."""
     chosen = [
         call
         for call in launch.observations
         if call.what == "set_experiment" and call.by == "code" and call.source_line
     ]
     call = chosen[-1] if chosen else Observation("set_experiment")
-    yield _finding(
+    caught = f" {line or 'A library'} went on without it." if launch.exit_code == 0 else ""
+    return _finding(
         mode,
-        "died",
+        side,
         rule="experiment-hardcoded",
         subject=call.key or "set_experiment",
-        source_line=call.source_line or last_project_line(died.text, launch.directory),
+        source_line=call.source_line or line,
         why="`mlflow run` had already made the run, in the experiment it was started for. The code chose "
         f"{f'the experiment {shown(call.key)}' if call.key else 'another experiment'}, and a run can't be in "
-        "two, so start_run() refused.",
+        f"two, so start_run() refused.{caught}",
         fix="take set_experiment() out of the code and choose from outside:  MLFLOW_EXPERIMENT_NAME=… python "
         "…  and  mlflow run --experiment-name=…",
     )
 
 
 def _needs_run_id(_: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding]:
-    died = death(launch.stderr)
+    died = death(crash_output(launch))
     first = died.message.strip().partition("\n")[0]
     last = died.message.strip().rpartition("\n")[2]
     if mode != "fluent" or not any(
@@ -176,7 +197,7 @@ def _needs_run_id(_: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding
 
 
 def _inner_run_environment(_: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding]:
-    died = death(launch.stderr)
+    died = death(crash_output(launch))
     files = [frame.file for frame in died.frames]
     through = next((position for position, file in enumerate(files) if _PROJECTS.search(file)), None)
     if through is None:
@@ -210,7 +231,7 @@ def _inner_run_environment(_: Comparison, mode: Mode, launch: Launch) -> Iterato
 def _file_outside_workspace(_: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding]:
     if launch.workspace is None:
         return
-    died = death(launch.stderr)
+    died = death(crash_output(launch))
     for found in MISSING_FILE.finditer(died.without_code):
         path = unquoted(found["quoted"] or found["script"] or found["plain"])
         if path is None or not _outside(path, launch, launch.workspace):

@@ -9,6 +9,7 @@ import re
 
 from pytest_mlflow_check.checks.comparison import Comparison
 from pytest_mlflow_check.checks.crash import Known
+from pytest_mlflow_check.checks.crash_records import crash_output
 from pytest_mlflow_check.checks.own_store import own_store_failure
 from pytest_mlflow_check.checks.tracebacks import Death, death, last_project_line, without_code
 from pytest_mlflow_check.core.records import Launch
@@ -111,7 +112,7 @@ def known_message(launch: Launch) -> Known | None:
     if launch.exit_code is None:
         # What it was saying when it was ended isn't what it crashed with.
         return None
-    died = death(launch.stderr)
+    died = death(crash_output(launch))
     known = (
         _keyword(died) or _gone(died) or _known_cause(launch.stderr, died) or own_store_failure(launch, died)
     )
@@ -125,7 +126,7 @@ def missing_package(launch: Launch, comparison: Comparison) -> Known | None:
     case, manager = comparison.case, comparison.settings.env_manager
     if launch.exit_code is None or manager == "local" or case is None or case.project.docker_image:
         return None
-    died = death(launch.stderr)
+    died = death(crash_output(launch))
     found = _MISSING.match(died.message)
     if not found or comparison.surroundings.directories_with(found["package"]):
         # A module of the repository belongs into no environment.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from pytest_mlflow_check.checks.crash_records import crash_record, in_words, reasons
 from pytest_mlflow_check.checks.exit_status import how_it_ended
 from pytest_mlflow_check.checks.tracebacks import death, exceptions
 from pytest_mlflow_check.core.records import Launch
@@ -48,6 +49,8 @@ def headline(launch: Launch) -> str:
 
 def kind_of_end(launch: Launch) -> str:
     """The kind of the exception that a launch ended with, or its exit code, or the signal that killed it."""
+    if record := None if _was_killed(launch) else crash_record(launch):
+        return reasons(record)[0].kind.rpartition(".")[2]
     kind, said, _ = _reason(launch).partition(":")
     return kind if said and kind.isidentifier() else how_it_ended(launch)
 
@@ -56,6 +59,8 @@ def _reason(launch: Launch) -> str:
     """The exception, or what a parser of options or `mlflow run` refused."""
     if _was_killed(launch):
         return ""
+    if record := crash_record(launch):
+        return _line(launch, in_words(record))
     text = own_output(launch.stderr)
     if refused := _REFUSED.search(text):
         return _line(launch, refused["said"])

@@ -9,9 +9,15 @@ from pathlib import Path
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.crash import Crash, Known
 from pytest_mlflow_check.checks.crash_causes import crash_cause
+from pytest_mlflow_check.checks.crash_records import crash_line, crash_output, started_script
 from pytest_mlflow_check.checks.empty_launch import empty_launches, nothing_logged
 from pytest_mlflow_check.checks.exit_status import how_it_ended, last_source_line
-from pytest_mlflow_check.checks.failure_causes import async_failures, autologging_failures, explanations
+from pytest_mlflow_check.checks.failure_causes import (
+    async_failures,
+    autologging_failures,
+    explanations,
+    swallowed_mismatches,
+)
 from pytest_mlflow_check.checks.known_errors import known_message, missing_package
 from pytest_mlflow_check.checks.last_words import headline, kind_of_end, last_words
 from pytest_mlflow_check.checks.metadata import compare_metadata
@@ -23,7 +29,6 @@ from pytest_mlflow_check.checks.static import obstacle, static_findings, without
 from pytest_mlflow_check.checks.store_damage import damages
 from pytest_mlflow_check.checks.store_redirects import redirects, stopped
 from pytest_mlflow_check.checks.stray_runs import stray_runs
-from pytest_mlflow_check.checks.tracebacks import death, last_project_line
 from pytest_mlflow_check.checks.unobserved import unobserved
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode
@@ -50,8 +55,10 @@ def check_launches(comparison: Comparison) -> list[Finding]:
         explained = _explain_failures(comparison, failed, mixed)
         return [*findings, *explained, *failed_but_finished(comparison, failed)]
     findings += [*left_running(comparison), *closed_at_exit(comparison)]
+    refused = swallowed_mismatches(comparison)
+    findings += refused.values()
     if empty := empty_launches(comparison):
-        return findings + list(nothing_logged(comparison, empty))
+        return findings + list(nothing_logged(comparison, [mode for mode in empty if mode not in refused]))
     return [*findings, *runs_missing(comparison), *compare_metadata(comparison)]
 
 
@@ -65,11 +72,11 @@ def launch_failed(failed: Mapping[Mode, Launch]) -> Finding:
     sides = {mode: how_it_ended(launch) for mode, launch in failed.items()}
     first = next(iter(failed.values()))
     late = first.exit_code is None
-    source_line = last_source_line(first) or (
-        None if late else last_project_line(death(first.stderr).text, first.directory)
-    )
+    source_line = last_source_line(first) or (None if late else crash_line(first))
     end, raised = kind_of_end(first), f" in {source_line}" if source_line else ""
-    what = f"was {end}" if end.startswith("killed") else f"ended with {end}"
+    step = "" if late else started_script(first)
+    what = f"started {step}, which ended with {end}" if step else f"ended with {end}"
+    what = f"was {end}" if end.startswith("killed") else what
     finding = Finding(
         rule="launch-failed",
         subject=" and ".join(spoken(mode) for mode in failed),
@@ -141,7 +148,7 @@ def _mixed_up(mode: Mode, launch: Launch, mixed: Iterable[Finding]) -> bool:
     """Whether a launch crashed since another of its processes had logged a param with another value."""
     rewritten = [finding for finding in mixed if finding.rule == "param-rewritten"]
     sides = [finding.fluent if mode == "fluent" else finding.mlflow_run for finding in rewritten]
-    return CHANGING in launch.stderr and any(side is not None for side in sides)
+    return CHANGING in crash_output(launch) and any(side is not None for side in sides)
 
 
 def _merged(findings: Iterable[Finding]) -> Iterable[Finding]:

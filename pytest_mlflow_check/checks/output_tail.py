@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pytest_mlflow_check.checks.comparison import spoken
+from pytest_mlflow_check.checks.crash_records import crash_record, reasons
 from pytest_mlflow_check.checks.exit_status import last_moments
 from pytest_mlflow_check.checks.last_words import own_output
 from pytest_mlflow_check.checks.tracebacks import without_observer
@@ -13,6 +14,7 @@ from pytest_mlflow_check.core.records import Launch, Mode
 from pytest_mlflow_check.core.text import final
 
 _TAIL_LINES = 20
+_HEAD_LINES = 10
 _OTHER_EACH_TIME = re.compile(
     r"\b[0-9a-f]{32}\b|\b0x[0-9a-f]{6,16}\b|\b\d\d:\d\d:\d\d(?:[.,]\d+)?|\bpid[ =]\d+"
 )
@@ -49,7 +51,22 @@ def output_of(launch: Launch, alike: str = "") -> str:
     else:
         head = f"no output; its files are in {path.parent}" if path else "no output"
     command = f"{launch.command}  {alike}" if alike else launch.command
-    return "\n".join([command, head, *(f"  {line}" for line in lines[-_TAIL_LINES:])])
+    shown = [f"  {line}" for line in lines[-_TAIL_LINES:]]
+    return "\n".join([command, *_beginning(launch, shown), head, *shown])
+
+
+def _beginning(launch: Launch, shown: Sequence[str]) -> list[str]:
+    """How the message of the exception begins, where the end of the output doesn't show it."""
+    record = crash_record(launch)
+    if record is None:
+        return []
+    first = reasons(record)[0]
+    message = launch.as_original(f"{first.kind}: {first.message}".replace(f"{launch.directory}/", ""))
+    lines = message.rstrip().split("\n")
+    if any(lines[0] in line for line in shown):
+        return []
+    more = ["  …"] if len(lines) > _HEAD_LINES else []
+    return ["the exception:", *(f"  {line}" for line in lines[:_HEAD_LINES]), *more]
 
 
 def _lines(launch: Launch) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_mlflow_check.checks.comparison import Comparison
+from pytest_mlflow_check.checks.crash_records import crash_output
 from pytest_mlflow_check.checks.tracebacks import last_exception, last_project_line
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode
@@ -23,15 +24,16 @@ _ADVICE = "'.\n\nThe cause of this error is typically due to"
 
 def rewritten_params(comparison: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding]:
     """Find each param that a failed launch crashed on, having logged it before, in its standard error."""
-    end = last_exception(launch.stderr)
+    output = crash_output(launch)
+    end = last_exception(output)
     changes: dict[str, tuple[str, str, int]] = {}
-    for found in re.finditer(re.escape(CHANGING), launch.stderr[end:]):
+    for found in re.finditer(re.escape(CHANGING), output[end:]):
         position = end + found.start()
-        message = launch.stderr[end + found.end() :].partition(CHANGING)[0]
+        message = output[end + found.end() :].partition(CHANGING)[0]
         for key, old, new in changed_params(message):
             changes[key] = (old, new, position)
     for key, (old, new, position) in changes.items():
-        line = last_project_line(launch.stderr[:position], launch.directory)
+        line = last_project_line(output[:position], launch.directory)
         declared = comparison.declared(key)
         by_mlflow = mode == "mlflow-run" and comparison.given_by_mlflow(key)
         source_line = comparison.source_line(declared.line) if by_mlflow and declared else None

@@ -41,6 +41,7 @@ from pytest_mlflow_check.runtime.forkserver.client import PATH as FORK_SERVER_PA
 from pytest_mlflow_check.runtime.model_validation.client import models_to_validate, validate_models
 from pytest_mlflow_check.runtime.observer.inject import STACKS_SIGNAL, observed
 from pytest_mlflow_check.runtime.observer.read_calls import read_observations
+from pytest_mlflow_check.runtime.observer.read_crashes import read_crashes
 from pytest_mlflow_check.runtime.observer.read_processes import read_processes, unobserved_code
 from pytest_mlflow_check.runtime.observer.read_stacks import read_stacks
 from pytest_mlflow_check.runtime.process.runner import Call, Processes
@@ -271,6 +272,7 @@ def _launch_of(
             PythonProcess(**{**process, "command": tuple(process["command"])})
             for process in summary["processes"]
         ),
+        crashes=read_crashes(attempt_dir),
         unobserved_code=tuple(summary["unobserved_code"]),
         started=summary["started"],
         stacks=read_stacks(attempt_dir / STACKS, Path(summary["directory"])),

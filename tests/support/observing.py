@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,3 +51,22 @@ def afterwards(command: Sequence[str], env: Mapping[str, str]) -> tuple[list[str
     later = ("PYTHONPATH", VARIABLE, "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
     before = {name: value for name, value in env.items() if name not in later}
     return [sys.executable, "-c", _CODE, json.dumps(dict(env)), *command], before
+
+
+def start(
+    code: str, tmp_path: Path, *options: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs code in a Python that is observed, in an empty project."""
+    (tmp_path / "ws" / "proj").mkdir(parents=True, exist_ok=True)
+    base = {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": "file:///own", **(env or {})}
+    whole = observed(
+        base,
+        place=tmp_path,
+        file=tmp_path / "calls.jsonl",
+        directory=tmp_path / "ws" / "proj",
+        root=tmp_path / "ws",
+        uri="file:///own",
+        block=False,
+    )
+    command = [sys.executable, *options, "-c", code]
+    return subprocess.run(command, cwd=tmp_path / "ws" / "proj", env=whole, capture_output=True, text=True)

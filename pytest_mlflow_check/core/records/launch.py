@@ -27,15 +27,16 @@ class Observation:
         what: the kind of call: `log_param`, `log_metric`, `set_tag`, `log_artifact`, `log_artifacts`,
             `log_input`, `log_model`, `register_model`, `create_run`, `start_run`, `enter_run` (a `with`),
             `end_run`, `set_experiment`, `autolog`, `run_project`, `command_ended` (that of an entry point),
-            `redirect`: an attempt to lead MLflow to another store than the launch's own, or `refused`: a
-            request of MLflow's to another server that couldn't be led back.
-        key: what it was about: the key, artifact path, name of a model, run or experiment, or the URI, with
-            passwords masked.
+            `raised`: a call that raised an exception, `redirect`: an attempt to lead MLflow to another store
+            than the launch's own, or `refused`: a request of MLflow's to another server that couldn't be led
+            back.
+        key: what it was about: the key, artifact path, name of a model, run or experiment, the function that
+            raised, or the URI, with passwords masked.
         value: the value as text (both ends of a long one), the local path of an artifact, the flavor of a
             model, the name that the code asked for when it made a run (None where it was left out), the
             final status of a run, the environment manager of an inner project (None where it was left
-            out), the exit code of a command (below 0 for a signal), or how a redirect was tried, such as
-            `mlflow.set_tracking_uri`.
+            out), the exit code of a command (below 0 for a signal), what was raised, or how a redirect was
+            tried, such as `mlflow.set_tracking_uri`.
         length: characters of the whole value.
         run_id: the run, where the call names or makes one.
         step: as given; None where it was left out.
@@ -127,6 +128,44 @@ class PythonProcess:
 
 
 @dataclass(frozen=True)
+class RaisedException:
+    """An exception of those that a process ended with.
+
+    Attributes:
+        kind: its class, with the module where it isn't a built-in one.
+        message: its text, shortened in the middle where it is very long.
+        frames: file and line of each level, outermost first.
+        is_cause: whether the next exception was raised `from` it; else that one came up while this one was
+            handled.
+    """
+
+    kind: str
+    message: str = ""
+    frames: tuple[tuple[str, int], ...] = ()
+    is_cause: bool = False
+
+
+@dataclass(frozen=True)
+class ProcessCrash:
+    """What a Python process of a launch ended with, as it noted it itself.
+
+    Attributes:
+        process, parent: process ids.
+        exit_code: 1 for an exception that nobody caught, or what `sys.exit` was given where one was handled.
+        command: its `sys.argv`.
+        chain: the exceptions, the first one first.
+        traceback: what Python prints of them, whatever the program printed.
+    """
+
+    process: int
+    parent: int
+    exit_code: int
+    command: tuple[str, ...]
+    chain: tuple[RaisedException, ...]
+    traceback: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class SavedFile:
     """A serialised object that a launch wrote into its workspace and logged nowhere.
 
@@ -163,6 +202,7 @@ class Launch:
             unobserved all the same.
         processes: the guarded Python processes that the code started, in their order; None where that isn't
             known.
+        crashes: what its Python processes ended with that ended with an exception, in that order.
         unobserved_code: files that import MLflow and that no observed process was started with, relative to
             the project; looked for only where no observed process has loaded MLflow.
         changed: files of the project that the launch changed or deleted, relative to the project.
@@ -198,6 +238,7 @@ class Launch:
     observations: tuple[Observation, ...] = field(default=(), repr=False)
     observed: bool = False
     processes: tuple[PythonProcess, ...] | None = None
+    crashes: tuple[ProcessCrash, ...] = ()
     unobserved_code: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     changed_originals: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -22,6 +22,7 @@ from pytest_mlflow_check.runtime.observer import inject, pth
 from pytest_mlflow_check.runtime.observer.inject import VARIABLE, add_to_environment, observed
 from pytest_mlflow_check.runtime.observer.read_calls import read_observations
 from pytest_mlflow_check.runtime.observer.read_processes import read_processes
+from support.observing import start
 
 PATH = Path(inject.__file__).with_name("payload")
 
@@ -56,25 +57,6 @@ def frame_in(file: str, **names: Any) -> Any:
     names.setdefault("call", lambda: sys._getframe(1))
     exec(code, names)
     return names["found"]
-
-
-def start(
-    code: str, tmp_path: Path, *options: str, env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Runs code in a Python that is observed, in an empty project."""
-    (tmp_path / "ws" / "proj").mkdir(parents=True, exist_ok=True)
-    base = {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": "file:///own", **(env or {})}
-    whole = observed(
-        base,
-        place=tmp_path,
-        file=tmp_path / "calls.jsonl",
-        directory=tmp_path / "ws" / "proj",
-        root=tmp_path / "ws",
-        uri="file:///own",
-        block=False,
-    )
-    command = [sys.executable, *options, "-c", code]
-    return subprocess.run(command, cwd=tmp_path / "ws" / "proj", env=whole, capture_output=True, text=True)
 
 
 def test_environment_has_path_first_and_one_variable(tmp_path: Path) -> None:
@@ -444,11 +426,13 @@ def test_wrapped_function_looks_and_acts_like_the_original(
         wrapped()
     assert wrapped("c", 1) == "c1None"
     recorder.flush()
-    assert [(call.key, call.value, call.step) for call in calls(tmp_path)] == [
-        ("a", "1", None),
-        ("a", "1", 2),
-        ("b", "-1", None),
-        ("c", "1", None),
+    assert [(call.what, call.key, call.step) for call in calls(tmp_path)] == [
+        ("log_metric", "a", None),
+        ("log_metric", "a", 2),
+        ("log_metric", "b", None),
+        ("raised", "log_metric", None),
+        ("raised", "log_metric", None),
+        ("log_metric", "c", None),
     ]
 
 

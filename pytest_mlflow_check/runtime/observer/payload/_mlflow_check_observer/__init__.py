@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import process_log, thread_dumps
+from . import crash_log, process_log, thread_dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def switch_on(file: str | None = None) -> None:
     thread_dumps.switch_on()
     observer = Observer(text, os.path.dirname(file))
     process_log.note_start(observer.directory)
+    crash_log.switch_on(observer.directory)
     for name in _STORES:
         uri = os.environ.get(name)
         # As it stands in the settings, the URI needs no closer look.

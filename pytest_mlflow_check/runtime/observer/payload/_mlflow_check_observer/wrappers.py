@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
+from types import FrameType
 from typing import Any
 
 from .mlflow_internals import GET_OR_START
@@ -70,7 +71,11 @@ def logging_call(
                 describe(Call(given, _run_id(given, active_run), recorder, site))
             except Exception:
                 pass
-            return original(*args, **kwargs)
+            try:
+                return original(*args, **kwargs)
+            except Exception as error:
+                _note_raised(recorder, original, error, sys._getframe(1))
+                raise
         finally:
             thread.logging = False
 
@@ -104,7 +109,11 @@ def metric_call(original: Function, recorder: Recorder, active_run: ActiveRun) -
                 )
             except Exception:
                 pass
-            return original(*args, **kwargs)
+            try:
+                return original(*args, **kwargs)
+            except Exception as error:
+                _note_raised(recorder, original, error, frame(1))
+                raise
         finally:
             thread.logging = False
 
@@ -142,6 +151,9 @@ def starting_call(original: Function, recorder: Recorder, what: str) -> Function
         thread.starting = True
         try:
             run = original(*args, **kwargs)
+        except Exception as error:
+            _note_raised(recorder, original, error, sys._getframe(1))
+            raise
         finally:
             thread.starting = False
         try:
@@ -192,6 +204,15 @@ def ending_call(original: Function, recorder: Recorder, active_run: ActiveRun, e
             thread.ending = False
 
     return call
+
+
+def _note_raised(recorder: Recorder, original: Function, error: Exception, frame: FrameType) -> None:
+    """Notes what a call raised: whoever made it may catch that, and go on."""
+    try:
+        said = f"{type(error).__name__}: {error}"
+        recorder.note("raised", original.__name__, said, None, None, recorder.where(frame))
+    except Exception:
+        pass
 
 
 _OPTIONS = ("run_id", "nested", "parent_run_id")
