@@ -1,6 +1,6 @@
 """Checks the projects of `expected.tsv` as a user does, and holds what is said against what is wanted.
 
-    python tests/world/run.py [-j N] [-k TEXT]
+    python tests/world/run.py [-j N] [-k PATTERN]
 
 Each project is copied, and checked by a session in a process of its own. A row stands for its kind. What
 needs a library that isn't installed is left out, and named. The exit code is 1 where a row isn't as wanted.
@@ -143,14 +143,24 @@ def _faults(row: Row, errors: Sequence[str], found: set[str], output: str, code:
     yield from (f"{rule} wasn't found" for rule in sorted(row.rules - found))
     if row.wanted.startswith(("clean", "warning")):
         yield from (f"{rule} was found" for rule in errors)
-    yield from (f"doesn't say {phrase!r}" for phrase in row.says if not _holds(output, phrase))
+    yield from (f"doesn't say {phrase!r}" for phrase in row.says if not _holds(output, phrase, row))
     yield from (f"says {phrase!r}" for phrase in row.avoids if phrase in output)
 
 
-def _holds(output: str, phrase: str) -> bool:
-    """Whether a phrase stands in the output, or what of it looks like code does."""
+def _holds(output: str, phrase: str, row: Row) -> bool:
+    """Whether a phrase stands in the output, or what of it looks like code; of `CODE line`, where that is."""
+    if re.fullmatch(r"\S+ line", phrase):
+        return any(place in output for place in _places(row, phrase.removesuffix(" line")))
     code = [word for word in phrase.split() if re.search(r"[().=_\d/]", word)]
     return phrase in output or (bool(code) and all(word.strip(",:") in output for word in code))
+
+
+def _places(row: Row, code: str) -> Iterator[str]:
+    """The lines of a project that hold some code, or are in a file of that name, such as `train.py:12`."""
+    for file in (PROJECTS / row.project).rglob("*.py"):
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            if code in line or code == file.name:
+                yield f"{file.name}:{number}"
 
 
 def _findings(said: object) -> Iterator[dict[str, str]]:
@@ -172,9 +182,9 @@ def main() -> None:
     """Checks the rows that were asked for, and prints a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("-j", type=int, default=2, metavar="N", help="sessions at a time")
-    parser.add_argument("-k", default="", metavar="TEXT", help="only projects with it in their names")
+    parser.add_argument("-k", default="", metavar="PATTERN", help="projects whose names or needs match")
     options = parser.parse_args()
-    chosen = [row for row in rows() if options.k in row.project]
+    chosen = [row for row in rows() if re.search(options.k, " ".join([row.project, *row.needs]))]
     left_out = {row.project: row.missing for row in chosen if row.missing}
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.j) as pool:
         area = Path(scratch).resolve()
