@@ -26,6 +26,9 @@ _ABOUT_CHILDREN = frozenset(
 _RUN_FAILED = re.compile(r"Run \(ID '\w+'\) failed")
 """`mlflow.exceptions.ExecutionException` of a command that failed (mlflow.projects, 3.17.2 and 2.22.5)."""
 
+_CLI = re.compile(r"[/\\]mlflow[/\\]cli(?:\.py|[/\\]__init__\.py)")
+"""MLflow's own command, which prints in one line what it refuses."""
+
 _NO_REASON = re.compile(r"(?:click\.exceptions|typer)\.(?:Exit|Abort)|.*\b_?RemoteTraceback")
 """What only carries an exit code, or the text of another process's traceback."""
 
@@ -112,15 +115,17 @@ def _fits(launch: Launch, crash: ProcessCrash) -> bool:
     told = reasons(crash)
     is_usage = crash.exit_code == _USAGE_EXIT_CODE and any(_USAGE.fullmatch(link.kind) for link in told)
     ended = launch.mode == "mlflow-run" or crash.exit_code & 0xFF == launch.exit_code
-    return bool(told) and not is_usage and ended and not _is_run_failed(crash)
+    return bool(told) and not is_usage and ended and not _is_of_mlflow_run(crash)
 
 
 def _is_about_children(crash: ProcessCrash) -> bool:
     return crash.chain[-1].kind in _ABOUT_CHILDREN
 
 
-def _is_run_failed(crash: ProcessCrash) -> bool:
+def _is_of_mlflow_run(crash: ProcessCrash) -> bool:
+    """Whether it says no more than `mlflow run` does: of its own process, or of a project's command."""
     return any(
-        link.kind == "mlflow.exceptions.ExecutionException" and _RUN_FAILED.match(link.message)
+        link.kind == "mlflow.exceptions.ExecutionException"
+        and (_RUN_FAILED.match(link.message) or any(_CLI.search(file) for file, _ in link.frames))
         for link in crash.chain
     )

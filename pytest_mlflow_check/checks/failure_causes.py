@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_mlflow_check.checks.comparison import Comparison
 from pytest_mlflow_check.checks.crash_records import crash_output
+from pytest_mlflow_check.checks.library_runs import no_experiment_of_its_own
 from pytest_mlflow_check.checks.param_conflicts import CHANGING, changed_params, rewritten_params, shown
 from pytest_mlflow_check.checks.source_lines import calls
 from pytest_mlflow_check.checks.tracebacks import death, last_project_line
@@ -160,6 +161,8 @@ def _hardcoded(mode: Mode, launch: Launch, side: str, line: str | None) -> Findi
         if call.what == "set_experiment" and call.by == "code" and call.source_line
     ]
     call = chosen[-1] if chosen else Observation("set_experiment")
+    place = f"  in {call.source_line}" if call.source_line else ""
+    outside = "MLFLOW_EXPERIMENT_NAME=… python …  and  mlflow run --experiment-name=…"
     caught = f" {line or 'A library'} went on without it." if launch.exit_code == 0 else ""
     return _finding(
         mode,
@@ -167,11 +170,13 @@ def _hardcoded(mode: Mode, launch: Launch, side: str, line: str | None) -> Findi
         rule="experiment-hardcoded",
         subject=call.key or "set_experiment",
         source_line=call.source_line or line,
-        why="`mlflow run` had already made the run, in the experiment it was started for. The code chose "
+        why="`mlflow run` had already made the run, in the experiment it was started for. "
+        f"{call.library or 'The code'} chose "
         f"{f'the experiment {shown(call.key)}' if call.key else 'another experiment'}, and a run can't be in "
         f"two, so start_run() refused.{caught}",
-        fix="take set_experiment() out of the code and choose from outside:  MLFLOW_EXPERIMENT_NAME=… python "
-        "…  and  mlflow run --experiment-name=…",
+        fix=f"{no_experiment_of_its_own(call.library)}{place}; choose from outside:  {outside}"
+        if call.library
+        else f"take set_experiment() out of the code and choose from outside:  {outside}",
     )
 
 

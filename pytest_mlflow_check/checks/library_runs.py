@@ -1,4 +1,4 @@
-"""What to change where a library started a run: its own option, as its documentation names it."""
+"""What to change where a library started a run, or chose its experiment: its own option for that."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ _LOGGERS = {
     "ray": "setup_mlflow(run_id=run.info.run_id) in the training function, in place of MLflowLoggerCallback",
 }
 """By package the option that leads its logger to a run that is there."""
+
+_EXPERIMENTS = dict.fromkeys(("optuna", "optuna_integration"), "MLflowCallback(create_experiment=False)")
+"""By package what keeps its callback from choosing an experiment."""
 
 _KEEPING = {"ultralytics": 'os.environ["MLFLOW_KEEP_RUN_ACTIVE"] = "true"'}
 """By package what keeps its callback from ending the active run."""
@@ -35,6 +38,15 @@ def into_the_open_run(library: str) -> str:
         f"give the logger of {library} the run, by its run_id= or run= where it has one, within  "
         "with mlflow.start_run() as run:  or log by MLflow's own functions"
     )
+
+
+def no_experiment_of_its_own(library: str) -> str:
+    """How to keep a library from choosing an experiment.
+
+    Args:
+        library: its package.
+    """
+    return _EXPERIMENTS.get(library) or f"have {library} choose none, by its option for the experiment's name"
 
 
 def below_another_thread(start: Observation) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_mlflow_check.core.errors import FAULT, LaunchFault, UserError
 from pytest_mlflow_check.core.text import printable
+from pytest_mlflow_check.plugin.options import project_directories
 from pytest_mlflow_check.plugin.other_plugins import interrupter
 
 if TYPE_CHECKING:
@@ -199,6 +200,9 @@ class CheckItem(pytest.Item):
         return shown
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """The entry point's place, and the case and check as title."""
+        """The entry point's place, and case and check as title, with the project where there are several."""
         line = self.case.entry_point.line
-        return self.path, None if line is None else line - 1, f"{self.case.id}::{self.check}"
+        title = f"{self.case.id}::{self.check}"
+        if len(project_directories(self.config)) > 1:
+            title = f"{os.path.relpath(self.project.settings.project, self.config.rootpath)}::{title}"
+        return self.path, None if line is None else line - 1, title

@@ -79,6 +79,7 @@ LATER = crash(raised("RuntimeError", "peer is gone"), process=8)
         # An inner project's `mlflow run` says the same.
         ([CHILD, crash(raised(INNER, f"Run (ID '{'a' * 32}') failed"))], CHILD),
         ([crash(raised(INNER, "Could not find Conda executable"), process=3)], "ExecutionException"),
+        ([crash(raised(INNER, "Got value x", ("/lib/mlflow/cli/__init__.py", 3)), process=3)], None),
         # Who parses options prints what is wrong.
         ([crash(raised("argparse.ArgumentError", "argument -x"), exit_code=2)], None),
         ([crash(raised("click.exceptions.Exit", "1"))], None),

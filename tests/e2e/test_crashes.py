@@ -86,3 +86,13 @@ def test_a_run_that_the_code_went_on_without_is_named(
     assert "train.py:5 went on without it" in said
     assert "train.py:3" in said
     assert "run-empty" not in said
+
+
+def test_headings_name_the_project_where_there_are_several(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    for directory in ("first", "second"):
+        make_project(directory, {"MLproject": MLPROJECT, "train.py": "1 / 0\n"})
+    both = ("--mlflow-project=first", "--mlflow-project=second")
+    result = pytester.runpytest(*both, "-k", "launches", "--mlflow-launch=fluent")
+    result.stdout.fnmatch_lines(["_* first::main::launches _*", "_* second::main::launches _*"])

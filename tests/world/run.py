@@ -32,6 +32,8 @@ _TIMEOUT = 900.0
 _MODULES = {"scikit-learn": "sklearn", "hydra-core": "hydra", "optuna-integration": "optuna_integration"}
 """Names of modules that aren't those of their packages."""
 
+_AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+
 _SLUG = re.compile(
     r"(?<![\w-])(?:artifact|call|dataset|experiment|logged|metric|model|param|prompt|registered|run|trace|tracking)"
     r"(?:-[a-z]+)+"
@@ -101,6 +103,9 @@ def check(row: Row, area: Path) -> Outcome:
     """Starts a session for a project, and judges what it said."""
     place = area / row.project
     shutil.copytree(PROJECTS / row.project, place)
+    # As people have it: what lies around a project is found by the repository that holds it.
+    for command in (["init", "-q"], ["add", "-A"], [*_AUTHOR, "commit", "-q", "-m", "all"]):
+        subprocess.run(["git", *command], cwd=place, check=True)
     projects = sorted(path.parent for path in place.rglob("MLproject"))
     report = area / f"{row.project}.json"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
@@ -151,6 +156,9 @@ def _holds(output: str, phrase: str, row: Row) -> bool:
     """Whether a phrase stands in the output, or what of it looks like code; of `CODE line`, where that is."""
     if re.fullmatch(r"\S+ line", phrase):
         return any(place in output for place in _places(row, phrase.removesuffix(" line")))
+    if phrase.startswith("headings name "):
+        names = phrase.removeprefix("headings name ").split(" and ")
+        return all(re.search(rf"\b{name}::main::launches _", output) for name in names)
     code = [word for word in phrase.split() if re.search(r"[().=_\d/]", word)]
     return phrase in output or (bool(code) and all(word.strip(",:") in output for word in code))
 
