@@ -334,6 +334,9 @@ def test_what_is_pasted_as_printed_passes(tmp_path: Path, log: str, subject: str
     assert (code, failures) == (0, {}), output
     named = re.findall(r"\[([a-z]+(?:-[a-z]+)+)\](?=:|$)", output, re.MULTILINE)
     assert {*named} == {"model-without-signature"}
+    if log:
+        # The last line is the same one in all of them.
+        return
     # The last line of the call, with the project's own name for its data.
     script.write_text(script.read_text().replace("# input_example=X[:3]", "input_example=x[:3]"))
     code, output, failures = run_session(project, tmp_path / "three")

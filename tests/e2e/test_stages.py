@@ -56,8 +56,7 @@ MISTAKES: dict[str, dict[str, set[str]]] = {
 
 
 @pytest.mark.launch
-@pytest.mark.parametrize("workers", ["0", "2"])
-@pytest.mark.parametrize("store", ["file", "sqlite"])
+@pytest.mark.parametrize(("store", "workers"), [("file", "2"), ("sqlite", "0")])
 def test_every_stage_gives_exactly_its_findings(tmp_path: Path, store: str, workers: str) -> None:
     projects = [f"--mlflow-project={project}" for project in STAGES]
     output, report = run_session(tmp_path, "-n", workers, f"--mlflow-store={store}", *projects)
