@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from pytest_mlflow_check.scaffold.cli import argparse, click, sys_argv, typer
-from pytest_mlflow_check.scaffold.model import Start, parameters
-from pytest_mlflow_check.scaffold.static_eval import Code
+from pytest_mlflow_check.scripts.cli import argparse, click, sys_argv, typer
+from pytest_mlflow_check.scripts.model import Start, parameters
+from pytest_mlflow_check.scripts.static_eval import Code
 
 _USUAL = ("main", "train", "training", "train_model", "run", "fit")
 """Names of scripts that are usually started, the likeliest first."""

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_mlflow_check.scaffold.model import (
+from pytest_mlflow_check.scripts.model import (
     FLAG,
     SEVERAL,
     UNKNOWN,
@@ -21,7 +21,7 @@ from pytest_mlflow_check.scaffold.model import (
     argument,
     plain_start,
 )
-from pytest_mlflow_check.scaffold.static_eval import Code, decorators, given_names, keywords
+from pytest_mlflow_check.scripts.static_eval import Code, decorators, given_names, keywords
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _LISTS = ("list", "List", "Sequence", "tuple", "Tuple", "set")

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pytest_mlflow_check.scaffold.model import (
+from pytest_mlflow_check.scripts.model import (
     ANY_TEXT,
     EXCLUSIVE,
     FLAG,
@@ -25,7 +25,7 @@ from pytest_mlflow_check.scaffold.model import (
     is_secret,
     plain_start,
 )
-from pytest_mlflow_check.scaffold.static_eval import Code, given_names, keywords
+from pytest_mlflow_check.scripts.static_eval import Code, given_names, keywords
 
 _FLAGS = ("store_true", "store_false", "store_const", "append_const", "count")
 _NOTHING = ("help", "version")
