@@ -172,7 +172,14 @@ def _argument(code: Code, call: ast.Call, *, exclusive: bool, chosen: bool) -> A
         choices=choices if isinstance(choices, list) and UNKNOWN not in choices else (),
         why=EXCLUSIVE if exclusive else why,
         values=max(values, 1),
+        flags=_spellings(code, given, flags) if optional else (),
     )
+
+
+def _spellings(code: Code, given: dict[str, ast.expr], flags: Sequence[str]) -> list[str]:
+    """An option as it can be written; `BooleanOptionalAction` adds what switches it off."""
+    both = code.name(given.get("action")).endswith("BooleanOptionalAction")
+    return [*flags, *(f"--no-{one[2:]}" for one in flags if both and one.startswith("--"))]
 
 
 def _why(

@@ -155,6 +155,7 @@ def _argument(code: Code, call: ast.Call, *, is_option: bool) -> Argument | None
         choices=choices,
         why=why,
         values=values,
+        flags=[part.strip() for one in flags for part in one.replace(";", "/").split("/") if part.strip()],
     )
 
 
