@@ -11,6 +11,7 @@ from pytest_mlflow_check.config.settings import ProjectConfig
 from pytest_mlflow_check.core.known_variation import Span, without_words_of_one_launch
 from pytest_mlflow_check.core.models import Case, Parameter
 from pytest_mlflow_check.core.records import Launch, MissingSeed, Mode, given_tags
+from pytest_mlflow_check.core.static_facts import StaticFacts
 from pytest_mlflow_check.core.surroundings import Surroundings
 
 
@@ -30,6 +31,7 @@ class Comparison:
         known_to_vary: rule, subject and run of what an earlier session found to vary by itself.
         missing_seeds: random numbers without a seed; looked for where `confirming` was made.
         surroundings: what lies around the project; nothing where no launch failed.
+        facts: what the files that the entry point names tell.
     """
 
     launches: Mapping[Mode, Launch]
@@ -43,6 +45,7 @@ class Comparison:
     known_to_vary: frozenset[tuple[str, str, str]] = frozenset()
     missing_seeds: tuple[MissingSeed, ...] = ()
     surroundings: Surroundings = field(default_factory=Surroundings)
+    facts: StaticFacts = field(default_factory=StaticFacts)
 
     def named_values(self) -> Iterator[tuple[str, str]]:
         """Every value that has a name: what was given as parameters, logged as params and set as tags."""
@@ -82,6 +85,7 @@ def compare_launches(
     unset: tuple[Parameter, ...] = (),
     docker_missing: bool = False,
     surroundings: Surroundings | None = None,
+    facts: StaticFacts | None = None,
 ) -> Comparison:
     """The launches of a case with their runs matched."""
     pairs, missing = pair_runs(launches.get("fluent"), launches.get("mlflow-run"))
@@ -94,6 +98,7 @@ def compare_launches(
         docker_missing,
         missing,
         surroundings=surroundings or Surroundings(),
+        facts=facts or StaticFacts(),
     )
 
 

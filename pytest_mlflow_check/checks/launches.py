@@ -26,6 +26,7 @@ from pytest_mlflow_check.checks.param_conflicts import CHANGING
 from pytest_mlflow_check.checks.processes import several_processes
 from pytest_mlflow_check.checks.runs import closed_at_exit, failed_but_finished, left_running, runs_missing
 from pytest_mlflow_check.checks.static import obstacle, static_findings, without_run_id
+from pytest_mlflow_check.checks.static_files import told_by_files
 from pytest_mlflow_check.checks.store_damage import damages
 from pytest_mlflow_check.checks.store_redirects import redirects, stopped
 from pytest_mlflow_check.checks.stray_runs import stray_runs
@@ -125,7 +126,7 @@ def _explain_failures(
     )
     unexplained: dict[tuple[Known | None, str], dict[Mode, Launch]] = {}
     for mode, launch in failed.items():
-        if not explained[mode] and not stopped(comparison, launch):
+        if not explained[mode] and not stopped(comparison, launch) and not told_by_files(comparison, launch):
             known = (
                 known_message(launch)
                 or missing_package(launch, comparison)

@@ -152,6 +152,8 @@ _CAUSES = {
     "needs-run-id",
     "inner-run-environment",
     "file-outside-workspace",
+    "mlproject-missing-file",
+    "mlproject-unknown-option",
 }
 """The rules that say what a launch crashed with."""
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_mlflow_check.checks.comparison import Comparison
+from pytest_mlflow_check.checks.static_files import lost_files_and_options, refusals, wrong_places
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.models import EntryPoint, looked_up, placeholders
 
@@ -30,8 +31,13 @@ def static_findings(comparison: Comparison) -> Iterator[Finding]:
     """Findings about the entry point of the case."""
     if comparison.case is None:
         return
+    yield from lost_files_and_options(comparison)
+    yield from wrong_places(comparison)
     yield from _null_defaults(comparison, comparison.case.entry_point)
-    yield from _unused_parameters(comparison, comparison.case.entry_point)
+    if comparison.facts.refusal:
+        yield from refusals(comparison)
+    else:
+        yield from _unused_parameters(comparison, comparison.case.entry_point)
     if comparison.docker_missing:
         yield _needs_docker(comparison)
     if without_run_id(comparison):

@@ -17,13 +17,14 @@ class UserError(Exception):
 
     Attributes:
         rule: the rule that explains more, or None.
+        subject: what in the file it is about, where that has a name.
     """
 
-    def __init__(self, message: str, *, rule: str | None = None) -> None:
+    def __init__(self, message: str, *, rule: str | None = None, subject: str = "") -> None:
         """Takes the message; of a rule it says at the end how to read it."""
         message = printable(message)
         super().__init__(f"{message}\n  more: pytest --mlflow-explain={rule}" if rule else message)
-        self.rule = rule
+        self.rule, self.subject = rule, subject
 
 
 class LaunchFault(Exception):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,38 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class IgnoredKey:
+    """A key of the MLproject that MLflow doesn't read, and that is meant to be one it does.
+
+    Attributes:
+        name: as it is written.
+        where: what it stands in: `the top level`, `entry point "main"`.
+        fix: what to write instead.
+        line: 1-based, of the MLproject file.
+    """
+
+    name: str
+    where: str
+    fix: str
+    line: int
+
+
+@dataclass(frozen=True)
+class EnvironmentFile:
+    """The file with dependencies that an MLproject names.
+
+    Attributes:
+        key: the key that names it.
+        name: as it is written there.
+        line: 1-based, of the MLproject file.
+    """
+
+    key: Literal["python_env", "conda_env"]
+    name: str
+    line: int
+
+
+@dataclass(frozen=True)
 class EntryPoint:
     """A command that MLflow can run.
 
@@ -46,6 +79,7 @@ class EntryPoint:
         parameters: the declared parameters by name, in the order of the file.
         line: 1-based line of the MLproject file; None for a script.
         command_line: the line of its command, likewise.
+        ignored_keys: its keys, and those of its parameters, that MLflow doesn't read.
     """
 
     name: str
@@ -53,6 +87,7 @@ class EntryPoint:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     line: int | None = None
     command_line: int | None = None
+    ignored_keys: tuple[IgnoredKey, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +102,8 @@ class Project:
         docker_image, docker_line: what `docker_env` names, and its line; None where there is none.
         python_env, conda_env: absolute path of the file with the project's dependencies: the one that the
             MLproject names, else MLflow's default where it is there. At most one is set.
+        environment: which of both the MLproject names, if it does.
+        ignored_keys: the keys at the file's top level, and of its `docker_env`, that MLflow doesn't read.
     """
 
     directory: Path
@@ -77,6 +114,8 @@ class Project:
     docker_line: int | None = None
     python_env: Path | None = None
     conda_env: Path | None = None
+    environment: EnvironmentFile | None = None
+    ignored_keys: tuple[IgnoredKey, ...] = ()
 
     def source_line(self, line: int | None) -> str | None:
         """`MLproject:6` for line 6 of this project's file; None where there is no such line."""
@@ -98,6 +137,7 @@ class Case:
         env: environment variables that both launches get.
         probe: what a derived case changes, such as `alpha=1`; None for a case of the user's.
         probe_of: the id of the case that it comes from.
+        reports_project: whether what concerns the whole project is told with this case: one case's task.
     """
 
     id: str
@@ -108,6 +148,7 @@ class Case:
     env: Mapping[str, str] = field(default_factory=dict)
     probe: str | None = None
     probe_of: str | None = None
+    reports_project: bool = False
 
 
 def placeholders(text: str) -> Iterator[tuple[str, str, str]]:

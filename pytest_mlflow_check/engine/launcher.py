@@ -27,6 +27,7 @@ from pytest_mlflow_check.engine.cache.fingerprint import asked_for
 from pytest_mlflow_check.engine.cache.launch_cache import LaunchCache
 from pytest_mlflow_check.engine.launch import LaunchOptions, make_launch, read_launch
 from pytest_mlflow_check.mlproject.loader import unset_null_defaults
+from pytest_mlflow_check.mlproject.static_reader import read_static_facts
 from pytest_mlflow_check.mlproject.surroundings import read_surroundings
 from pytest_mlflow_check.runtime.forkserver.client import ForkServer
 from pytest_mlflow_check.runtime.process.locks import exclusive_lock, processors, semaphore
@@ -116,6 +117,7 @@ class Launcher:
             surroundings=read_surroundings(case.project, enclosing_root(case.project.directory))
             if failed
             else None,
+            facts=read_static_facts(case),
         )
 
     def _lacks_docker(self, case: Case) -> bool:

@@ -14,10 +14,11 @@ from pytest_mlflow_check.config.settings import CaseSettings, ResolvedConfig
 from pytest_mlflow_check.core.errors import UserError, shown_path
 from pytest_mlflow_check.core.findings import Allowance, CheckResult
 from pytest_mlflow_check.core.masking import Secrets
-from pytest_mlflow_check.core.models import Case, Project
+from pytest_mlflow_check.core.models import Case, EntryPoint, Project
 from pytest_mlflow_check.mlproject.loader import (
     check_fluent,
     complete_params,
+    find_entry_point,
     read_project,
     render_command,
     resolve_entry_point,
@@ -46,6 +47,59 @@ def cases_of(settings: ResolvedConfig, project: Project | None = None, *, probes
     """
     project = project or read_project(settings.project)
     cases = [_case(settings, project, chosen) for chosen in _chosen(settings)]
+    cases[0] = replace(cases[0], reports_project=True)
+    _refuse_equal_ids(settings, cases)
+    return _with_probes(cases) if probes and settings.values.probes else cases
+
+
+def static_cases_of(settings: ResolvedConfig, project: Project) -> list[Case]:
+    """What a session that launches nothing looks at: the cases of the settings, and each other entry point.
+
+    None of them needs values, nor a command that can be filled in. An MLproject without entry points has one
+    case, for the file itself.
+
+    Args:
+        settings: from `load_settings`.
+        project: from `read_project`.
+
+    Raises:
+        UserError: where the settings name an entry point that isn't there, or two of their cases have one id.
+    """
+    default, declared = settings.values.entry_point, project.entry_points
+    chosen = _chosen(settings)
+    if settings.entry_point is None and project.mlproject is not None:
+        if not settings.values.case and default == "main" and "main" not in declared:
+            chosen = []
+        named = {case.entry_point or default for case in chosen}
+        chosen += [CaseSettings(entry_point=name) for name in declared if name not in named]
+    cases = [_unlaunched_case(settings, project, one) for one in chosen]
+    if not cases:
+        assert project.mlproject is not None
+        name = project.mlproject.name
+        cases = [Case(name, project, EntryPoint(name, ""))]
+    _refuse_equal_ids(settings, cases[: len(settings.values.case)])
+    found: dict[str, Case] = {}
+    for case in cases:
+        id = case.id
+        while id in found:
+            id += " again"
+        found[id] = replace(case, id=id, reports_project=not found)
+    return list(found.values())
+
+
+def _unlaunched_case(settings: ResolvedConfig, project: Project, chosen: CaseSettings) -> Case:
+    name = chosen.entry_point or settings.values.entry_point
+    return Case(
+        id=chosen.id or _id_of(name),
+        project=project,
+        entry_point=find_entry_point(project, name),
+        params={**settings.values.params, **chosen.params, **settings.params},
+        fluent=chosen.fluent,
+        env=chosen.env,
+    )
+
+
+def _refuse_equal_ids(settings: ResolvedConfig, cases: Sequence[Case]) -> None:
     seen: set[str] = set()
     for case in cases:
         if case.id in seen:
@@ -53,7 +107,6 @@ def cases_of(settings: ResolvedConfig, project: Project | None = None, *, probes
                 f'{_file(settings)}: two cases have the id "{case.id}": give each an id of its own'
             )
         seen.add(case.id)
-    return _with_probes(cases) if probes and settings.values.probes else cases
 
 
 def _with_probes(cases: Sequence[Case]) -> list[Case]:
@@ -111,16 +164,8 @@ def _chosen(settings: ResolvedConfig) -> list[CaseSettings]:
 
 
 def _case(settings: ResolvedConfig, project: Project, chosen: CaseSettings) -> Case:
-    values = settings.values
-    name = chosen.entry_point or values.entry_point
-    case = Case(
-        id=chosen.id or _id_of(name),
-        project=project,
-        entry_point=resolve_entry_point(project, name),
-        params={**values.params, **chosen.params, **settings.params},
-        fluent=chosen.fluent,
-        env=chosen.env,
-    )
+    case = _unlaunched_case(settings, project, chosen)
+    resolve_entry_point(project, case.entry_point.name)
     _refuse_unfit(case)
     return case
 

@@ -328,12 +328,14 @@ def _check_format(subject: str, text: str, names: list[str], entry_point: EntryP
                 f"  write a parameter's name:  {{{names[0] if names else 'name'}}}\n"
                 f"  or, where the braces are meant as they are, double them:  {{{whole}}}",
                 rule=rule,
+                subject=whole,
             )
         if name not in names:
             hints = _unknown_name_hints(before, field, whole, names, entry_point)
             raise UserError(
                 "\n  ".join([f"{subject} has the placeholder {whole}, which is no parameter", *hints]),
                 rule=rule,
+                subject=whole,
             )
     # `{alpha[1]}` and `{alpha:{width}}` depend on the values, which only render_command has.
     if not any("[" in whole or "{" in whole[1:] for _, _, whole in fields):

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from pytest_mlflow_check.core.errors import UserError, shown_path
-from pytest_mlflow_check.core.models import EntryPoint, Parameter, Project
+from pytest_mlflow_check.core.models import EntryPoint, EnvironmentFile, Parameter, Project
+from pytest_mlflow_check.core.static_facts import Refusal
 from pytest_mlflow_check.core.yaml_lines import MappingWithLines, kind, read_yaml
 from pytest_mlflow_check.mlproject.command import (
     check_command,
@@ -27,6 +28,7 @@ from pytest_mlflow_check.mlproject.command import (
     render_command,
     unset_null_defaults,
 )
+from pytest_mlflow_check.mlproject.keys import ignored_at_top, ignored_in_entry_point
 from pytest_mlflow_check.runtime.sandbox.workspace import enclosing_root
 
 __all__ = [
@@ -34,7 +36,9 @@ __all__ = [
     "check_fluent",
     "complete_params",
     "extra_params",
+    "find_entry_point",
     "read_project",
+    "refusal_of",
     "render_command",
     "resolve_entry_point",
     "unset_null_defaults",
@@ -50,11 +54,16 @@ _ENTRY_POINTS_SAMPLE = 'write:\n      entry_points:\n        main:\n          co
 _COMMAND_SAMPLE = 'write below it:  command: "python train.py"'
 
 
-def read_project(directory: Path) -> Project:
+def read_project(directory: Path, *, to_launch: bool = True) -> Project:
     """The project in a directory: its MLproject file, or a bare directory where there is none.
 
     The file may be spelt in any mix of upper and lower case. It is read as UTF-8. Commands are not looked at
     yet: `resolve_entry_point` does that for the one entry point that is used.
+
+    Args:
+        directory: the project's.
+        to_launch: whether it has to be one that can be launched here: with the files that it names, and not
+            for a Databricks cluster.
 
     Raises:
         UserError: the directory or the file can't be read, or MLflow couldn't make sense of the file.
@@ -67,6 +76,8 @@ def read_project(directory: Path) -> Project:
         return Project(directory, python_env=python_env, conda_env=conda_env)
     document = read_yaml(file, rule=_RULE, sample=_ENTRY_POINTS_SAMPLE)
     _check_environment(file, document)
+    if to_launch:
+        _check_launchable(file, document)
     name = document.get("name")
     docker = document.get("docker_env")
     python_env, conda_env = _environment_files(directory, document)
@@ -80,6 +91,8 @@ def read_project(directory: Path) -> Project:
         docker_line=None if image is None else document.lines["docker_env"],
         python_env=python_env,
         conda_env=conda_env,
+        environment=_named_environment(document),
+        ignored_keys=ignored_at_top(document),
     )
 
 
@@ -90,7 +103,35 @@ def resolve_entry_point(project: Project, name: str) -> EntryPoint:
         UserError: there is neither; a script doesn't exist; a parameter has no name; or the command can't be
             filled in (see `command.check_command`).
     """
-    entry_point = project.entry_points.get(name) or _script(project, name)
+    entry_point = find_entry_point(project, name)
+    _check_entry_point(project, entry_point)
+    return entry_point
+
+
+def find_entry_point(project: Project, name: str) -> EntryPoint:
+    """Like `resolve_entry_point`, whatever MLflow makes of its command.
+
+    Raises:
+        UserError: there is none of that name, or a script doesn't exist.
+    """
+    return project.entry_points.get(name) or _script(project, name)
+
+
+def refusal_of(project: Project, entry_point: EntryPoint) -> Refusal | None:
+    """Why MLflow can't start an entry point, whatever values it is given; None where it can."""
+    try:
+        _check_entry_point(project, entry_point)
+    except UserError as error:
+        first, *others = str(error).splitlines()
+        fix = "; ".join(line.strip() for line in others if not line.startswith("  more: "))
+        why = first.partition(": ")[2] or first
+        line = entry_point.command_line or entry_point.line
+        subject = error.subject or entry_point.name
+        return Refusal(error.rule or _RULE, subject, f"{why[0].upper()}{why[1:]}.", fix, line)
+    return None
+
+
+def _check_entry_point(project: Project, entry_point: EntryPoint) -> None:
     for parameter in entry_point.parameters.values():
         if parameter.nameless:
             assert project.mlproject is not None
@@ -98,7 +139,6 @@ def resolve_entry_point(project: Project, name: str) -> EntryPoint:
             what = f"YAML reads the name of this parameter as {name}, not as text: no value can be given"
             _fail(project.mlproject, parameter.line, what, "write the name in quotes")
     check_command(project, entry_point)
-    return entry_point
 
 
 # the file
@@ -139,15 +179,11 @@ def _find_mlproject(directory: Path) -> Path | None:
 
 
 def _check_environment(file: Path, document: MappingWithLines) -> None:
-    """Refuse what MLflow refuses about a project's environment, and projects for Databricks."""
+    """Refuse what MLflow refuses about a project's environment, whatever lies beside the file."""
     fields = [name for name in _ENVIRONMENT_FIELDS if name in document]
     if len(fields) > 1:
         line = max(document.lines[name] for name in fields)
         _fail(file, line, f"MLflow takes only one of {', '.join(fields)}", "remove the others")
-    if document.get("databricks_spark_job") is not None:
-        line = document.lines["databricks_spark_job"]
-        what = '"databricks_spark_job" needs a Databricks cluster: this project can\'t be launched locally'
-        _fail(file, line, what, "remove the key, or check another project")
     if document.get("docker_env"):
         _check_docker(file, document.lines["docker_env"], document["docker_env"])
     for field in ("python_env", "conda_env"):
@@ -161,12 +197,33 @@ def _check_environment(file: Path, document: MappingWithLines) -> None:
         if len(named) > _LONGEST:
             what = f'"{field}" names a file with a name of {len(named):,} characters'
             _fail(file, line, what, f"write a path relative to {shown_path(file.parent)}, or remove the line")
+
+
+def _check_launchable(file: Path, document: MappingWithLines) -> None:
+    """Refuse projects for Databricks, and what names a file that isn't there."""
+    if document.get("databricks_spark_job") is not None:
+        line = document.lines["databricks_spark_job"]
+        what = '"databricks_spark_job" needs a Databricks cluster: this project can\'t be launched locally'
+        _fail(file, line, what, "remove the key, or check another project")
+    if (environment := _named_environment(document)) is not None:
+        field, named, line = environment.key, environment.name, environment.line
         if path_exists(file.parent / named) and not os.path.isfile(file.parent / named):  # noqa: PTH113
             what = f'"{field}" names {named}, which is no file'
             _fail(file, line, what, "name a file, or remove the line")
         if not path_exists(file.parent / named):
             what = f'"{field}" names the file {named}, which doesn\'t exist'
             _fail(file, line, what, f"write a path relative to {shown_path(file.parent)}, or remove the line")
+
+
+def _named_environment(document: MappingWithLines) -> EnvironmentFile | None:
+    """The file with dependencies that the MLproject names; None under `docker_env`, which wins."""
+    if document.get("docker_env"):
+        return None
+    if named := document.get("python_env"):
+        return EnvironmentFile("python_env", str(named), document.lines["python_env"])
+    if named := document.get("conda_env"):
+        return EnvironmentFile("conda_env", str(named), document.lines["conda_env"])
+    return None
 
 
 def _environment_files(
@@ -233,7 +290,8 @@ def _entry_point(file: Path, line: int, name: str, spec: object) -> EntryPoint:
         _fail(file, spec.lines["parameters"], what, how)
     parameters = [_parameter(file, declared.lines[key], key, value) for key, value in declared.items()]
     by_name = {parameter.name: parameter for parameter in parameters}
-    return EntryPoint(name, command, by_name, line, spec.lines["command"])
+    ignored = ignored_in_entry_point(name, spec)
+    return EntryPoint(name, command, by_name, line, spec.lines["command"], ignored)
 
 
 def _parameter(file: Path, line: int, key: Hashable, spec: object) -> Parameter:

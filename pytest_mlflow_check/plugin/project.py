@@ -15,7 +15,7 @@ from pytest_mlflow_check.config.settings import ResolvedConfig
 from pytest_mlflow_check.contract import FILE_NAME
 from pytest_mlflow_check.core.findings import CHECKS, CheckResult
 from pytest_mlflow_check.core.models import Case
-from pytest_mlflow_check.engine.planning import cases_of, policy_of
+from pytest_mlflow_check.engine.planning import cases_of, policy_of, static_cases_of
 from pytest_mlflow_check.mlproject.loader import read_project, unset_null_defaults
 from pytest_mlflow_check.plugin.options import asks_to_update, project_settings, static_only
 from pytest_mlflow_check.plugin.resources import Resources
@@ -134,11 +134,18 @@ class CheckedProject:
             UserError: where a launch can't be made.
         """
         from pytest_mlflow_check.checks.runner import CaseJudge, compare_launches
+        from pytest_mlflow_check.mlproject.static_reader import read_static_facts
 
         if case.id not in self._judges:
             values = self.settings.values
             comparison = (
-                compare_launches({}, settings=values, case=case, unset=unset_null_defaults(case))
+                compare_launches(
+                    {},
+                    settings=values,
+                    case=case,
+                    unset=unset_null_defaults(case),
+                    facts=read_static_facts(case),
+                )
                 if self.static
                 else self.resources.launcher.compare(case, values)
             )
@@ -167,11 +174,10 @@ def checked_project(config: pytest.Config, directory: Path, resources: Resources
     Raises:
         UserError: where the project or a setting is wrong.
     """
-    project = read_project(directory)
-    settings = project_settings(config, directory)
     static = static_only(config)
-    # What the files tell of a case, they tell of its probes too.
-    cases = cases_of(settings, project, probes=not static)
+    project = read_project(directory, to_launch=not static)
+    settings = project_settings(config, directory)
+    cases = static_cases_of(settings, project) if static else cases_of(settings, project)
     return CheckedProject(
         settings,
         project.mlproject or directory / cases[0].entry_point.name,

@@ -18,6 +18,7 @@ RULES = (
         ),
         example="entry_points:\n  main:\n    command: [python, train.py]",
         fix='entry_points:\n  main:\n    command: "python train.py"',
+        noun="entry point",
     ),
     Rule(
         slug="mlproject-undeclared-placeholder",
@@ -28,10 +29,12 @@ RULES = (
         explanation=(
             "MLflow fills the command in with str.format and the declared parameters. Any other name in "
             "braces ends `mlflow run` with a KeyError, also where the braces were meant for the shell, for "
-            "awk or for JSON. Found by reading the file, as mlproject-invalid is."
+            "awk or for JSON. Found by reading the file, as mlproject-invalid is; with "
+            "--mlflow-static it is a finding like others."
         ),
         example='parameters:\n  alpha: float\ncommand: "python train.py {alpah} && echo ${HOME}"',
         fix='parameters:\n  alpha: float\ncommand: "python train.py {alpha} && echo ${{HOME}}"',
+        noun="placeholder",
     ),
     Rule(
         slug="mlproject-null-default",
@@ -68,6 +71,85 @@ RULES = (
         # What `mlflow run` logs by itself and the code knows nothing of.
         supersedes_same_subject=("param-missing-in-fluent",),
         noun="param",
+    ),
+    Rule(
+        slug="mlproject-missing-file",
+        check="launches",
+        severity="error",
+        title="MLproject: not in the project: {subjects}",
+        summary="the MLproject names a script or another file that isn't there, or only in another case",
+        explanation=(
+            "A script or module that the command starts, a configuration file that it names in a plain word, "
+            "or the file under python_env or conda_env isn't in the project. macOS and Windows find a file "
+            "whose name differs in upper and lower case, Linux doesn't. Found by reading the files; nothing "
+            "is said of what a placeholder, the shell or an earlier part of the command brings. A warning "
+            "where the launch may do without the file."
+        ),
+        example='command: "python Train.py --config conf.yaml"   # it is train.py, and conf/conf.yaml',
+        fix='command: "python train.py --config conf/conf.yaml"',
+        noun="file",
+    ),
+    Rule(
+        slug="mlproject-unknown-option",
+        check="launches",
+        severity="error",
+        title="MLproject: the script has no option {subjects}",
+        summary="the command gives an option that the script's own parser doesn't know",
+        explanation=(
+            "argparse, click and typer end a script that is given an unknown option. Found by reading the "
+            "script, which isn't started, and only where its text tells all of its options: nothing is said "
+            "of subcommands, parse_known_args, options added in a loop or by another module, and other "
+            "libraries."
+        ),
+        example='command: "python train.py --learning_rate {lr}"   # parser.add_argument("--learning-rate")',
+        fix='command: "python train.py --learning-rate {lr}"',
+        noun="option",
+    ),
+    Rule(
+        slug="mlproject-absolute-path",
+        check="launches",
+        severity="warning",
+        title="MLproject: on one machine only: {subjects}",
+        summary="the command or a default names a path of somebody's own machine",
+        explanation=(
+            "A path below /home, /Users or a drive of Windows is there for one person. Whoever else runs the "
+            "project, and every CI, gets an error, or other data. Found by reading the MLproject file; not "
+            "in projects with a docker_env, where it may be a path of the container."
+        ),
+        example="parameters:\n  data: {type: string, default: /home/ann/data.csv}",
+        fix="parameters:\n  data: {type: string, default: data/data.csv}",
+        noun="path",
+    ),
+    Rule(
+        slug="mlproject-wrong-environment",
+        check="launches",
+        severity="error",
+        title="MLproject: the wrong kind of environment: {subjects}",
+        summary="a conda file under `python_env`, or a python_env file under `conda_env`",
+        explanation=(
+            "MLflow reads python, build_dependencies and dependencies from a python_env file and ends with "
+            "a TypeError of any other key, such as the channels of a conda file (_PythonEnv.from_dict). Of a "
+            "python_env file under conda_env it leaves out the Python version and the requirements. With "
+            "--env-manager=local neither is read: a warning then."
+        ),
+        example="python_env: conda.yaml",
+        fix="conda_env: conda.yaml",
+        noun="file",
+    ),
+    Rule(
+        slug="mlproject-ignored-key",
+        check="launches",
+        severity="warning",
+        title="MLproject: MLflow ignores {subjects}",
+        summary="a key that is misspelt or in the wrong place, which MLflow ignores in silence",
+        explanation=(
+            "MLflow looks for its own keys in the MLproject and takes no notice of others: parameters at the "
+            "top level, entry_point for entry_points, conda_env below an entry point might as well not be "
+            "there. Found by reading the file. Keys that resemble none of MLflow's are taken for notes."
+        ),
+        example='parameters:\n  alpha: float\nentry_points:\n  main:\n    command: "python train.py"',
+        fix='entry_points:\n  main:\n    parameters: {alpha: float}\n    command: "python train.py {alpha}"',
+        noun="key",
     ),
     Rule(
         slug="needs-docker",

@@ -18,9 +18,9 @@ from pytest_mlflow_check.core.models import EntryPoint, Project
 from pytest_mlflow_check.core.text import listed, printable
 from pytest_mlflow_check.mlproject.loader import read_project, resolve_entry_point
 from pytest_mlflow_check.scaffold.discovery import Found, scripts_of
-from pytest_mlflow_check.scaffold.model import Argument, plain_start
 from pytest_mlflow_check.scaffold.project_files import Tree, tree_of
 from pytest_mlflow_check.scaffold.render import Entry, Open, entries_of, mlproject_text, settings_text
+from pytest_mlflow_check.scripts.model import Argument, plain_start
 
 _LARGEST = 1024 * 1024
 """Bytes of a script; what is larger holds data."""

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from pytest_mlflow_check.scaffold.cli import argparse, click, sys_argv, typer
-from pytest_mlflow_check.scaffold.model import Start, parameters
-from pytest_mlflow_check.scaffold.static_eval import Code
+from pytest_mlflow_check.scripts.cli import argparse, click, sys_argv, typer
+from pytest_mlflow_check.scripts.model import Start, parameters
+from pytest_mlflow_check.scripts.options import OTHER_PARSERS
+from pytest_mlflow_check.scripts.static_eval import Code
 
 _USUAL = ("main", "train", "training", "train_model", "run", "fit")
 """Names of scripts that are usually started, the likeliest first."""
@@ -24,22 +25,6 @@ _LOGGING = re.compile(
 )
 _SERVERS = ("flask", "fastapi", "uvicorn", "streamlit", "gradio", "dash", "airflow", "bentoml")
 """What imports one of these waits for requests, and never ends."""
-
-_NOT_READ = {
-    "hydra": "hydra",
-    "absl.flags": "absl",
-    "absl.app": "absl",
-    "fire": "fire",
-    "jsonargparse": "jsonargparse",
-    "tyro": "tyro",
-    "simple_parsing": "simple-parsing",
-    "docopt": "docopt",
-    "tap": "typed-argument-parser",
-    "lightning.pytorch.cli": "LightningCLI",
-    "pytorch_lightning.cli": "LightningCLI",
-    "transformers.HfArgumentParser": "HfArgumentParser",
-}
-"""What else reads command lines, by what is imported, and what people call it."""
 
 _FOLLOWED = 200
 """Modules that are followed from a script."""
@@ -198,7 +183,7 @@ def _starts(files: _Files, path: str, code: Code) -> tuple[Sequence[Start], str 
     ):
         if code.imports_any(*library) and (found := reader.starts(code)):
             return found, None
-    if other := next((name for module, name in _NOT_READ.items() if _uses(code, module)), None):
+    if other := next((name for module, name in OTHER_PARSERS.items() if _uses(code, module)), None):
         return [], other
     if found := sys_argv.starts(code):
         return found, None

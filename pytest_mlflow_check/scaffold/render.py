@@ -19,9 +19,9 @@ import yaml
 from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.mlproject.command import toml_key, toml_text
 from pytest_mlflow_check.scaffold.discovery import Script
-from pytest_mlflow_check.scaffold.model import NO_DEFAULT, Start
 from pytest_mlflow_check.scaffold.project_files import Tree
 from pytest_mlflow_check.scaffold.sample_values import sample_of
+from pytest_mlflow_check.scripts.model import NO_DEFAULT, Start
 
 _WIDEST = 100
 _MOST = 12

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pytest_mlflow_check.scaffold.model import Argument
 from pytest_mlflow_check.scaffold.project_files import Tree
+from pytest_mlflow_check.scripts.model import Argument
 
 TODO = "TODO"
 

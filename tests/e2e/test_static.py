@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
 from inline_snapshot import snapshot
 
+from pytest_mlflow_check.config.settings import load_settings
+from pytest_mlflow_check.engine.planning import static_cases_of
+from pytest_mlflow_check.mlproject.loader import read_project
 from support import ROOT
 from support.projects import MakeProject
 
@@ -117,6 +121,75 @@ def test_a_mistake_that_keeps_a_case_from_being_one(
     result = pytester.runpytest(*STATIC)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.errlines[0].startswith("ERROR: proj/MLproject:1: ")
+
+
+ALL = {
+    "MLproject": """\
+conda-env: conda.yaml
+entry_points:
+  prepare:
+    parameters: {data: path, rate: float}
+    command: "python prepare.py {data} --rate_ {rate}"
+  train:
+    command: "python Train.py /home/ann/data.csv {lr}"
+""",
+    "prepare.py": """\
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("data")
+parser.add_argument("--rate")
+args = parser.parse_args()
+""",
+    "train.py": WRITES,
+}
+
+
+def test_every_entry_point_is_checked_without_values_and_without_main(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project("proj", ALL)
+    result = pytester.runpytest(*STATIC)
+    result.assert_outcomes(failed=2)
+    text = result.stdout.str()
+    found = re.findall(r"^(?:warning: )?(\S[^\n]*?) +\[(mlproject-[a-z-]+)\]$", text, flags=re.MULTILINE)
+    assert found == snapshot(
+        [
+            ("MLproject: the script has no option --rate_", "mlproject-unknown-option"),
+            ("MLproject: MLflow ignores conda-env", "mlproject-ignored-key"),
+            ("MLproject: not in the project: Train.py", "mlproject-missing-file"),
+            ("MLproject: no parameter for {lr}", "mlproject-undeclared-placeholder"),
+            ("MLproject: on one machine only: /home/ann/data.csv", "mlproject-absolute-path"),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("mlproject", "settings", "cases"),
+    [
+        ("entry_points: {a: {command: ls}, b: {command: ls}}", "", ["a", "b"]),
+        ("entry_points: {a: {parameters: {x: path}, command: 'ls {x}'}}", "", ["a"]),
+        ("entry_points: {a: {command: ls}, main: {command: ls}}", "", ["main", "a"]),
+        (
+            "entry_points: {a: {command: ls}, b: {command: ls}}",
+            "[[case]]\nid = 'b'\nentry_point = 'a'\n",
+            ["b", "b again"],
+        ),
+        ("entry_points: {a: {command: ls}}", "entry_point = 'train.py'\n", ["train.py", "a"]),
+        ("name: no entry points\n", "", ["MLproject"]),
+        ("python_env: none.yaml\nentry_points: {a: {command: ls}}", "", ["a"]),
+        ("databricks_spark_job: {python_file: train.py}\n", "", ["MLproject"]),
+    ],
+)
+def test_the_cases_of_a_session_that_launches_nothing(
+    tmp_path: Path, mlproject: str, settings: str, cases: list[str]
+) -> None:
+    (tmp_path / "MLproject").write_text(mlproject)
+    (tmp_path / "train.py").touch()
+    (tmp_path / "mlflow-check.toml").write_text(settings)
+    project = read_project(tmp_path, to_launch=False)
+    found = static_cases_of(load_settings(tmp_path), project)
+    assert [case.id for case in found] == cases
+    assert [case.reports_project for case in found] == [True] + [False] * (len(cases) - 1)
 
 
 HOOKS = ROOT / ".pre-commit-hooks.yaml"

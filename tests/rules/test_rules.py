@@ -14,6 +14,7 @@ import pytest
 from pytest_mlflow_check.checks.runner import Comparison, Policy
 from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.findings import CHECKS
+from pytest_mlflow_check.core.models import IgnoredKey
 from pytest_mlflow_check.core.records import (
     Damage,
     Dataset,
@@ -23,6 +24,12 @@ from pytest_mlflow_check.core.records import (
     RegisteredModel,
     RunRecord,
     StoreRecord,
+)
+from pytest_mlflow_check.core.static_facts import (
+    MissingFile,
+    StaticFacts,
+    UnknownOption,
+    WrongEnvironment,
 )
 from pytest_mlflow_check.rules import RULES, Rule, check_slugs, explain
 from support.builders import (
@@ -42,6 +49,7 @@ from support.builders import (
 )
 
 NULL = parameter("model_dir", null_default=True)
+IGNORED = IgnoredKey("entry_point", "the top level", "write:  entry_points:", 2)
 LOGGED = run(params={"a": "1"}, metrics=[series("m", [3, 2, 1])], artifacts=[artifact("a.txt")])
 PICKLE = run(artifacts=[artifact("weights", format="pickle")])
 
@@ -186,6 +194,24 @@ MISTAKES: dict[str, Callable[[Path], Comparison]] = {
     ),
     "mlproject-unused-parameter": lambda _: compare(
         launch("fluent", LOGGED), launch("mlflow-run", LOGGED), case=case(parameter("a"), command="ls")
+    ),
+    "mlproject-missing-file": lambda _: compare(
+        case=case(), facts=StaticFacts((MissingFile("train.py", "script", 8),))
+    ),
+    "mlproject-unknown-option": lambda _: compare(
+        case=case(), facts=StaticFacts(unknown_options=(UnknownOption("--x", "train.py", 8),))
+    ),
+    "mlproject-wrong-environment": lambda _: compare(
+        case=case(),
+        facts=StaticFacts(environment=WrongEnvironment("python_env", "conda.yaml", 2, "conda_env")),
+    ),
+    "mlproject-absolute-path": lambda _: compare(
+        launch("fluent", LOGGED), launch("mlflow-run", LOGGED), case=case(command="ls /home/ann/data")
+    ),
+    "mlproject-ignored-key": lambda _: compare(
+        launch("fluent", LOGGED),
+        launch("mlflow-run", LOGGED),
+        case=replace(case(ignored_keys=(IGNORED,)), reports_project=True),
     ),
     "needs-docker": lambda _: compare(case=case(), docker_missing=True),
     "experiment-hardcoded": lambda _: compare(
@@ -403,6 +429,8 @@ def test_rules_are_listed_by_slug_check_by_check() -> None:
 def test_only_what_loses_nothing_is_a_warning() -> None:
     assert {rule.slug for rule in RULES.values() if rule.severity == "warning"} == {
         "mlproject-unused-parameter",
+        "mlproject-absolute-path",
+        "mlproject-ignored-key",
         "run-closed-at-exit",
         "run-name-differs",
         "project-dir-written",

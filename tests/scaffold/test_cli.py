@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_mlflow_check.scaffold.cli import argparse, click, sys_argv, typer
 from pytest_mlflow_check.scaffold.discovery import Script, scripts_of
-from pytest_mlflow_check.scaffold.model import Argument, Start, parameters
 from pytest_mlflow_check.scaffold.render import Entry, mlproject_text
-from pytest_mlflow_check.scaffold.static_eval import Code
+from pytest_mlflow_check.scripts.cli import argparse, click, sys_argv, typer
+from pytest_mlflow_check.scripts.model import Argument, Start, parameters
+from pytest_mlflow_check.scripts.static_eval import Code
 
 READERS = {"argparse": argparse, "click": click, "typer": typer, "argv": sys_argv}
 

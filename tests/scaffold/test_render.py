@@ -16,10 +16,10 @@ from pytest_mlflow_check.config.settings import load_settings
 from pytest_mlflow_check.engine.planning import cases_of
 from pytest_mlflow_check.mlproject.loader import read_project, render_command
 from pytest_mlflow_check.scaffold.discovery import scripts_of
-from pytest_mlflow_check.scaffold.model import Argument, parameters, plain_start
 from pytest_mlflow_check.scaffold.project_files import Tree
 from pytest_mlflow_check.scaffold.render import Open, entries_of, mlproject_text, settings_text
 from pytest_mlflow_check.scaffold.sample_values import sample_of
+from pytest_mlflow_check.scripts.model import Argument, parameters, plain_start
 
 SETTINGS = """\
 # What pytest-mlflow-check is told about this project. Check it:  pytest --mlflow-project=.

@@ -23,6 +23,7 @@ from pytest_mlflow_check.core.records import (
     RunRecord,
     StoreRecord,
 )
+from pytest_mlflow_check.core.static_facts import StaticFacts
 
 quick = settings()
 """For property tests: as the profile says, see conftest.py."""
@@ -154,13 +155,19 @@ def compare(
     case: Case | None = None,
     unset: Sequence[Parameter] = (),
     docker_missing: bool = False,
+    facts: StaticFacts | None = None,
     **settings: Any,
 ) -> Comparison:
     """The launches side by side; the settings are given by the keys of the file."""
     values = ProjectConfig.model_validate(settings)
     by_mode: dict[Mode, Launch] = {one.mode: one for one in launches}
     return compare_launches(
-        by_mode, settings=values, case=case, unset=tuple(unset), docker_missing=docker_missing
+        by_mode,
+        settings=values,
+        case=case,
+        unset=tuple(unset),
+        docker_missing=docker_missing,
+        facts=facts,
     )
 
 

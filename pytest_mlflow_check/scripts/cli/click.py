@@ -12,7 +12,7 @@ import ast
 import importlib.metadata
 from dataclasses import dataclass
 
-from pytest_mlflow_check.scaffold.model import (
+from pytest_mlflow_check.scripts.model import (
     FLAG,
     SEVERAL,
     UNKNOWN,
@@ -23,7 +23,7 @@ from pytest_mlflow_check.scaffold.model import (
     argument,
     plain_start,
 )
-from pytest_mlflow_check.scaffold.static_eval import Code, decorators, keywords
+from pytest_mlflow_check.scripts.static_eval import Code, decorators, keywords
 
 _CLICK = ("click", "rich_click")
 _TYPES: dict[str, Type] = {
@@ -155,6 +155,7 @@ def _argument(code: Code, call: ast.Call, *, is_option: bool) -> Argument | None
         choices=choices,
         why=why,
         values=values,
+        flags=[part.strip() for one in flags for part in one.replace(";", "/").split("/") if part.strip()],
     )
 
 

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pytest_mlflow_check.scaffold.model import (
+from pytest_mlflow_check.scripts.model import (
     ANY_TEXT,
     EXCLUSIVE,
     FLAG,
@@ -25,7 +25,7 @@ from pytest_mlflow_check.scaffold.model import (
     is_secret,
     plain_start,
 )
-from pytest_mlflow_check.scaffold.static_eval import Code, given_names, keywords
+from pytest_mlflow_check.scripts.static_eval import Code, given_names, keywords
 
 _FLAGS = ("store_true", "store_false", "store_const", "append_const", "count")
 _NOTHING = ("help", "version")
@@ -172,7 +172,14 @@ def _argument(code: Code, call: ast.Call, *, exclusive: bool, chosen: bool) -> A
         choices=choices if isinstance(choices, list) and UNKNOWN not in choices else (),
         why=EXCLUSIVE if exclusive else why,
         values=max(values, 1),
+        flags=_spellings(code, given, flags) if optional else (),
     )
+
+
+def _spellings(code: Code, given: dict[str, ast.expr], flags: Sequence[str]) -> list[str]:
+    """An option as it can be written; `BooleanOptionalAction` adds what switches it off."""
+    both = code.name(given.get("action")).endswith("BooleanOptionalAction")
+    return [*flags, *(f"--no-{one[2:]}" for one in flags if both and one.startswith("--"))]
 
 
 def _why(

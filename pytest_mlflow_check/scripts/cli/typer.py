@@ -10,7 +10,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_mlflow_check.scaffold.model import (
+from pytest_mlflow_check.scripts.model import (
     FLAG,
     SEVERAL,
     UNKNOWN,
@@ -21,7 +21,7 @@ from pytest_mlflow_check.scaffold.model import (
     argument,
     plain_start,
 )
-from pytest_mlflow_check.scaffold.static_eval import Code, decorators, given_names, keywords
+from pytest_mlflow_check.scripts.static_eval import Code, decorators, given_names, keywords
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _LISTS = ("list", "List", "Sequence", "tuple", "Tuple", "set")
@@ -148,16 +148,24 @@ def _argument(code: Code, declared: ast.arg, default: ast.expr | None) -> Argume
     type_, choices, why = _type(code, annotation)
     if code.value(given.get("count")) is True or any("/" in one for one in flags):
         why = FLAG
+    written = (long or "--" + declared.arg.replace("_", "-")) if is_option else None
     value = UNKNOWN if "default_factory" in given else None if required else _member(code, default)
     return argument(
         declared.arg,
-        (long or "--" + declared.arg.replace("_", "-")) if is_option else None,
+        written,
         type_,
         default=value,
         required=required and "default_factory" not in given and not (is_option and why == FLAG),
         choices=choices,
         why=why,
+        flags=_spellings(written, flags) if written else (),
     )
+
+
+def _spellings(written: str, flags: list[str]) -> list[str]:
+    """An option as it can be written, and what may switch it off, which typer adds to a bool."""
+    parts = [part.strip() for one in flags for part in one.split("/") if part.strip()]
+    return parts or [written, f"--no-{written.lstrip('-')}"]
 
 
 def _describes(code: Code, node: ast.expr) -> bool:

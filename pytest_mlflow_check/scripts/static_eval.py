@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-from pytest_mlflow_check.scaffold.model import UNKNOWN, Type
+from pytest_mlflow_check.scripts.model import UNKNOWN, Type
 
 _Node = TypeVar("_Node", bound=ast.AST)
 

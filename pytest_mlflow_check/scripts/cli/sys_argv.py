@@ -6,8 +6,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from pytest_mlflow_check.scaffold.model import UNKNOWN, Argument, Start, Type, argument, plain_start
-from pytest_mlflow_check.scaffold.static_eval import Code
+from pytest_mlflow_check.scripts.model import UNKNOWN, Argument, Start, Type, argument, plain_start
+from pytest_mlflow_check.scripts.static_eval import Code
 
 _MOST = 50
 """Arguments: a script that reads a higher number does something else with it."""

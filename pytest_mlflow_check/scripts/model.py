@@ -54,6 +54,7 @@ class Argument:
         choices: the only values there are, if that is so.
         left_out: why it is no parameter of the MLproject; the script then uses its own default.
         values: how many values it needs, each a word of its own on the command line.
+        flags: all its spellings as an option, what switches it off included.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Argument:
     choices: tuple[str, ...] = ()
     left_out: str | None = None
     values: int = 1
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,15 +122,24 @@ def argument(
     choices: Sequence[object] = (),
     why: str | None = None,
     values: int = 1,
+    flags: Sequence[str] = (),
 ) -> Argument:
     """An argument as read, and whether an MLproject can have it.
 
     Args:
-        name, flag, type, required, choices, values: as in `Argument`.
+        name, flag, type, required, choices, values, flags: as in `Argument`.
         default: its value in Python; None for none, UNKNOWN where it can't be told.
         why: what keeps it out of an MLproject, as far as the parser's reader knows.
     """
-    read = Argument(name, flag, type, choices=tuple(map(str, choices)), required=required, values=values)
+    read = Argument(
+        name,
+        flag,
+        type,
+        choices=tuple(map(str, choices)),
+        required=required,
+        values=values,
+        flags=tuple(flags),
+    )
     if required:
         return read
     with_password = isinstance(default, str) and _PASSWORD.search(default)
