@@ -25,6 +25,7 @@ from pytest_mlflow_check.mlproject.loader import (
 )
 from pytest_mlflow_check.mlproject.probes import identity, probes_of
 from pytest_mlflow_check.mlproject.shell import check_shell
+from pytest_mlflow_check.mlproject.unfinished import refuse_unfinished
 from pytest_mlflow_check.rules import check_slugs
 from pytest_mlflow_check.rules.policy import Policy
 
@@ -42,10 +43,12 @@ def cases_of(settings: ResolvedConfig, project: Project | None = None, *, probes
 
     Raises:
         UserError: where the project can't be read, a case names an entry point or a parameter that
-            doesn't fit, or two cases have one id.
+            doesn't fit, two cases have one id, or something is still to be filled in.
     """
     project = project or read_project(settings.project)
-    cases = [_case(settings, project, chosen) for chosen in _chosen(settings)]
+    chosen = _chosen(settings)
+    refuse_unfinished(settings, project, chosen)
+    cases = [_case(settings, project, one) for one in chosen]
     seen: set[str] = set()
     for case in cases:
         if case.id in seen:

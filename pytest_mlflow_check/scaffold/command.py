@@ -17,10 +17,11 @@ from pytest_mlflow_check.core.files import draft
 from pytest_mlflow_check.core.models import EntryPoint, Project
 from pytest_mlflow_check.core.text import listed, printable
 from pytest_mlflow_check.mlproject.loader import read_project, resolve_entry_point
+from pytest_mlflow_check.mlproject.unfinished import unfinished
 from pytest_mlflow_check.scaffold.discovery import Found, scripts_of
 from pytest_mlflow_check.scaffold.model import Argument, plain_start
 from pytest_mlflow_check.scaffold.project_files import Tree, tree_of
-from pytest_mlflow_check.scaffold.render import Entry, Open, entries_of, mlproject_text, settings_text
+from pytest_mlflow_check.scaffold.render import Entry, entries_of, mlproject_text, settings_text
 
 _LARGEST = 1024 * 1024
 """Bytes of a script; what is larger holds data."""
@@ -54,12 +55,10 @@ def initialise(directory: Path) -> str:
         entries = [_declared(project, name) for name in project.entry_points]
     if not entries:
         raise UserError(_nothing(project, found))
-    unknown: list[Open] = []
     # First the settings: should the other file fail, the next attempt reads the same scripts again.
     if settings is None:
-        text, unknown = settings_text(entries, tree)
         settings = project.directory / FILE_NAME
-        write_new(settings, text)
+        write_new(settings, settings_text(entries, tree))
         cases = "a case" if len(entries) == 1 else "a case each"
         lines.append(
             f"wrote {shown_path(settings)}: {cases} for {listed([one.name for one in entries], _SHOWN)}"
@@ -69,10 +68,10 @@ def initialise(directory: Path) -> str:
         write_new(file, mlproject_text(project.directory.name or "project", entries, beyond))
         made_of = [f"{one.name} ({one.script.path})" for one in entries if one.script]
         lines.append(f"wrote {shown_path(file)}: {listed(made_of, _SHOWN)}")
-    place = shown_path(settings)
     lines += _hints(entries, found)
-    lines += [f"to be filled in: {place}:{one.line}: {one.parameter} of {one.entry}" for one in unknown]
-    return "\n".join([*map(printable, lines), *_next(project, "fill that in, and  " if unknown else "")])
+    todo = unfinished(load_settings(project.directory), read_project(project.directory))
+    lines += [f"to be filled in: {place}" for place in todo]
+    return "\n".join([*map(printable, lines), *_next(project, "fill that in, and  " if todo else "")])
 
 
 def write_new(file: Path, text: str) -> None:

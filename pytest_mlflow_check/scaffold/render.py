@@ -18,6 +18,7 @@ import yaml
 
 from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.mlproject.command import toml_key, toml_text
+from pytest_mlflow_check.mlproject.unfinished import TODO
 from pytest_mlflow_check.scaffold.discovery import Script
 from pytest_mlflow_check.scaffold.model import NO_DEFAULT, Start
 from pytest_mlflow_check.scaffold.project_files import Tree
@@ -76,15 +77,6 @@ class Entry:
     script: Script | None = None
 
 
-@dataclass(frozen=True)
-class Open:
-    """A value that only the user knows: its line in `mlflow-check.toml`, its entry point and parameter."""
-
-    line: int
-    entry: str
-    parameter: str
-
-
 def entries_of(scripts: Sequence[Script]) -> tuple[list[Entry], list[Entry]]:
     """The entry points that scripts make, the likeliest as `main`; and those that are too many."""
     pairs = [(script, start) for script in scripts for start in _likely_first(script.starts)]
@@ -123,15 +115,14 @@ def mlproject_text(name: str, entries: Sequence[Entry], beyond: Sequence[Entry] 
     return "\n".join(lines) + "\n"
 
 
-def settings_text(entries: Sequence[Entry], tree: Tree) -> tuple[str, list[Open]]:
-    """The text of a `mlflow-check.toml`, and what in it only the user knows.
+def settings_text(entries: Sequence[Entry], tree: Tree) -> str:
+    """The text of a `mlflow-check.toml`.
 
     Args:
         entries: the entry points.
         tree: the project, to find files in.
     """
     lines = _SETTINGS.split("\n")[:-1]
-    unknown: list[Open] = []
     for entry in entries:
         lines += ["", "[[case]]", f"entry_point = {toml_text(entry.name)}"]
         samples = [(one.name, sample_of(one, tree)) for one in entry.start.arguments if not one.left_out]
@@ -143,9 +134,7 @@ def settings_text(entries: Sequence[Entry], tree: Tree) -> tuple[str, list[Open]
             value = toml_text(sample.value) if isinstance(sample.value, str) else str(sample.value)
             comment = f"   # {_plain(sample.comment)}" if sample.comment else ""
             lines.append(f"{toml_key(name)} = {value}{comment}")
-            if sample.open:
-                unknown.append(Open(len(lines), entry.name, name))
-    return "\n".join(lines) + "\n" + _ALLOWANCE, unknown
+    return "\n".join(lines) + "\n" + _ALLOWANCE
 
 
 def _likely_first(starts: Iterable[Start]) -> list[Start]:
@@ -166,7 +155,7 @@ def _entry_lines(entry: Entry) -> Iterator[str]:
     assert entry.script is not None
     if entry.script.not_read:
         yield f"# {entry.script.not_read} reads its command line, which isn't understood here: declare what a"
-        yield "# run is to be given under parameters, and pass it on in the command"
+        yield f"# run is to be given under parameters, and pass it on in place of {TODO}; or remove that word"
     given = [one for one in entry.start.arguments if not one.left_out]
     if given:
         yield "parameters:"
@@ -209,6 +198,7 @@ def _words(entry: Entry) -> Iterator[str]:
     # Python takes a name that begins with a dash for an option.
     script = shlex.quote(f"./{path}" if path.startswith("-") else path)
     yield "python " + (f"-m {entry.script.module}" if entry.script.module else _braced(script))
+    yield from [TODO] if entry.script.not_read else []
     for level in entry.start.levels:
         given = [one for one in level.arguments if not one.left_out]
         yield from [_braced(shlex.quote(level.word))] if level.word else []

@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pytest_mlflow_check.mlproject.unfinished import TODO
 from pytest_mlflow_check.scaffold.model import Argument
 from pytest_mlflow_check.scaffold.project_files import Tree
-
-TODO = "TODO"
 
 _FEW = 2
 """Epochs: fast, and enough for a series, whose steps can be checked."""
@@ -75,7 +74,7 @@ def sample_of(argument: Argument, tree: Tree) -> Sample | None:
             return Sample(_FEW, f"{default} by default; {_FEW} are enough to check steps")
         return None
     if argument.values > 1:
-        return Sample(TODO, f"TODO: {argument.values} values: see the MLproject", open=True)
+        return _unknown(f"{argument.values} values, each a parameter of its own in the MLproject")
     if argument.choices:
         others = ", ".join(argument.choices[1:6])
         return Sample(argument.choices[0], f"or {others}" if others else None)

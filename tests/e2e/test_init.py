@@ -105,6 +105,29 @@ def test_what_it_writes_and_says(
     assert f"{within}MLproject::evaluate::models" in collected.outlines
 
 
+def test_what_is_left_to_fill_in_ends_the_next_session_at_once(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project("proj", {"train.py": TRAIN, "predict.py": "import fire, mlflow\nmlflow.start_run()\n"})
+    result = pytester.runpytest("--mlflow-init", "--mlflow-project=proj")
+    value = 'mlflow-check.toml:20: "data" of main: write a file or directory that the project has'
+    command = (
+        "MLproject:22: the command of predict: write what a run is given, such as  --lr {lr} , or nothing"
+    )
+    assert result.outlines[-4:] == [
+        f"to be filled in: proj/{value}",
+        f"to be filled in: proj/{command}",
+        "",
+        "next:  fill that in, and  pytest --mlflow-project=proj",
+    ]
+    result = pytester.runpytest("--mlflow-project=proj")
+    first = "2 places are still TODO, so nothing is launched: proj/mlflow-check.toml:20, proj/MLproject:22"
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.outlines == []
+    assert result.errlines == [f"ERROR: {first}", f"  proj/{value}", f"  proj/{command}", ""]
+    assert names(pytester.path / "proj") == ["MLproject", "mlflow-check.toml", "predict.py", "train.py"]
+
+
 def test_in_an_empty_directory(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--mlflow-init", "--mlflow-project=.")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -147,7 +170,7 @@ entry_points:
     assert initialise(home) == snapshot("""\
 MLProject is there already
 wrote mlflow-check.toml: a case each for main, odd "name"
-to be filled in: mlflow-check.toml:22: none of main
+to be filled in: mlflow-check.toml:22: "none" of main: write a text that it takes
 
 next:  fill that in, and  pytest --mlflow-project=.\
 """)
@@ -206,8 +229,9 @@ wrote MLproject: main (train.py)
 passed over, since it isn't Python: �[31m.py:1: invalid syntax
 passed over, since it isn't Python: run.py:1: Missing parentheses in call to 'print'. Did you mean print(...)?
 train.py: hydra reads its command line: declare its parameters by hand
+to be filled in: MLproject:11: the command of main: write what a run is given, such as  --lr {lr} , or nothing
 
-next:  pytest --mlflow-project=.\
+next:  fill that in, and  pytest --mlflow-project=.\
 """)
     plain = write(tmp_path / "a b", {"train.py": "print()\n"})
     assert initialise(plain).endswith(
