@@ -110,13 +110,15 @@ def _default(project: Project, name: str, parameter: Parameter) -> Unfinished:
 
 
 def _command(project: Project, entry_point: EntryPoint) -> Unfinished:
-    line = entry_point.command_line
-    if line is not None and project.mlproject is not None:
+    first, line = entry_point.line, entry_point.command_line
+    advice = ["write its options, or nothing"]
+    if first is not None and line is not None and project.mlproject is not None:
+        lines = read_user_text(project.mlproject, largest=_LARGEST).split("\n")
+        comments = (found[1] for text in lines[first : line - 1] if (found := _ADVICE.search(text)))
+        advice = list(comments) or advice
         # The command may be a text of several lines.
-        texts = read_user_text(project.mlproject, largest=_LARGEST).split("\n")
-        line = next((n for n, text in enumerate(texts[line - 1 :], line) if _WORD.search(_bare(text))), line)
-    advice = "write what a run is given, such as  --lr {lr} , or nothing"
-    return Unfinished(_line(project, line), entry_point.name, "the command", advice)
+        line = next((n for n, text in enumerate(lines[line - 1 :], line) if _WORD.search(_bare(text))), line)
+    return Unfinished(_line(project, line), entry_point.name, "the command", "\n  ".join(advice))
 
 
 def _bare(text: str) -> str:

@@ -153,13 +153,8 @@ def _nothing(project: Project, found: Found) -> str:
 
 def _hints(entries: Sequence[Entry], found: Found) -> list[str]:
     lines = [f"passed over, since it isn't Python: {why}" for why in _broken(found)]
-    scripts = {entry.script.path: entry.script for entry in entries if entry.script}
-    lines += [
-        f"{script.path}: {script.not_read} reads its command line: declare its parameters by hand"
-        for script in scripts.values()
-        if script.not_read
-    ]
-    if scripts and not any(script.logs for script in scripts.values()):
+    scripts = [entry.script for entry in entries if entry.script]
+    if scripts and not any(script.logs for script in scripts):
         lines.append("none of these scripts logs to MLflow yet")
     return lines
 

@@ -8,19 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from pytest_mlflow_check.scaffold.cli import argparse, click, sys_argv, typer
+from pytest_mlflow_check.scaffold.cli import argparse, argparse_flow, click, sys_argv, typer
 from pytest_mlflow_check.scaffold.model import Start, parameters
-from pytest_mlflow_check.scaffold.static_eval import Code
+from pytest_mlflow_check.scaffold.modules import Files, places_of
+from pytest_mlflow_check.scaffold.static_eval import Code, is_guard
 
 _USUAL = ("main", "train", "training", "train_model", "run", "fit")
 """Names of scripts that are usually started, the likeliest first."""
 
 _NO_SCRIPTS = re.compile(
     r"(^|/)(tests?|docs?|build|dist)/|(^|/)(test_[^/]*|[^/]*_test|conftest|setup|noxfile|fabfile|__init__|__main__)\.py$"
-)
-_LOGGING = re.compile(
-    rb"\b(start_run|autolog|log_(metric|param|artifact|model|dict|figure|text|table|image|input)s?|set_tags?"
-    rb"|MLFlowLogger|MLflowCallback)\b|report_to"
 )
 _SERVERS = ("flask", "fastapi", "uvicorn", "streamlit", "gradio", "dash", "airflow", "bentoml")
 """What imports one of these waits for requests, and never ends."""
@@ -41,9 +38,6 @@ _NOT_READ = {
 }
 """What else reads command lines, by what is imported, and what people call it."""
 
-_FOLLOWED = 200
-"""Modules that are followed from a script."""
-
 
 @dataclass(frozen=True)
 class Script:
@@ -55,6 +49,7 @@ class Script:
         module: its name as a module where it has to be started as one (`python -m`).
         logs: whether it logs to MLflow, by itself or by a module of the project.
         not_read: what reads its command line, where that isn't understood.
+        unread: what of its command line only running it would tell: file, line, and what is there.
     """
 
     path: str
@@ -62,6 +57,7 @@ class Script:
     module: str | None = None
     logs: bool = True
     not_read: str | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ def scripts_of(sources: Mapping[str, bytes]) -> Found:
     Args:
         sources: the Python files by path.
     """
-    files = _Files(sources)
+    files = Files(sources)
     candidates: list[Script] = []
     for path in sources:
         try:
@@ -94,62 +90,7 @@ def scripts_of(sources: Mapping[str, bytes]) -> Found:
     return Found(tuple(logging or usual or candidates[:1]), broken)
 
 
-class _Files:
-    """The Python files of a project, each parsed when somebody asks for it."""
-
-    def __init__(self, sources: Mapping[str, bytes]) -> None:
-        self.sources = sources
-        self.broken: dict[str, str] = {}
-        self._codes: dict[str, Code | None] = {}
-        self._logs: dict[str, bool] = {}
-
-    def code(self, path: str) -> Code | None:
-        """The code of a file; None where it isn't Python."""
-        if path not in self._codes:
-            self._codes[path] = None
-            try:
-                self._codes[path] = Code.of(self.sources[path])
-            except SyntaxError as error:
-                self.broken[path] = f"{path}:{error.lineno or 1}: {error.msg or error}"
-        return self._codes[path]
-
-    def logs(self, path: str) -> bool:
-        """Whether a file by itself logs to MLflow, as far as its text tells."""
-        if path not in self._logs:
-            source = self.sources[path]
-            self._logs[path] = b"mlflow" in source.lower() and _LOGGING.search(source) is not None
-        return self._logs[path]
-
-    def imported(self, path: str, code: Code) -> Iterator[str]:
-        """The files of the project that a file imports."""
-        for level, module in code.modules:
-            yield from (one for one in _candidates(path, level, module) if one in self.sources)
-
-    def below(self, path: str) -> Iterator[tuple[str, Code]]:
-        """A file and all that it imports of the project, whatever is imported by that included."""
-        waiting, seen = [path], {path}
-        while waiting and len(seen) < _FOLLOWED:
-            here = waiting.pop(0)
-            if (code := self.code(here)) is None:
-                continue
-            yield here, code
-            for other in self.imported(here, code):
-                if other not in seen:
-                    seen.add(other)
-                    waiting.append(other)
-
-
-def _candidates(path: str, level: int, module: str) -> list[str]:
-    """Where a module may lie that the script at a path imports."""
-    folder = PurePosixPath(path).parent
-    bases = [folder, PurePosixPath(), PurePosixPath("src")]
-    if level:
-        bases = [([folder, *folder.parents][level - 1 : level] or [folder])[0]]
-    name = module.replace(".", "/")
-    return [f"{base / name}{end}" for base in bases for end in (".py", "/__init__.py") if name]
-
-
-def _script(files: _Files, path: str) -> Script | None:
+def _script(files: Files, path: str) -> Script | None:
     source = files.sources[path]
     usual = PurePosixPath(path).stem in _USUAL
     if not usual and b"__main__" not in source and b"mlflow" not in source:
@@ -157,20 +98,21 @@ def _script(files: _Files, path: str) -> Script | None:
     code = files.code(path)
     if code is None or not _acts(code, usual) or code.imports_any(*_SERVERS):
         return None
-    starts, not_read = _starts(files, path, code)
+    read = _command_line(files, path, code)
     return Script(
         path,
-        tuple(parameters(one) for one in starts) or (Start(),),
+        tuple(parameters(one) for one in read.starts) or (Start(),),
         _module(files, path, code),
         any(files.logs(below) for below, _ in files.below(path)),
-        not_read,
+        read.not_read,
+        read.unread,
     )
 
 
 def _acts(code: Code, usual: bool) -> bool:
     """Whether a file does something when it is started: not a module that others import."""
     for node in code.tree.body:
-        if _is_guard(code, node):
+        if is_guard(code, node):
             return True
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue
@@ -184,37 +126,50 @@ def _acts(code: Code, usual: bool) -> bool:
     return False
 
 
-def _is_guard(code: Code, node: ast.stmt) -> bool:
-    """Whether a statement is `if __name__ == "__main__":`."""
-    return isinstance(node, ast.If) and "__name__" in {code.name(one) for one in ast.walk(node.test)}
+@dataclass(frozen=True)
+class _CommandLine:
+    """The ways to start a script, and what of its command line isn't understood, as in `Script`."""
+
+    starts: Sequence[Start] = ()
+    not_read: str | None = None
+    unread: tuple[str, ...] = ()
 
 
-def _starts(files: _Files, path: str, code: Code) -> tuple[Sequence[Start], str | None]:
-    """The ways to start a script, and what reads its command line where that isn't understood."""
-    for reader, library in (
-        (typer, ("typer",)),
-        (click, ("click", "rich_click")),
-        (argparse, ("argparse", "configargparse")),
-    ):
-        if code.imports_any(*library) and (found := reader.starts(code)):
-            return found, None
+def _command_line(files: Files, path: str, code: Code) -> _CommandLine:
+    for reader, libraries in ((typer, ("typer",)), (click, ("click", "rich_click"))):
+        for _, here in [(path, code), *_called_modules(files, path, code)]:
+            if here.imports_any(*libraries) and (found := reader.starts(here)):
+                return _CommandLine(found)
+    if read := argparse_flow.command_line(files, path):
+        return _CommandLine(read.starts, unread=read.unread)
+    if code.imports_any("argparse", "configargparse") and (found := argparse.starts(code)):
+        return _CommandLine(found)
     if other := next((name for module, name in _NOT_READ.items() if _uses(code, module)), None):
-        return [], other
+        return _CommandLine(not_read=other)
     if found := sys_argv.starts(code):
-        return found, None
+        return _CommandLine(found)
     # Many keep their parser in a module of its own; that of another script is its own affair.
     for below, imported in files.below(path):
-        its_own = below == path or any(_is_guard(imported, node) for node in imported.tree.body)
+        its_own = below == path or any(is_guard(imported, node) for node in imported.tree.body)
         if not its_own and imported.imports_any("argparse") and (found := argparse.starts(imported)):
-            return found, None
-    return [], None
+            return _CommandLine(found)
+    return _CommandLine()
+
+
+def _called_modules(files: Files, path: str, code: Code) -> Iterator[tuple[str, Code]]:
+    """The modules of the project of which a script calls something: `from package.cli import app; app()`."""
+    for call in code.all(ast.Call):
+        name = code.text(call.func)
+        found = files.defines(path, name) if name.partition(".")[0] in code.origins else None
+        if found and found[0] != path and (there := files.code(found[0])):
+            yield found[0], there
 
 
 def _uses(code: Code, module: str) -> bool:
     return code.imports_any(module) is not None or module in code.imports.values()
 
 
-def _module(files: _Files, path: str, code: Code) -> str | None:
+def _module(files: Files, path: str, code: Code) -> str | None:
     """The script's name as a module, where Python finds what it imports only then."""
     parts = PurePosixPath(path).with_suffix("").parts
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
@@ -223,7 +178,7 @@ def _module(files: _Files, path: str, code: Code) -> str | None:
     relative = any(level for level, _ in code.modules)
     from_root = any(
         not level
-        and not any(place in files.sources for place in _candidates(path, 0, module)[:2])
+        and not any(place in files.sources for place in places_of(path, 0, module)[:2])
         and any(f"{module.replace('.', '/')}{end}" in files.sources for end in (".py", "/__init__.py"))
         for level, module in code.modules
     )

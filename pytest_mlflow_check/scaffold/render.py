@@ -153,9 +153,7 @@ def _unused(tries: Sequence[str], names: set[str]) -> str:
 
 def _entry_lines(entry: Entry) -> Iterator[str]:
     assert entry.script is not None
-    if entry.script.not_read:
-        yield f"# {entry.script.not_read} reads its command line, which isn't understood here: declare what a"
-        yield f"# run is to be given under parameters, and pass it on in place of {TODO}; or remove that word"
+    yield from (f"# {TODO}: {_plain(one)}" for one in _todos(entry.script))
     given = [one for one in entry.start.arguments if not one.left_out]
     if given:
         yield "parameters:"
@@ -198,12 +196,19 @@ def _words(entry: Entry) -> Iterator[str]:
     # Python takes a name that begins with a dash for an option.
     script = shlex.quote(f"./{path}" if path.startswith("-") else path)
     yield "python " + (f"-m {entry.script.module}" if entry.script.module else _braced(script))
-    yield from [TODO] if entry.script.not_read else []
     for level in entry.start.levels:
         given = [one for one in level.arguments if not one.left_out]
         yield from [_braced(shlex.quote(level.word))] if level.word else []
         yield from (f"{_braced(shlex.quote(one.flag))} {{{one.name}}}" for one in given if one.flag)
         yield from (f"{{{one.name}}}" for one in given if not one.flag)
+    yield from [TODO] if _todos(entry.script) else []
+
+
+def _todos(script: Script) -> list[str]:
+    """What is to be written into the command by hand."""
+    if script.not_read:
+        return [f"{script.not_read} reads the command line: write its options, or nothing"]
+    return [f"{one}: write it if a run needs it, or nothing" for one in script.unread]
 
 
 def _command_lines(words: Sequence[str]) -> Iterator[str]:

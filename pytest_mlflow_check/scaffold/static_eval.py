@@ -83,6 +83,19 @@ class Code:
         return found
 
     @cached_property
+    def origins(self) -> Mapping[str, tuple[int, str, str | None]]:
+        """Where each imported name comes from: dots in front, module, and the name there, if it is one."""
+        found: dict[str, tuple[int, str, str | None]] = {}
+        for node in self.all(ast.Import):
+            for name in node.names:
+                top = name.name.partition(".")[0]
+                found[name.asname or top] = (0, name.name if name.asname else top, None)
+        for imported in self.all(ast.ImportFrom):
+            for name in imported.names:
+                found[name.asname or name.name] = (imported.level, imported.module or "", name.name)
+        return found
+
+    @cached_property
     def modules(self) -> tuple[tuple[int, str], ...]:
         """The modules that are imported, each with the number of dots in front: `(1, "options")`."""
         found = [(0, name.name) for node in self.all(ast.Import) for name in node.names]
@@ -136,13 +149,16 @@ class Code:
 
     def name(self, node: ast.AST | None) -> str:
         """The full name of what an expression names, such as `argparse.ArgumentParser`; empty for none."""
+        head, dot, rest = self.text(node).partition(".")
+        return f"{self.imports.get(head, head)}{dot}{rest}"
+
+    def text(self, node: ast.AST | None) -> str:
+        """The name of what an expression names, as it stands there; empty for none."""
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.insert(0, node.attr)
             node = node.value
-        if not isinstance(node, ast.Name):
-            return ""
-        return ".".join([self.imports.get(node.id, node.id), *parts])
+        return ".".join([node.id, *parts]) if isinstance(node, ast.Name) else ""
 
     def type_of(self, node: ast.AST | None) -> Type | None:
         """What MLproject calls a type or converter of Python; None for one that only the code knows."""
@@ -183,6 +199,11 @@ def _can_be_given(value: object) -> bool:
 def keywords(call: ast.Call) -> dict[str, ast.expr]:
     """The arguments that a call gives by name."""
     return {one.arg: one.value for one in call.keywords if one.arg}
+
+
+def is_guard(code: Code, node: ast.stmt) -> bool:
+    """Whether a statement is `if __name__ == "__main__":`."""
+    return isinstance(node, ast.If) and "__name__" in {code.name(one) for one in ast.walk(node.test)}
 
 
 def given_names(code: Code) -> Mapping[int, list[str]]:

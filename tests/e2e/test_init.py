@@ -112,7 +112,7 @@ def test_what_is_left_to_fill_in_ends_the_next_session_at_once(
     result = pytester.runpytest("--mlflow-init", "--mlflow-project=proj")
     value = 'mlflow-check.toml:20: "data" of main: write a file or directory that the project has'
     command = (
-        "MLproject:22: the command of predict: write what a run is given, such as  --lr {lr} , or nothing"
+        "MLproject:21: the command of predict: fire reads the command line: write its options, or nothing"
     )
     assert result.outlines[-4:] == [
         f"to be filled in: proj/{value}",
@@ -121,7 +121,7 @@ def test_what_is_left_to_fill_in_ends_the_next_session_at_once(
         "next:  fill that in, and  pytest --mlflow-project=proj",
     ]
     result = pytester.runpytest("--mlflow-project=proj")
-    first = "2 places are still TODO, so nothing is launched: proj/mlflow-check.toml:20, proj/MLproject:22"
+    first = "2 places are still TODO, so nothing is launched: proj/mlflow-check.toml:20, proj/MLproject:21"
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.outlines == []
     assert result.errlines == [f"ERROR: {first}", f"  proj/{value}", f"  proj/{command}", ""]
@@ -221,15 +221,14 @@ def test_an_mlproject_that_is_broken(tmp_path: Path, text: str) -> None:
 
 
 def test_what_is_said_of_scripts(tmp_path: Path) -> None:
-    hydra = "import hydra, mlflow\nmlflow.start_run()\n"
-    home = write(tmp_path, {"train.py": hydra, "run.py": "print 'x'", "\x1b[31m.py": "mlflow ="})
+    fire = "import fire, mlflow\nmlflow.start_run()\n"
+    home = write(tmp_path, {"train.py": fire, "run.py": "print 'x'", "\x1b[31m.py": "mlflow ="})
     assert initialise(home) == snapshot("""\
 wrote mlflow-check.toml: a case for main
 wrote MLproject: main (train.py)
 passed over, since it isn't Python: �[31m.py:1: invalid syntax
 passed over, since it isn't Python: run.py:1: Missing parentheses in call to 'print'. Did you mean print(...)?
-train.py: hydra reads its command line: declare its parameters by hand
-to be filled in: MLproject:11: the command of main: write what a run is given, such as  --lr {lr} , or nothing
+to be filled in: MLproject:10: the command of main: fire reads the command line: write its options, or nothing
 
 next:  fill that in, and  pytest --mlflow-project=.\
 """)

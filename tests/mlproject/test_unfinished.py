@@ -66,7 +66,7 @@ def test_all_that_is_still_to_be_filled_in_is_one_message() -> None:
   mlflow-check.toml:8: "data" of main: write a file or directory that the project has
   MLproject:6: the default of "target" of main: write a string that it takes
   mlflow-check.toml:12: "seed" of conf: write a value that it takes
-  MLproject:14: the command of conf: write what a run is given, such as  --lr {lr} , or nothing\
+  MLproject:14: the command of conf: write its options, or nothing\
 """)
 
 
@@ -78,7 +78,7 @@ MLproject:6: the default of "target" of main is still TODO, so nothing is launch
     Path("mlflow-check.toml").write_text(SETTINGS.replace('"TODO"', '"1"'))
     assert refused(entry_point="conf") == snapshot("""\
 MLproject:14: the command of conf is still TODO, so nothing is launched
-  write what a run is given, such as  --lr {lr} , or nothing\
+  write its options, or nothing\
 """)
     assert [
         case.id for case in cases_of(load_settings(Path.cwd(), command_line={"entry_point": "TODO list"}))

@@ -134,8 +134,7 @@ entry_points:
       {data}
 
   conf:
-    # hydra reads its command line, which isn't understood here: declare what a
-    # run is to be given under parameters, and pass it on in place of TODO; or remove that word
+    # TODO: hydra reads the command line: write its options, or nothing
     command: "python conf.py TODO"
 
   train:
