@@ -49,7 +49,7 @@ def initialise(directory: Path) -> str:
     if len(lines) == 2:
         return "\n".join([*lines, "nothing written", *_next(project)])
     tree = tree_of(project.directory)
-    found = Found() if project.mlproject else scripts_of(_sources(project.directory, tree))
+    found = Found() if project.mlproject else scripts_of(_sources(project.directory, tree), tree)
     entries, beyond = entries_of(found.scripts)
     if project.mlproject is not None:
         entries = [_declared(project, name) for name in project.entry_points]

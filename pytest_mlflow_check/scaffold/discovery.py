@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from pytest_mlflow_check.scaffold.cli import argparse, argparse_flow, click, sys_argv, typer
-from pytest_mlflow_check.scaffold.model import Start, parameters
-from pytest_mlflow_check.scaffold.modules import Files, places_of
+from pytest_mlflow_check.scaffold.model import COMPUTED, Argument, Start, parameters
+from pytest_mlflow_check.scaffold.modules import Files
+from pytest_mlflow_check.scaffold.project_files import Tree
+from pytest_mlflow_check.scaffold.starting import Invocation, invocation
 from pytest_mlflow_check.scaffold.static_eval import Code, is_guard
 
 _USUAL = ("main", "train", "training", "train_model", "run", "fit")
 """Names of scripts that are usually started, the likeliest first."""
 
 _NO_SCRIPTS = re.compile(
-    r"(^|/)(tests?|docs?|build|dist)/|(^|/)(test_[^/]*|[^/]*_test|conftest|setup|noxfile|fabfile|__init__|__main__)\.py$"
+    r"(^|/)(tests?|docs?|build|dist)/|(^|/)(conftest|setup|noxfile|fabfile|__init__)\.py$"
 )
+_TEST_NAME = re.compile(r"(^|/)(test_[^/]*|[^/]*_test)\.py$")
 _SERVERS = ("flask", "fastapi", "uvicorn", "streamlit", "gradio", "dash", "airflow", "bentoml")
 """What imports one of these waits for requests, and never ends."""
 
@@ -46,7 +50,7 @@ class Script:
     Attributes:
         path: relative to the project, with slashes.
         starts: the ways to start it, one for each subcommand; one at least.
-        module: its name as a module where it has to be started as one (`python -m`).
+        how: where it is started, and as what.
         logs: whether it logs to MLflow, by itself or by a module of the project.
         not_read: what reads its command line, where that isn't understood.
         unread: what of its command line only running it would tell: file, line, and what is there.
@@ -54,7 +58,7 @@ class Script:
 
     path: str
     starts: tuple[Start, ...] = (Start(),)
-    module: str | None = None
+    how: Invocation = field(default_factory=Invocation)
     logs: bool = True
     not_read: str | None = None
     unread: tuple[str, ...] = ()
@@ -68,17 +72,19 @@ class Found:
     broken: Mapping[str, str] = field(default_factory=dict)
 
 
-def scripts_of(sources: Mapping[str, bytes]) -> Found:
+def scripts_of(sources: Mapping[str, bytes], tree: Tree | None = None) -> Found:
     """The scripts of a project: those that log to MLflow; where none does, the likeliest.
 
     Args:
         sources: the Python files by path.
+        tree: all files of the project; None for the Python files only.
     """
+    tree = tree or Tree(tuple(sources))
     files = Files(sources)
     candidates: list[Script] = []
     for path in sources:
         try:
-            script = None if _NO_SCRIPTS.search(path) else _script(files, path)
+            script = None if _NO_SCRIPTS.search(path) else _script(files, path, tree)
         except RecursionError:
             files.broken[path] = f"{path}: nested too deep"
         else:
@@ -90,23 +96,53 @@ def scripts_of(sources: Mapping[str, bytes]) -> Found:
     return Found(tuple(logging or usual or candidates[:1]), broken)
 
 
-def _script(files: Files, path: str) -> Script | None:
+def _script(files: Files, path: str, tree: Tree) -> Script | None:
     source = files.sources[path]
-    usual = PurePosixPath(path).stem in _USUAL
+    usual = PurePosixPath(path).stem in (*_USUAL, "__main__")
     if not usual and b"__main__" not in source and b"mlflow" not in source:
         return None
     code = files.code(path)
     if code is None or not _acts(code, usual) or code.imports_any(*_SERVERS):
         return None
+    if _TEST_NAME.search(path) and not (files.logs(path) and _runs_as_script(code)):
+        return None
     read = _command_line(files, path, code)
+    how = invocation(files, path, code, tree)
     return Script(
         path,
-        tuple(parameters(one) for one in read.starts) or (Start(),),
-        _module(files, path, code),
+        tuple(_located(parameters(one), how, tree) for one in read.starts) or (Start(),),
+        how,
         any(files.logs(below) for below, _ in files.below(path)),
         read.not_read,
         read.unread,
     )
+
+
+def _located(start: Start, how: Invocation, tree: Tree) -> Start:
+    """A start whose defaults that are files of the project are named from where the script is started."""
+
+    def located(one: Argument) -> Argument:
+        if not one.anchored or one.default is None:
+            return one
+        if one.default != "." and not tree.has(one.default):
+            return replace(one, default=None, left_out=COMPUTED, anchored=False)
+        return replace(one, default=posixpath.relpath(one.default, how.directory or "."), anchored=False)
+
+    levels = (replace(level, arguments=tuple(map(located, level.arguments))) for level in start.levels)
+    return Start(tuple(levels))
+
+
+def _runs_as_script(code: Code) -> bool:
+    """Whether a file that is called like a test is none of pytest's or unittest's."""
+    if code.imports_any("pytest", "unittest", "hypothesis"):
+        return False
+    tests = [
+        node
+        for node in code.tree.body
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        and re.match("test_|Test", node.name)
+    ]
+    return not tests or any(is_guard(code, node) for node in code.tree.body)
 
 
 def _acts(code: Code, usual: bool) -> bool:
@@ -167,22 +203,6 @@ def _called_modules(files: Files, path: str, code: Code) -> Iterator[tuple[str, 
 
 def _uses(code: Code, module: str) -> bool:
     return code.imports_any(module) is not None or module in code.imports.values()
-
-
-def _module(files: Files, path: str, code: Code) -> str | None:
-    """The script's name as a module, where Python finds what it imports only then."""
-    parts = PurePosixPath(path).with_suffix("").parts
-    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        return None
-    folder = PurePosixPath(path).parent
-    relative = any(level for level, _ in code.modules)
-    from_root = any(
-        not level
-        and not any(place in files.sources for place in places_of(path, 0, module)[:2])
-        and any(f"{module.replace('.', '/')}{end}" in files.sources for end in (".py", "/__init__.py"))
-        for level, module in code.modules
-    )
-    return ".".join(parts) if folder.parts and (relative or from_root) else None
 
 
 def _likeliness(path: str) -> tuple[int, int, str]:

@@ -33,7 +33,7 @@ class Files:
         if path not in self._codes:
             self._codes[path] = None
             try:
-                self._codes[path] = Code.of(self.sources[path])
+                self._codes[path] = Code.of(self.sources[path], path)
             except SyntaxError as error:
                 self.broken[path] = f"{path}:{error.lineno or 1}: {error.msg or error}"
         return self._codes[path]

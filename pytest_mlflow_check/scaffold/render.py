@@ -7,6 +7,7 @@ the command as an absolute path: code that logs what it got would die of that, s
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 import textwrap
@@ -83,8 +84,8 @@ def entries_of(scripts: Sequence[Script]) -> tuple[list[Entry], list[Entry]]:
     found: list[Entry] = []
     names = {"main"}
     for script, start in pairs[:_MOST]:
-        stem = PurePosixPath(script.path).stem
-        whole = script.path.removesuffix(".py")
+        whole = script.path.removesuffix(".py").removesuffix("/__main__")
+        stem = PurePosixPath(whole).name
         tries = [
             "_".join(start.words) or stem,
             "_".join([stem, *start.words]),
@@ -125,7 +126,9 @@ def settings_text(entries: Sequence[Entry], tree: Tree) -> str:
     lines = _SETTINGS.split("\n")[:-1]
     for entry in entries:
         lines += ["", "[[case]]", f"entry_point = {toml_text(entry.name)}"]
-        samples = [(one.name, sample_of(one, tree)) for one in entry.start.arguments if not one.left_out]
+        directory = entry.script.how.directory if entry.script else ""
+        given = [one for one in entry.start.arguments if not one.left_out]
+        samples = [(one.name, sample_of(one, tree, directory)) for one in given]
         if any(sample for _, sample in samples):
             lines += ["[case.params]"]
         for name, sample in samples:
@@ -192,16 +195,29 @@ def _left_out(start: Start) -> Iterator[str]:
 def _words(entry: Entry) -> Iterator[str]:
     """The command, in pieces that belong together."""
     assert entry.script is not None
-    path = entry.script.path
-    # Python takes a name that begins with a dash for an option.
-    script = shlex.quote(f"./{path}" if path.startswith("-") else path)
-    yield "python " + (f"-m {entry.script.module}" if entry.script.module else _braced(script))
+    yield from _invocation(entry.script)
     for level in entry.start.levels:
         given = [one for one in level.arguments if not one.left_out]
         yield from [_braced(shlex.quote(level.word))] if level.word else []
         yield from (f"{_braced(shlex.quote(one.flag))} {{{one.name}}}" for one in given if one.flag)
         yield from (f"{{{one.name}}}" for one in given if not one.flag)
     yield from [TODO] if _todos(entry.script) else []
+
+
+def _invocation(script: Script) -> Iterator[str]:
+    how = script.how
+    if how.directory:
+        yield f"cd {_braced(shlex.quote(how.directory))} &&"
+    search = [posixpath.relpath(one or ".", how.directory or ".") for one in how.search]
+    if how.module:
+        # The current directory is looked in anyway.
+        search = [one for one in search if one != "."]
+    if search:
+        yield f"PYTHONPATH={_braced(':'.join(map(shlex.quote, search)))}:$PYTHONPATH"
+    path = posixpath.relpath(script.path, how.directory or ".")
+    # Python takes a name that begins with a dash for an option.
+    file = _braced(shlex.quote(f"./{path}" if path.startswith("-") else path))
+    yield f"python -m {how.module}" if how.module else f"python {file}"
 
 
 def _todos(script: Script) -> list[str]:

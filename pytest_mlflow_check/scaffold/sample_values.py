@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -58,12 +59,13 @@ class Sample:
     open: bool = False
 
 
-def sample_of(argument: Argument, tree: Tree) -> Sample | None:
+def sample_of(argument: Argument, tree: Tree, directory: str = "") -> Sample | None:
     """The value that a case gives an argument; None where the default does.
 
     Args:
         argument: one that the MLproject has.
         tree: the project, to find a file in.
+        directory: where the script is started, relative to the project.
     """
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", argument.name).replace("-", "_").lower()
     words = set(name.split("_"))
@@ -93,6 +95,7 @@ def sample_of(argument: Argument, tree: Tree) -> Sample | None:
     if certain or (words & set(_KINDS) and "name" not in words):
         found = fitting(words, tree)
         if found:
+            found = posixpath.relpath(found, directory) if directory else found
             return Sample(found, None if certain else "a guess")
         if certain:
             return _unknown("a file or directory that the project has")

@@ -506,11 +506,34 @@ def test_scripts_that_log_the_likeliest_first() -> None:
             "pack/deep.py": "from . import library\n",
             "pack/library.py": "import mlflow\nmlflow.log_metric\n",
             "tests/test_train.py": LOGS,
+            "tests/train.py": LOGS,
             "setup.py": LOGS,
             "pack/__init__.py": LOGS,
             "train_cnn.py": LOGS,
         }
     ) == ["train.py", "deep/train.py", "train_cnn.py", "evaluate.py", "notebook.py", "through.py"]
+
+
+TEST = "def test_it():\n    assert f()\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "is_script"),
+    [
+        ("simple_test.py", "import mlflow\nwith mlflow.start_run():\n    mlflow.log_param('a', 1)\n", True),
+        ("test_mlflow.py", LOGS, True),
+        ("deep/ab_test.py", f"import helper\n{LOGS}", True),
+        ("test_it.py", f"{TEST}{LOGS}", True),
+        ("test_it.py", f"import mlflow\nmlflow.autolog()\n{TEST}", False),
+        ("test_it.py", "import mlflow\nmlflow.autolog()\nclass TestIt: ...\n", False),
+        ("test_it.py", f"import pytest\n{TEST}{LOGS}", False),
+        ("it_test.py", f"import unittest\n{LOGS}", False),
+        ("model_test.py", f"import train\n{GUARD}", False),
+        ("test/train.py", LOGS, False),
+    ],
+)
+def test_scripts_that_are_called_like_tests(path: str, text: str, is_script: bool) -> None:
+    assert found({"train.py": LOGS, path: text}) == (["train.py", path] if is_script else ["train.py"])
 
 
 def test_where_nothing_logs_the_usual_names() -> None:
@@ -552,24 +575,6 @@ def test_a_parser_in_a_module_of_its_own() -> None:
         sources = {"train.py": f"from options import get\n{LOGS}", "options.py": options + end}
         script = scripts_of({path: text.encode() for path, text in sources.items()}).scripts[0]
         assert (script.path, shown(script.starts[0])) == ("train.py", expected)
-
-
-@pytest.mark.parametrize(
-    ("path", "imports", "module"),
-    [
-        ("train.py", "import pack.data", None),
-        ("scripts/train.py", "import pack.data", "scripts.train"),
-        ("scripts/train.py", "import numpy", None),
-        ("scripts/train.py", "import helper", None),
-        ("pack/train.py", "from . import data", "pack.train"),
-        ("pack/train.py", "from .data import x", "pack.train"),
-        ("my-scripts/train.py", "import pack.data", None),
-    ],
-)
-def test_a_script_that_has_to_be_started_as_a_module(path: str, imports: str, module: str | None) -> None:
-    sources = {path: f"{imports}\n{LOGS}", "pack/data.py": "x = 1\n", "scripts/helper.py": ""}
-    (script,) = scripts_of({name: text.encode() for name, text in sources.items()}).scripts
-    assert script == Script(path, module=module)
 
 
 # and as the parsers themselves take it

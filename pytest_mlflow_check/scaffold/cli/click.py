@@ -155,6 +155,9 @@ def _argument(code: Code, call: ast.Call, *, is_option: bool) -> Argument | None
         choices=choices,
         why=why,
         values=values,
+        takes_path="path_type" in keywords(typed)
+        if isinstance(typed := given.get("type"), ast.Call)
+        else True,
     )
 
 
