@@ -6,6 +6,7 @@ Scripts are read, never imported or run. What is there is never written to.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,9 @@ from pytest_mlflow_check.scaffold.render import Entry, entries_of, mlproject_tex
 
 _LARGEST = 1024 * 1024
 """Bytes of a script; what is larger holds data."""
+
+_DOCUMENT = re.compile(r".*\.(md|rst|sh)|(?i:makefile|justfile|dockerfile|readme.*)")
+"""Files that show how a project is started."""
 
 _SHOWN = 5
 """Entry points, and broken scripts, that are named on the terminal."""
@@ -49,7 +53,10 @@ def initialise(directory: Path) -> str:
     if len(lines) == 2:
         return "\n".join([*lines, "nothing written", *_next(project)])
     tree = tree_of(project.directory)
-    found = Found() if project.mlproject else scripts_of(_sources(project.directory, tree), tree)
+    found = Found()
+    if project.mlproject is None:
+        sources, documents = _sources(project.directory, tree), _documents(project.directory, tree)
+        found = scripts_of(sources, tree, documents)
     entries, beyond = entries_of(found.scripts)
     if project.mlproject is not None:
         entries = [_declared(project, name) for name in project.entry_points]
@@ -122,6 +129,16 @@ def _sources(directory: Path, tree: Tree) -> dict[str, bytes]:
                 found[path] = content
                 together += len(content)
     return found
+
+
+def _documents(directory: Path, tree: Tree) -> str:
+    """What the files beside the scripts say that tell how these are started."""
+    texts = []
+    for path in tree.files:
+        if "/" not in path and _DOCUMENT.fullmatch(path):
+            with suppress(OSError), (directory / path).open("rb") as opened:
+                texts.append(opened.read(_LARGEST).decode(errors="replace"))
+    return "\n".join(texts)
 
 
 def _declared(project: Project, name: str) -> Entry:

@@ -72,19 +72,20 @@ class Found:
     broken: Mapping[str, str] = field(default_factory=dict)
 
 
-def scripts_of(sources: Mapping[str, bytes], tree: Tree | None = None) -> Found:
+def scripts_of(sources: Mapping[str, bytes], tree: Tree | None = None, documents: str = "") -> Found:
     """The scripts of a project: those that log to MLflow; where none does, the likeliest.
 
     Args:
         sources: the Python files by path.
         tree: all files of the project; None for the Python files only.
+        documents: what the project says of itself, such as its README and Makefile.
     """
     tree = tree or Tree(tuple(sources))
     files = Files(sources)
     candidates: list[Script] = []
     for path in sources:
         try:
-            script = None if _NO_SCRIPTS.search(path) else _script(files, path, tree)
+            script = None if _NO_SCRIPTS.search(path) else _script(files, path, tree, documents)
         except RecursionError:
             files.broken[path] = f"{path}: nested too deep"
         else:
@@ -96,7 +97,7 @@ def scripts_of(sources: Mapping[str, bytes], tree: Tree | None = None) -> Found:
     return Found(tuple(logging or usual or candidates[:1]), broken)
 
 
-def _script(files: Files, path: str, tree: Tree) -> Script | None:
+def _script(files: Files, path: str, tree: Tree, documents: str) -> Script | None:
     source = files.sources[path]
     usual = PurePosixPath(path).stem in (*_USUAL, "__main__")
     if not usual and b"__main__" not in source and b"mlflow" not in source:
@@ -107,7 +108,7 @@ def _script(files: Files, path: str, tree: Tree) -> Script | None:
     if _TEST_NAME.search(path) and not (files.logs(path) and _runs_as_script(code)):
         return None
     read = _command_line(files, path, code)
-    how = invocation(files, path, code, tree)
+    how = invocation(files, path, code, tree, documents)
     return Script(
         path,
         tuple(_located(parameters(one), how, tree) for one in read.starts) or (Start(),),

@@ -37,7 +37,7 @@ class Invocation:
     search: tuple[str, ...] = ()
 
 
-def invocation(files: Files, path: str, code: Code, tree: Tree) -> Invocation:
+def invocation(files: Files, path: str, code: Code, tree: Tree, documents: str = "") -> Invocation:
     """How a script of a project is started.
 
     Args:
@@ -45,11 +45,13 @@ def invocation(files: Files, path: str, code: Code, tree: Tree) -> Invocation:
         path: the script's.
         code: its code.
         tree: all files of the project.
+        documents: what the project says of itself, such as its README and Makefile.
     """
     folder = _text(PurePosixPath(path).parent)
     if not folder:
         return Invocation()
-    directory = folder if _names_files_from(files, path, tree) else ""
+    shown = _is_shown(path, documents)
+    directory = folder if not shown and _names_files_from(files, path, tree) else ""
     needed, own = _bases(files, path, code)
     ups = max((level for level, _ in code.modules), default=0)
     is_main = PurePosixPath(path).stem == "__main__"
@@ -63,6 +65,11 @@ def invocation(files: Files, path: str, code: Code, tree: Tree) -> Invocation:
     if needed == {""} and not own and not directory and all(part.isidentifier() for part in parts):
         return Invocation(".".join(parts))
     return Invocation(None, directory, tuple(sorted(needed)))
+
+
+def _is_shown(path: str, documents: str) -> bool:
+    """Whether a document starts the script from the project's directory: `python src/train.py`."""
+    return re.search(rf"\bpython[\d.]*\s+(-\w+\s+)*(\./)?{re.escape(path)}(?![\w.])", documents) is not None
 
 
 def _bases(files: Files, path: str, code: Code) -> tuple[set[str], bool]:

@@ -122,21 +122,23 @@ class Code:
 
     @cached_property
     def assigned(self) -> Mapping[str, ast.expr]:
-        """What the module sets names to that it sets once."""
+        """What names stand for that the whole file sets once, in the module or in a function."""
         set_at_all = Counter(node.id for node in self.all(ast.Name) if isinstance(node.ctx, ast.Store))
+        set_at_all.update(node.arg for node in self.all(ast.arg))
+        attributes = {id(node) for made in self.all(ast.ClassDef) for node in made.body}
         found: dict[str, ast.expr] = {}
-        for node in self.tree.body:
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
-            if value is not None and isinstance(targets[0], ast.Name) and len(targets) == 1:
-                name = targets[0].id
-                if set_at_all[name] == 1:
-                    found[name] = value
+        nodes: list[ast.Assign | ast.AnnAssign] = [*self.all(ast.Assign), *self.all(ast.AnnAssign)]
+        for node in sorted(nodes, key=lambda one: (one.lineno, one.col_offset)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if node.value is None or id(node) in attributes or not isinstance(targets[0], ast.Name):
+                continue
+            if len(targets) == 1 and set_at_all[targets[0].id] == 1:
+                found[targets[0].id] = node.value
         return found
 
     @cached_property
     def constants(self) -> Mapping[str, object]:
-        """The values of names that the module sets once, to something that can be told."""
+        """The values of names that the file sets once, to something that can be told."""
         found: dict[str, object] = {}
         for name, value in self.assigned.items():
             found[name] = self._value(value, found)

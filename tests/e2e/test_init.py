@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from inline_snapshot import snapshot
@@ -265,6 +266,17 @@ def test_a_script_that_is_too_large(tmp_path: Path) -> None:
     assert "wrote MLproject: main (main.py)\n" in initialise(home)
 
 
+def test_the_documents_of_a_project_tell_how_it_starts_its_scripts(tmp_path: Path) -> None:
+    home = write(tmp_path, {"src/train.py": f"open('few.csv')\n{TRAIN}", "src/few.csv": "", "data": ""})
+    initialise(home)
+    assert "cd src" in (home / "MLproject").read_text()
+    for name in ("MLproject", "mlflow-check.toml"):
+        (home / name).unlink()
+    write(home, {"Makefile": "train:\n\tpython src/train.py few\n"})
+    initialise(home)
+    assert "cd src" not in (home / "MLproject").read_text()
+
+
 def test_a_file_is_never_written_over(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
@@ -339,6 +351,49 @@ def test_the_check_of_what_it_wrote(tmp_path: Path) -> None:
     initialise(home)
     _, report = run_session(tmp_path, f"--mlflow-project={home}")
     assert [item.attrib["name"] for item in report.iter("testcase")].count("launches") == 1
+    assert not any(outcome(report).values())
+
+
+@pytest.mark.e2e
+@pytest.mark.launch
+@pytest.mark.heavy
+def test_the_check_of_scripts_in_directories_of_their_own(tmp_path: Path) -> None:
+    """One is started where its data is, and one is a package that isn't on the path."""
+    train = TRAIN.replace('"data")', '"--data", default="../data/all.csv")').replace(
+        "for epoch", "open(args.data).close()\n        for epoch"
+    )
+    files = {
+        "jobs/train.py": train,
+        "data/all.csv": "a,b\n1,2\n",
+        "src/shop/__init__.py": "",
+        "src/shop/__main__.py": "from shop.options import parser\nfrom . import fit\n\nfit.fit(parser())\n",
+        "src/shop/options.py": """
+            import argparse
+            from pathlib import Path
+
+            def parser():
+                options = argparse.ArgumentParser()
+                table = Path(__file__).parents[2] / "data" / "all.csv"
+                options.add_argument("--table", type=Path, default=table)
+                return options
+            """,
+        "src/shop/fit.py": """
+            import mlflow
+
+            def fit(parser):
+                args = parser.parse_args()
+                with mlflow.start_run():
+                    mlflow.log_params(vars(args))
+                    mlflow.log_metric("rows", len(args.table.read_text().splitlines()))
+            """,
+    }
+    home = write(tmp_path / "home", {name: dedent(text) for name, text in files.items()})
+    initialise(home)
+    written = (home / "MLproject").read_text()
+    assert "cd jobs &&" in written
+    assert 'command: "PYTHONPATH=src:$PYTHONPATH python -m shop --table {table}"' in written
+    _, report = run_session(tmp_path, f"--mlflow-project={home}")
+    assert [item.attrib["name"] for item in report.iter("testcase")].count("launches") == 2
     assert not any(outcome(report).values())
 
 

@@ -128,6 +128,14 @@ def test_a_constant_that_is_set_twice_is_none() -> None:
     assert read("argparse", text) == [["n --n int (computed default)"]]
 
 
+def test_a_constant_of_a_function() -> None:
+    text = "import argparse\ndef get():\n    n = 4\n    parser.add_argument('--n', type=int, default=n)\n"
+    assert read("argparse", text) == [["n --n int = '4'"]]
+    for elsewhere in ("def f(n): ...\n", "n += 1\n", "for n in x: ...\n"):
+        assert read("argparse", text + elsewhere) == [["n --n int (computed default)"]]
+    assert read("argparse", text.replace("def get()", "class Options")) == [["n --n int (computed default)"]]
+
+
 def test_groups_parents_and_subcommands_of_argparse() -> None:
     text = """
     import argparse

@@ -163,6 +163,22 @@ def test_a_script_is_started_where_its_files_are(text: str, expected: str) -> No
     assert command({**sources, **PACK}, "data/all.csv", "src/own/few.csv") == expected
 
 
+@pytest.mark.parametrize(
+    ("document", "started_there"),
+    [
+        ("Run `python src/train.py --lr 1`.", False),
+        ("train:\n\tpython3.11 -u ./src/train.py\n", False),
+        ("python other/src/train.py", True),
+        ("python src/train.py.old", True),
+        ("cd src; python train.py", True),
+    ],
+)
+def test_how_the_project_itself_starts_a_script(document: str, started_there: bool) -> None:
+    sources = {"src/train.py": f"open('own/few.csv')\n{LOGS}".encode()}
+    (script,) = scripts_of(sources, tree(("src/train.py", "src/own/few.csv")), document).scripts
+    assert script.how.directory == ("src" if started_there else "")
+
+
 def test_values_of_a_script_that_is_started_elsewhere() -> None:
     text = "import click\n@click.command()\n@click.option('--data', required=True)\n"
     text += "@click.option('--labels', default='../data/labels.csv')\ndef main(data): ...\n"
