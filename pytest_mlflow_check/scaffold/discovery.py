@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from pytest_mlflow_check.scaffold.cli import argparse, argparse_flow, click, sys_argv, typer
+from pytest_mlflow_check.scaffold.cli import absl, argparse, argparse_flow, click, fire, sys_argv, typer
 from pytest_mlflow_check.scaffold.model import COMPUTED, Argument, Start, parameters
 from pytest_mlflow_check.scaffold.modules import Files
 from pytest_mlflow_check.scaffold.project_files import Tree
@@ -181,6 +181,12 @@ def _command_line(files: Files, path: str, code: Code) -> _CommandLine:
         return _CommandLine(read.starts, unread=read.unread)
     if code.imports_any("argparse", "configargparse") and (found := argparse.starts(code)):
         return _CommandLine(found)
+    if code.imports_any("fire") and (found := fire.starts(code)):
+        return _CommandLine(found)
+    if _uses(code, "absl.app") or _uses(code, "absl.flags"):
+        codes = [imported for _, imported in files.below(path)]
+        if not any(one.imports_any("ml_collections") for one in codes):
+            return _CommandLine(absl.starts(codes))
     if other := next((name for module, name in _NOT_READ.items() if _uses(code, module)), None):
         return _CommandLine(not_read=other)
     if found := sys_argv.starts(code):
