@@ -274,6 +274,20 @@ def load_settings(
     )
 
 
+def setting_line(settings: ResolvedConfig, keys: Sequence[int | str]) -> tuple[str, str]:
+    """The place of a key in the settings file, as messages name it, and the text of that line.
+
+    Args:
+        settings: from `load_settings`.
+        keys: the way to the key, such as `("case", 1, "params", "index")`.
+    """
+    file = _read_file(settings.project)
+    if file is None:
+        return "settings", ""
+    line = line_of(file.text, keys, table=file.table)
+    return file.source_line(keys), file.text.split("\n")[line - 1] if line else ""
+
+
 def validate_settings(
     values: Mapping[str, Any], origin: str | Callable[[Sequence[int | str]], str]
 ) -> ProjectConfig:

@@ -26,6 +26,7 @@ from pytest_mlflow_check.mlproject.loader import (
 )
 from pytest_mlflow_check.mlproject.probes import identity, probes_of
 from pytest_mlflow_check.mlproject.shell import check_shell
+from pytest_mlflow_check.mlproject.unfinished import refuse_unfinished
 from pytest_mlflow_check.rules import check_slugs
 from pytest_mlflow_check.rules.policy import Policy
 
@@ -43,10 +44,12 @@ def cases_of(settings: ResolvedConfig, project: Project | None = None, *, probes
 
     Raises:
         UserError: where the project can't be read, a case names an entry point or a parameter that
-            doesn't fit, or two cases have one id.
+            doesn't fit, two cases have one id, or something is still to be filled in.
     """
     project = project or read_project(settings.project)
-    cases = [_case(settings, project, chosen) for chosen in _chosen(settings)]
+    chosen = _chosen(settings)
+    refuse_unfinished(settings, project, chosen)
+    cases = [_case(settings, project, one) for one in chosen]
     cases[0] = replace(cases[0], reports_project=True)
     _refuse_equal_ids(settings, cases)
     return _with_probes(cases) if probes and settings.values.probes else cases

@@ -6,6 +6,7 @@ Scripts are read, never imported or run. What is there is never written to.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,13 +18,17 @@ from pytest_mlflow_check.core.files import draft
 from pytest_mlflow_check.core.models import EntryPoint, Project
 from pytest_mlflow_check.core.text import listed, printable
 from pytest_mlflow_check.mlproject.loader import read_project, resolve_entry_point
+from pytest_mlflow_check.mlproject.unfinished import unfinished
 from pytest_mlflow_check.scaffold.discovery import Found, scripts_of
 from pytest_mlflow_check.scaffold.project_files import Tree, tree_of
-from pytest_mlflow_check.scaffold.render import Entry, Open, entries_of, mlproject_text, settings_text
+from pytest_mlflow_check.scaffold.render import Entry, entries_of, mlproject_text, settings_text
 from pytest_mlflow_check.scripts.model import Argument, plain_start
 
 _LARGEST = 1024 * 1024
 """Bytes of a script; what is larger holds data."""
+
+_DOCUMENT = re.compile(r".*\.(md|rst|sh)|(?i:makefile|justfile|dockerfile|readme.*)")
+"""Files that show how a project is started."""
 
 _SHOWN = 5
 """Entry points, and broken scripts, that are named on the terminal."""
@@ -48,18 +53,19 @@ def initialise(directory: Path) -> str:
     if len(lines) == 2:
         return "\n".join([*lines, "nothing written", *_next(project)])
     tree = tree_of(project.directory)
-    found = Found() if project.mlproject else scripts_of(_sources(project.directory, tree))
+    found = Found()
+    if project.mlproject is None:
+        sources, documents = _sources(project.directory, tree), _documents(project.directory, tree)
+        found = scripts_of(sources, tree, documents)
     entries, beyond = entries_of(found.scripts)
     if project.mlproject is not None:
         entries = [_declared(project, name) for name in project.entry_points]
     if not entries:
         raise UserError(_nothing(project, found))
-    unknown: list[Open] = []
     # First the settings: should the other file fail, the next attempt reads the same scripts again.
     if settings is None:
-        text, unknown = settings_text(entries, tree)
         settings = project.directory / FILE_NAME
-        write_new(settings, text)
+        write_new(settings, settings_text(entries, tree))
         cases = "a case" if len(entries) == 1 else "a case each"
         lines.append(
             f"wrote {shown_path(settings)}: {cases} for {listed([one.name for one in entries], _SHOWN)}"
@@ -69,10 +75,10 @@ def initialise(directory: Path) -> str:
         write_new(file, mlproject_text(project.directory.name or "project", entries, beyond))
         made_of = [f"{one.name} ({one.script.path})" for one in entries if one.script]
         lines.append(f"wrote {shown_path(file)}: {listed(made_of, _SHOWN)}")
-    place = shown_path(settings)
     lines += _hints(entries, found)
-    lines += [f"to be filled in: {place}:{one.line}: {one.parameter} of {one.entry}" for one in unknown]
-    return "\n".join([*map(printable, lines), *_next(project, "fill that in, and  " if unknown else "")])
+    todo = unfinished(load_settings(project.directory), read_project(project.directory))
+    lines += [f"to be filled in: {place}" for place in todo]
+    return "\n".join([*map(printable, lines), *_next(project, "fill that in, and  " if todo else "")])
 
 
 def write_new(file: Path, text: str) -> None:
@@ -125,6 +131,16 @@ def _sources(directory: Path, tree: Tree) -> dict[str, bytes]:
     return found
 
 
+def _documents(directory: Path, tree: Tree) -> str:
+    """What the files beside the scripts say that tell how these are started."""
+    texts = []
+    for path in tree.files:
+        if "/" not in path and _DOCUMENT.fullmatch(path):
+            with suppress(OSError), (directory / path).open("rb") as opened:
+                texts.append(opened.read(_LARGEST).decode(errors="replace"))
+    return "\n".join(texts)
+
+
 def _declared(project: Project, name: str) -> Entry:
     """An entry point that the MLproject has."""
     entry_point: EntryPoint = resolve_entry_point(project, name)
@@ -154,13 +170,8 @@ def _nothing(project: Project, found: Found) -> str:
 
 def _hints(entries: Sequence[Entry], found: Found) -> list[str]:
     lines = [f"passed over, since it isn't Python: {why}" for why in _broken(found)]
-    scripts = {entry.script.path: entry.script for entry in entries if entry.script}
-    lines += [
-        f"{script.path}: {script.not_read} reads its command line: declare its parameters by hand"
-        for script in scripts.values()
-        if script.not_read
-    ]
-    if scripts and not any(script.logs for script in scripts.values()):
+    scripts = [entry.script for entry in entries if entry.script]
+    if scripts and not any(script.logs for script in scripts):
         lines.append("none of these scripts logs to MLflow yet")
     return lines
 

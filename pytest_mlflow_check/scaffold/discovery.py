@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from pytest_mlflow_check.scripts.cli import argparse, click, sys_argv, typer
-from pytest_mlflow_check.scripts.model import Start, parameters
+from pytest_mlflow_check.scaffold.project_files import Tree
+from pytest_mlflow_check.scaffold.starting import Invocation, invocation
+from pytest_mlflow_check.scripts.cli import absl, argparse, argparse_flow, click, fire, sys_argv, typer
+from pytest_mlflow_check.scripts.model import COMPUTED, Argument, Start, parameters
+from pytest_mlflow_check.scripts.modules import Files
 from pytest_mlflow_check.scripts.options import OTHER_PARSERS
-from pytest_mlflow_check.scripts.static_eval import Code
+from pytest_mlflow_check.scripts.static_eval import Code, is_guard
 
 _USUAL = ("main", "train", "training", "train_model", "run", "fit")
 """Names of scripts that are usually started, the likeliest first."""
 
 _NO_SCRIPTS = re.compile(
-    r"(^|/)(tests?|docs?|build|dist)/|(^|/)(test_[^/]*|[^/]*_test|conftest|setup|noxfile|fabfile|__init__|__main__)\.py$"
+    r"(^|/)(tests?|docs?|build|dist)/|(^|/)(conftest|setup|noxfile|fabfile|__init__)\.py$"
 )
-_LOGGING = re.compile(
-    rb"\b(start_run|autolog|log_(metric|param|artifact|model|dict|figure|text|table|image|input)s?|set_tags?"
-    rb"|MLFlowLogger|MLflowCallback)\b|report_to"
-)
+_TEST_NAME = re.compile(r"(^|/)(test_[^/]*|[^/]*_test)\.py$")
 _SERVERS = ("flask", "fastapi", "uvicorn", "streamlit", "gradio", "dash", "airflow", "bentoml")
 """What imports one of these waits for requests, and never ends."""
-
-_FOLLOWED = 200
-"""Modules that are followed from a script."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +35,18 @@ class Script:
     Attributes:
         path: relative to the project, with slashes.
         starts: the ways to start it, one for each subcommand; one at least.
-        module: its name as a module where it has to be started as one (`python -m`).
+        how: where it is started, and as what.
         logs: whether it logs to MLflow, by itself or by a module of the project.
         not_read: what reads its command line, where that isn't understood.
+        unread: what of its command line only running it would tell: file, line, and what is there.
     """
 
     path: str
     starts: tuple[Start, ...] = (Start(),)
-    module: str | None = None
+    how: Invocation = field(default_factory=Invocation)
     logs: bool = True
     not_read: str | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,20 @@ class Found:
     broken: Mapping[str, str] = field(default_factory=dict)
 
 
-def scripts_of(sources: Mapping[str, bytes]) -> Found:
+def scripts_of(sources: Mapping[str, bytes], tree: Tree | None = None, documents: str = "") -> Found:
     """The scripts of a project: those that log to MLflow; where none does, the likeliest.
 
     Args:
         sources: the Python files by path.
+        tree: all files of the project; None for the Python files only.
+        documents: what the project says of itself, such as its README and Makefile.
     """
-    files = _Files(sources)
+    tree = tree or Tree(tuple(sources))
+    files = Files(sources)
     candidates: list[Script] = []
     for path in sources:
         try:
-            script = None if _NO_SCRIPTS.search(path) else _script(files, path)
+            script = None if _NO_SCRIPTS.search(path) else _script(files, path, tree, documents)
         except RecursionError:
             files.broken[path] = f"{path}: nested too deep"
         else:
@@ -79,83 +82,59 @@ def scripts_of(sources: Mapping[str, bytes]) -> Found:
     return Found(tuple(logging or usual or candidates[:1]), broken)
 
 
-class _Files:
-    """The Python files of a project, each parsed when somebody asks for it."""
-
-    def __init__(self, sources: Mapping[str, bytes]) -> None:
-        self.sources = sources
-        self.broken: dict[str, str] = {}
-        self._codes: dict[str, Code | None] = {}
-        self._logs: dict[str, bool] = {}
-
-    def code(self, path: str) -> Code | None:
-        """The code of a file; None where it isn't Python."""
-        if path not in self._codes:
-            self._codes[path] = None
-            try:
-                self._codes[path] = Code.of(self.sources[path])
-            except SyntaxError as error:
-                self.broken[path] = f"{path}:{error.lineno or 1}: {error.msg or error}"
-        return self._codes[path]
-
-    def logs(self, path: str) -> bool:
-        """Whether a file by itself logs to MLflow, as far as its text tells."""
-        if path not in self._logs:
-            source = self.sources[path]
-            self._logs[path] = b"mlflow" in source.lower() and _LOGGING.search(source) is not None
-        return self._logs[path]
-
-    def imported(self, path: str, code: Code) -> Iterator[str]:
-        """The files of the project that a file imports."""
-        for level, module in code.modules:
-            yield from (one for one in _candidates(path, level, module) if one in self.sources)
-
-    def below(self, path: str) -> Iterator[tuple[str, Code]]:
-        """A file and all that it imports of the project, whatever is imported by that included."""
-        waiting, seen = [path], {path}
-        while waiting and len(seen) < _FOLLOWED:
-            here = waiting.pop(0)
-            if (code := self.code(here)) is None:
-                continue
-            yield here, code
-            for other in self.imported(here, code):
-                if other not in seen:
-                    seen.add(other)
-                    waiting.append(other)
-
-
-def _candidates(path: str, level: int, module: str) -> list[str]:
-    """Where a module may lie that the script at a path imports."""
-    folder = PurePosixPath(path).parent
-    bases = [folder, PurePosixPath(), PurePosixPath("src")]
-    if level:
-        bases = [([folder, *folder.parents][level - 1 : level] or [folder])[0]]
-    name = module.replace(".", "/")
-    return [f"{base / name}{end}" for base in bases for end in (".py", "/__init__.py") if name]
-
-
-def _script(files: _Files, path: str) -> Script | None:
+def _script(files: Files, path: str, tree: Tree, documents: str) -> Script | None:
     source = files.sources[path]
-    usual = PurePosixPath(path).stem in _USUAL
+    usual = PurePosixPath(path).stem in (*_USUAL, "__main__")
     if not usual and b"__main__" not in source and b"mlflow" not in source:
         return None
     code = files.code(path)
     if code is None or not _acts(code, usual) or code.imports_any(*_SERVERS):
         return None
-    starts, not_read = _starts(files, path, code)
+    if _TEST_NAME.search(path) and not (files.logs(path) and _runs_as_script(code)):
+        return None
+    read = _command_line(files, path, code)
+    how = invocation(files, path, code, tree, documents)
     return Script(
         path,
-        tuple(parameters(one) for one in starts) or (Start(),),
-        _module(files, path, code),
+        tuple(_located(parameters(one), how, tree) for one in read.starts) or (Start(),),
+        how,
         any(files.logs(below) for below, _ in files.below(path)),
-        not_read,
+        read.not_read,
+        read.unread,
     )
+
+
+def _located(start: Start, how: Invocation, tree: Tree) -> Start:
+    """A start whose defaults that are files of the project are named from where the script is started."""
+
+    def located(one: Argument) -> Argument:
+        if not one.anchored or one.default is None:
+            return one
+        if one.default != "." and not tree.has(one.default):
+            return replace(one, default=None, left_out=COMPUTED, anchored=False)
+        return replace(one, default=posixpath.relpath(one.default, how.directory or "."), anchored=False)
+
+    levels = (replace(level, arguments=tuple(map(located, level.arguments))) for level in start.levels)
+    return Start(tuple(levels))
+
+
+def _runs_as_script(code: Code) -> bool:
+    """Whether a file that is called like a test is none of pytest's or unittest's."""
+    if code.imports_any("pytest", "unittest", "hypothesis"):
+        return False
+    tests = [
+        node
+        for node in code.tree.body
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        and re.match("test_|Test", node.name)
+    ]
+    return not tests or any(is_guard(code, node) for node in code.tree.body)
 
 
 def _acts(code: Code, usual: bool) -> bool:
     """Whether a file does something when it is started: not a module that others import."""
     for node in code.tree.body:
-        if _is_guard(code, node):
+        if is_guard(code, node):
             return True
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue
@@ -169,50 +148,53 @@ def _acts(code: Code, usual: bool) -> bool:
     return False
 
 
-def _is_guard(code: Code, node: ast.stmt) -> bool:
-    """Whether a statement is `if __name__ == "__main__":`."""
-    return isinstance(node, ast.If) and "__name__" in {code.name(one) for one in ast.walk(node.test)}
+@dataclass(frozen=True)
+class _CommandLine:
+    """The ways to start a script, and what of its command line isn't understood, as in `Script`."""
+
+    starts: Sequence[Start] = ()
+    not_read: str | None = None
+    unread: tuple[str, ...] = ()
 
 
-def _starts(files: _Files, path: str, code: Code) -> tuple[Sequence[Start], str | None]:
-    """The ways to start a script, and what reads its command line where that isn't understood."""
-    for reader, library in (
-        (typer, ("typer",)),
-        (click, ("click", "rich_click")),
-        (argparse, ("argparse", "configargparse")),
-    ):
-        if code.imports_any(*library) and (found := reader.starts(code)):
-            return found, None
+def _command_line(files: Files, path: str, code: Code) -> _CommandLine:
+    for reader, libraries in ((typer, ("typer",)), (click, ("click", "rich_click"))):
+        for _, here in [(path, code), *_called_modules(files, path, code)]:
+            if here.imports_any(*libraries) and (found := reader.starts(here)):
+                return _CommandLine(found)
+    if read := argparse_flow.command_line(files, path):
+        return _CommandLine(read.starts, unread=read.unread)
+    if code.imports_any("argparse", "configargparse") and (found := argparse.starts(code)):
+        return _CommandLine(found)
+    if code.imports_any("fire") and (found := fire.starts(code)):
+        return _CommandLine(found)
+    if _uses(code, "absl.app") or _uses(code, "absl.flags"):
+        codes = [imported for _, imported in files.below(path)]
+        if not any(one.imports_any("ml_collections") for one in codes):
+            return _CommandLine(absl.starts(codes))
     if other := next((name for module, name in OTHER_PARSERS.items() if _uses(code, module)), None):
-        return [], other
+        return _CommandLine(not_read=other)
     if found := sys_argv.starts(code):
-        return found, None
+        return _CommandLine(found)
     # Many keep their parser in a module of its own; that of another script is its own affair.
     for below, imported in files.below(path):
-        its_own = below == path or any(_is_guard(imported, node) for node in imported.tree.body)
+        its_own = below == path or any(is_guard(imported, node) for node in imported.tree.body)
         if not its_own and imported.imports_any("argparse") and (found := argparse.starts(imported)):
-            return found, None
-    return [], None
+            return _CommandLine(found)
+    return _CommandLine()
+
+
+def _called_modules(files: Files, path: str, code: Code) -> Iterator[tuple[str, Code]]:
+    """The modules of the project of which a script calls something: `from package.cli import app; app()`."""
+    for call in code.all(ast.Call):
+        name = code.text(call.func)
+        found = files.defines(path, name) if name.partition(".")[0] in code.origins else None
+        if found and found[0] != path and (there := files.code(found[0])):
+            yield found[0], there
 
 
 def _uses(code: Code, module: str) -> bool:
     return code.imports_any(module) is not None or module in code.imports.values()
-
-
-def _module(files: _Files, path: str, code: Code) -> str | None:
-    """The script's name as a module, where Python finds what it imports only then."""
-    parts = PurePosixPath(path).with_suffix("").parts
-    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        return None
-    folder = PurePosixPath(path).parent
-    relative = any(level for level, _ in code.modules)
-    from_root = any(
-        not level
-        and not any(place in files.sources for place in _candidates(path, 0, module)[:2])
-        and any(f"{module.replace('.', '/')}{end}" in files.sources for end in (".py", "/__init__.py"))
-        for level, module in code.modules
-    )
-    return ".".join(parts) if folder.parts and (relative or from_root) else None
 
 
 def _likeliness(path: str) -> tuple[int, int, str]:

@@ -26,6 +26,14 @@ class Tree:
     files: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
 
+    def has(self, path: str) -> bool:
+        """Whether there is a file or directory of that path."""
+        return path in self._all
+
+    @cached_property
+    def _all(self) -> frozenset[str]:
+        return frozenset((*self.files, *self.directories))
+
     @cached_property
     def words(self) -> tuple[frozenset[str], ...]:
         """The words in the path of each file."""

@@ -7,6 +7,7 @@ the command as an absolute path: code that logs what it got would die of that, s
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 import textwrap
@@ -18,6 +19,7 @@ import yaml
 
 from pytest_mlflow_check.core.text import printable
 from pytest_mlflow_check.mlproject.command import toml_key, toml_text
+from pytest_mlflow_check.mlproject.unfinished import TODO
 from pytest_mlflow_check.scaffold.discovery import Script
 from pytest_mlflow_check.scaffold.project_files import Tree
 from pytest_mlflow_check.scaffold.sample_values import sample_of
@@ -76,23 +78,14 @@ class Entry:
     script: Script | None = None
 
 
-@dataclass(frozen=True)
-class Open:
-    """A value that only the user knows: its line in `mlflow-check.toml`, its entry point and parameter."""
-
-    line: int
-    entry: str
-    parameter: str
-
-
 def entries_of(scripts: Sequence[Script]) -> tuple[list[Entry], list[Entry]]:
     """The entry points that scripts make, the likeliest as `main`; and those that are too many."""
     pairs = [(script, start) for script in scripts for start in _likely_first(script.starts)]
     found: list[Entry] = []
     names = {"main"}
     for script, start in pairs[:_MOST]:
-        stem = PurePosixPath(script.path).stem
-        whole = script.path.removesuffix(".py")
+        whole = script.path.removesuffix(".py").removesuffix("/__main__")
+        stem = PurePosixPath(whole).name
         tries = [
             "_".join(start.words) or stem,
             "_".join([stem, *start.words]),
@@ -123,18 +116,19 @@ def mlproject_text(name: str, entries: Sequence[Entry], beyond: Sequence[Entry] 
     return "\n".join(lines) + "\n"
 
 
-def settings_text(entries: Sequence[Entry], tree: Tree) -> tuple[str, list[Open]]:
-    """The text of a `mlflow-check.toml`, and what in it only the user knows.
+def settings_text(entries: Sequence[Entry], tree: Tree) -> str:
+    """The text of a `mlflow-check.toml`.
 
     Args:
         entries: the entry points.
         tree: the project, to find files in.
     """
     lines = _SETTINGS.split("\n")[:-1]
-    unknown: list[Open] = []
     for entry in entries:
         lines += ["", "[[case]]", f"entry_point = {toml_text(entry.name)}"]
-        samples = [(one.name, sample_of(one, tree)) for one in entry.start.arguments if not one.left_out]
+        directory = entry.script.how.directory if entry.script else ""
+        given = [one for one in entry.start.arguments if not one.left_out]
+        samples = [(one.name, sample_of(one, tree, directory)) for one in given]
         if any(sample for _, sample in samples):
             lines += ["[case.params]"]
         for name, sample in samples:
@@ -143,9 +137,7 @@ def settings_text(entries: Sequence[Entry], tree: Tree) -> tuple[str, list[Open]
             value = toml_text(sample.value) if isinstance(sample.value, str) else str(sample.value)
             comment = f"   # {_plain(sample.comment)}" if sample.comment else ""
             lines.append(f"{toml_key(name)} = {value}{comment}")
-            if sample.open:
-                unknown.append(Open(len(lines), entry.name, name))
-    return "\n".join(lines) + "\n" + _ALLOWANCE, unknown
+    return "\n".join(lines) + "\n" + _ALLOWANCE
 
 
 def _likely_first(starts: Iterable[Start]) -> list[Start]:
@@ -164,9 +156,7 @@ def _unused(tries: Sequence[str], names: set[str]) -> str:
 
 def _entry_lines(entry: Entry) -> Iterator[str]:
     assert entry.script is not None
-    if entry.script.not_read:
-        yield f"# {entry.script.not_read} reads its command line, which isn't understood here: declare what a"
-        yield "# run is to be given under parameters, and pass it on in the command"
+    yield from (f"# {TODO}: {_plain(one)}" for one in _todos(entry.script))
     given = [one for one in entry.start.arguments if not one.left_out]
     if given:
         yield "parameters:"
@@ -205,15 +195,36 @@ def _left_out(start: Start) -> Iterator[str]:
 def _words(entry: Entry) -> Iterator[str]:
     """The command, in pieces that belong together."""
     assert entry.script is not None
-    path = entry.script.path
-    # Python takes a name that begins with a dash for an option.
-    script = shlex.quote(f"./{path}" if path.startswith("-") else path)
-    yield "python " + (f"-m {entry.script.module}" if entry.script.module else _braced(script))
+    yield from _invocation(entry.script)
     for level in entry.start.levels:
         given = [one for one in level.arguments if not one.left_out]
         yield from [_braced(shlex.quote(level.word))] if level.word else []
         yield from (f"{_braced(shlex.quote(one.flag))} {{{one.name}}}" for one in given if one.flag)
         yield from (f"{{{one.name}}}" for one in given if not one.flag)
+    yield from [TODO] if _todos(entry.script) else []
+
+
+def _invocation(script: Script) -> Iterator[str]:
+    how = script.how
+    if how.directory:
+        yield f"cd {_braced(shlex.quote(how.directory))} &&"
+    search = [posixpath.relpath(one or ".", how.directory or ".") for one in how.search]
+    if how.module:
+        # The current directory is looked in anyway.
+        search = [one for one in search if one != "."]
+    if search:
+        yield f"PYTHONPATH={_braced(':'.join(map(shlex.quote, search)))}:$PYTHONPATH"
+    path = posixpath.relpath(script.path, how.directory or ".")
+    # Python takes a name that begins with a dash for an option.
+    file = _braced(shlex.quote(f"./{path}" if path.startswith("-") else path))
+    yield f"python -m {how.module}" if how.module else f"python {file}"
+
+
+def _todos(script: Script) -> list[str]:
+    """What is to be written into the command by hand."""
+    if script.not_read:
+        return [f"{script.not_read} reads the command line: write its options, or nothing"]
+    return [f"{one}: write it if a run needs it, or nothing" for one in script.unread]
 
 
 def _command_lines(words: Sequence[str]) -> Iterator[str]:

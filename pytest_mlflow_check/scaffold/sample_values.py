@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pytest_mlflow_check.mlproject.unfinished import TODO
 from pytest_mlflow_check.scaffold.project_files import Tree
 from pytest_mlflow_check.scripts.model import Argument
-
-TODO = "TODO"
 
 _FEW = 2
 """Epochs: fast, and enough for a series, whose steps can be checked."""
@@ -59,12 +59,13 @@ class Sample:
     open: bool = False
 
 
-def sample_of(argument: Argument, tree: Tree) -> Sample | None:
+def sample_of(argument: Argument, tree: Tree, directory: str = "") -> Sample | None:
     """The value that a case gives an argument; None where the default does.
 
     Args:
         argument: one that the MLproject has.
         tree: the project, to find a file in.
+        directory: where the script is started, relative to the project.
     """
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", argument.name).replace("-", "_").lower()
     words = set(name.split("_"))
@@ -75,7 +76,7 @@ def sample_of(argument: Argument, tree: Tree) -> Sample | None:
             return Sample(_FEW, f"{default} by default; {_FEW} are enough to check steps")
         return None
     if argument.values > 1:
-        return Sample(TODO, f"TODO: {argument.values} values: see the MLproject", open=True)
+        return _unknown(f"{argument.values} values, each a parameter of its own in the MLproject")
     if argument.choices:
         others = ", ".join(argument.choices[1:6])
         return Sample(argument.choices[0], f"or {others}" if others else None)
@@ -94,6 +95,7 @@ def sample_of(argument: Argument, tree: Tree) -> Sample | None:
     if certain or (words & set(_KINDS) and "name" not in words):
         found = fitting(words, tree)
         if found:
+            found = posixpath.relpath(found, directory) if directory else found
             return Sample(found, None if certain else "a guess")
         if certain:
             return _unknown("a file or directory that the project has")

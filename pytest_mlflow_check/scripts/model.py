@@ -19,6 +19,7 @@ EXCLUSIVE = "excludes other options"
 SECRET = "secret, it seems: `mlflow run` logs every parameter"
 BEHIND = "behind a positional that is left out"
 UNTYPED = "no type: a number that is given would stay text"
+NO_PATH = "no type for paths: one that is given would stay text"
 ANY_TEXT = "type=bool takes every text for true"
 UNFIT = "default that can't stand on a command line"
 QUOTED = "default in quotes: `mlflow run` would log these too"
@@ -41,6 +42,25 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
+class PathObject(str):
+    """The text of what is a `pathlib.Path` in the script."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class ProjectPath:
+    """A path that a script makes of its own place, relative to the project.
+
+    Attributes:
+        path: with slashes; `.` for the project itself.
+        is_object: whether it is a `pathlib.Path` in the script, not a text.
+    """
+
+    path: str
+    is_object: bool = False
+
+
 @dataclass(frozen=True)
 class Argument:
     """One argument of a script, or one parameter that an MLproject declares.
@@ -55,6 +75,7 @@ class Argument:
         left_out: why it is no parameter of the MLproject; the script then uses its own default.
         values: how many values it needs, each a word of its own on the command line.
         flags: all its spellings as an option, what switches it off included.
+        anchored: whether the default is a path relative to the project, wherever the script is started.
     """
 
     name: str
@@ -66,6 +87,7 @@ class Argument:
     left_out: str | None = None
     values: int = 1
     flags: tuple[str, ...] = ()
+    anchored: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,6 +145,7 @@ def argument(
     why: str | None = None,
     values: int = 1,
     flags: Sequence[str] = (),
+    takes_path: bool = True,
 ) -> Argument:
     """An argument as read, and whether an MLproject can have it.
 
@@ -130,6 +153,7 @@ def argument(
         name, flag, type, required, choices, values, flags: as in `Argument`.
         default: its value in Python; None for none, UNKNOWN where it can't be told.
         why: what keeps it out of an MLproject, as far as the parser's reader knows.
+        takes_path: whether the script gets a `Path` for a value of type `path`.
     """
     read = Argument(
         name,
@@ -142,6 +166,10 @@ def argument(
     )
     if required:
         return read
+    anchored = isinstance(default, ProjectPath)
+    if isinstance(default, PathObject) or (isinstance(default, ProjectPath) and default.is_object):
+        why = why or (None if type == "path" and takes_path else NO_PATH)
+    default = default.path if isinstance(default, ProjectPath) else default
     with_password = isinstance(default, str) and _PASSWORD.search(default)
     if why is None and (with_password or is_secret(name)):
         why = SECRET
@@ -153,7 +181,7 @@ def argument(
     if text is not None and shlex.quote(text) != text:
         # Code that logs what it gets would die under `mlflow run` of changing the param.
         why, text = QUOTED, None
-    return replace(read, default=text, left_out=why)
+    return replace(read, default=text, left_out=why, anchored=anchored and text is not None)
 
 
 def parameters(start: Start) -> Start:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-from pytest_mlflow_check.scripts.model import UNKNOWN, Type
+from pytest_mlflow_check.scripts.model import UNKNOWN, PathObject, ProjectPath, Type
+from pytest_mlflow_check.scripts.path_values import ancestor, combined, function, joined, member, method
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -42,14 +43,19 @@ _TYPES: dict[str, Type] = {
 
 @dataclass(frozen=True)
 class Code:
-    """The tree of a script, and what its names stand for."""
+    """The tree of a script, its path in the project, and what its names stand for."""
 
     tree: ast.Module
+    path: str = ""
     _found: dict[type, list[ast.AST]] = field(default_factory=dict)
 
     @staticmethod
-    def of(source: bytes) -> Code:
+    def of(source: bytes, path: str = "") -> Code:
         """Reads a script, in the encoding that it names.
+
+        Args:
+            source: its text.
+            path: relative to the project, with slashes; empty where it isn't known.
 
         Raises:
             SyntaxError: it isn't Python, or is nested too deep for Python itself.
@@ -57,7 +63,7 @@ class Code:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return Code(ast.parse(source))
+                return Code(ast.parse(source), path)
         except (ValueError, RecursionError, MemoryError) as error:
             raise SyntaxError(str(error) or "nested too deep") from None
 
@@ -83,6 +89,19 @@ class Code:
         return found
 
     @cached_property
+    def origins(self) -> Mapping[str, tuple[int, str, str | None]]:
+        """Where each imported name comes from: dots in front, module, and the name there, if it is one."""
+        found: dict[str, tuple[int, str, str | None]] = {}
+        for node in self.all(ast.Import):
+            for name in node.names:
+                top = name.name.partition(".")[0]
+                found[name.asname or top] = (0, name.name if name.asname else top, None)
+        for imported in self.all(ast.ImportFrom):
+            for name in imported.names:
+                found[name.asname or name.name] = (imported.level, imported.module or "", name.name)
+        return found
+
+    @cached_property
     def modules(self) -> tuple[tuple[int, str], ...]:
         """The modules that are imported, each with the number of dots in front: `(1, "options")`."""
         found = [(0, name.name) for node in self.all(ast.Import) for name in node.names]
@@ -102,17 +121,27 @@ class Code:
         return None
 
     @cached_property
-    def constants(self) -> Mapping[str, object]:
-        """The values of names that the module sets once, to something that can be told."""
+    def assigned(self) -> Mapping[str, ast.expr]:
+        """What names stand for that the whole file sets once, in the module or in a function."""
         set_at_all = Counter(node.id for node in self.all(ast.Name) if isinstance(node.ctx, ast.Store))
+        set_at_all.update(node.arg for node in self.all(ast.arg))
+        attributes = {id(node) for made in self.all(ast.ClassDef) for node in made.body}
+        found: dict[str, ast.expr] = {}
+        nodes: list[ast.Assign | ast.AnnAssign] = [*self.all(ast.Assign), *self.all(ast.AnnAssign)]
+        for node in sorted(nodes, key=lambda one: (one.lineno, one.col_offset)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if node.value is None or id(node) in attributes or not isinstance(targets[0], ast.Name):
+                continue
+            if len(targets) == 1 and set_at_all[targets[0].id] == 1:
+                found[targets[0].id] = node.value
+        return found
+
+    @cached_property
+    def constants(self) -> Mapping[str, object]:
+        """The values of names that the file sets once, to something that can be told."""
         found: dict[str, object] = {}
-        for node in self.tree.body:
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
-            if value is not None and isinstance(targets[0], ast.Name) and len(targets) == 1:
-                name = targets[0].id
-                if set_at_all[name] == 1:
-                    found[name] = self._value(value, found)
+        for name, value in self.assigned.items():
+            found[name] = self._value(value, found)
         return found
 
     @cached_property
@@ -136,13 +165,16 @@ class Code:
 
     def name(self, node: ast.AST | None) -> str:
         """The full name of what an expression names, such as `argparse.ArgumentParser`; empty for none."""
+        head, dot, rest = self.text(node).partition(".")
+        return f"{self.imports.get(head, head)}{dot}{rest}"
+
+    def text(self, node: ast.AST | None) -> str:
+        """The name of what an expression names, as it stands there; empty for none."""
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.insert(0, node.attr)
             node = node.value
-        if not isinstance(node, ast.Name):
-            return ""
-        return ".".join([self.imports.get(node.id, node.id), *parts])
+        return ".".join([node.id, *parts]) if isinstance(node, ast.Name) else ""
 
     def type_of(self, node: ast.AST | None) -> Type | None:
         """What MLproject calls a type or converter of Python; None for one that only the code knows."""
@@ -156,7 +188,9 @@ class Code:
         if isinstance(node, ast.Constant) and node.value is not Ellipsis:
             return node.value if _can_be_given(node.value) else UNKNOWN
         if isinstance(node, ast.Name):
-            return names.get(node.id, UNKNOWN)
+            return (
+                ProjectPath(self.path) if node.id == "__file__" and self.path else names.get(node.id, UNKNOWN)
+            )
         if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
             return [self._value(one, names, depth + 1) for one in node.elts]
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
@@ -164,9 +198,26 @@ class Code:
             return -value if isinstance(value, (int, float)) else UNKNOWN
         if isinstance(node, ast.BinOp):
             left, right = (self._value(one, names, depth + 1) for one in (node.left, node.right))
+            if isinstance(left, (str, ProjectPath)):
+                return combined(node.op, left, right)
             return _computed(node.op, left, right)
-        if isinstance(node, ast.Call) and self.type_of(node) == "path" and len(node.args) == 1:
-            return self._value(node.args[0], names, depth + 1)
+        if isinstance(node, ast.Attribute):
+            return member(self._value(node.value, names, depth + 1), node.attr)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute):
+            # `Path(__file__).parents[1]`
+            owner = self._value(node.value.value, names, depth + 1)
+            return ancestor(owner, node.value.attr, self._value(node.slice, names, depth + 1))
+        if isinstance(node, ast.JoinedStr):
+            parts = [one.value if isinstance(one, ast.FormattedValue) else one for one in node.values]
+            formatted = any(isinstance(one, ast.FormattedValue) and one.format_spec for one in node.values)
+            return UNKNOWN if formatted else joined([self._value(one, names, depth + 1) for one in parts])
+        if isinstance(node, ast.Call) and not node.keywords:
+            values = [self._value(one, names, depth + 1) for one in node.args]
+            if isinstance(node.func, ast.Attribute) and not self.name(node.func).startswith("os."):
+                owner = self._value(node.func.value, names, depth + 1)
+                if isinstance(owner, (PathObject, ProjectPath)):
+                    return method(owner, node.func.attr, values)
+            return function(self.name(node.func), values)
         return UNKNOWN
 
 
@@ -183,6 +234,11 @@ def _can_be_given(value: object) -> bool:
 def keywords(call: ast.Call) -> dict[str, ast.expr]:
     """The arguments that a call gives by name."""
     return {one.arg: one.value for one in call.keywords if one.arg}
+
+
+def is_guard(code: Code, node: ast.stmt) -> bool:
+    """Whether a statement is `if __name__ == "__main__":`."""
+    return isinstance(node, ast.If) and "__name__" in {code.name(one) for one in ast.walk(node.test)}
 
 
 def given_names(code: Code) -> Mapping[int, list[str]]:

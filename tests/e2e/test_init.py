@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from inline_snapshot import snapshot
@@ -105,6 +106,29 @@ def test_what_it_writes_and_says(
     assert f"{within}MLproject::evaluate::models" in collected.outlines
 
 
+def test_what_is_left_to_fill_in_ends_the_next_session_at_once(
+    pytester: pytest.Pytester, make_project: MakeProject
+) -> None:
+    make_project("proj", {"train.py": TRAIN, "predict.py": "import fire, mlflow\nmlflow.start_run()\n"})
+    result = pytester.runpytest("--mlflow-init", "--mlflow-project=proj")
+    value = 'mlflow-check.toml:20: "data" of main: write a file or directory that the project has'
+    command = (
+        "MLproject:21: the command of predict: fire reads the command line: write its options, or nothing"
+    )
+    assert result.outlines[-4:] == [
+        f"to be filled in: proj/{value}",
+        f"to be filled in: proj/{command}",
+        "",
+        "next:  fill that in, and  pytest --mlflow-project=proj",
+    ]
+    result = pytester.runpytest("--mlflow-project=proj")
+    first = "2 places are still TODO, so nothing is launched: proj/mlflow-check.toml:20, proj/MLproject:21"
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.outlines == []
+    assert result.errlines == [f"ERROR: {first}", f"  proj/{value}", f"  proj/{command}", ""]
+    assert names(pytester.path / "proj") == ["MLproject", "mlflow-check.toml", "predict.py", "train.py"]
+
+
 def test_in_an_empty_directory(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--mlflow-init", "--mlflow-project=.")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -147,7 +171,7 @@ entry_points:
     assert initialise(home) == snapshot("""\
 MLProject is there already
 wrote mlflow-check.toml: a case each for main, odd "name"
-to be filled in: mlflow-check.toml:22: none of main
+to be filled in: mlflow-check.toml:22: "none" of main: write a text that it takes
 
 next:  fill that in, and  pytest --mlflow-project=.\
 """)
@@ -198,16 +222,16 @@ def test_an_mlproject_that_is_broken(tmp_path: Path, text: str) -> None:
 
 
 def test_what_is_said_of_scripts(tmp_path: Path) -> None:
-    hydra = "import hydra, mlflow\nmlflow.start_run()\n"
-    home = write(tmp_path, {"train.py": hydra, "run.py": "print 'x'", "\x1b[31m.py": "mlflow ="})
+    fire = "import fire, mlflow\nmlflow.start_run()\n"
+    home = write(tmp_path, {"train.py": fire, "run.py": "print 'x'", "\x1b[31m.py": "mlflow ="})
     assert initialise(home) == snapshot("""\
 wrote mlflow-check.toml: a case for main
 wrote MLproject: main (train.py)
 passed over, since it isn't Python: �[31m.py:1: invalid syntax
 passed over, since it isn't Python: run.py:1: Missing parentheses in call to 'print'. Did you mean print(...)?
-train.py: hydra reads its command line: declare its parameters by hand
+to be filled in: MLproject:10: the command of main: fire reads the command line: write its options, or nothing
 
-next:  pytest --mlflow-project=.\
+next:  fill that in, and  pytest --mlflow-project=.\
 """)
     plain = write(tmp_path / "a b", {"train.py": "print()\n"})
     assert initialise(plain).endswith(
@@ -240,6 +264,17 @@ def test_what_is_looked_at(tmp_path: Path) -> None:
 def test_a_script_that_is_too_large(tmp_path: Path) -> None:
     home = write(tmp_path, {"main.py": TRAIN, "train.py": TRAIN + "#" * 1024 * 1024})
     assert "wrote MLproject: main (main.py)\n" in initialise(home)
+
+
+def test_the_documents_of_a_project_tell_how_it_starts_its_scripts(tmp_path: Path) -> None:
+    home = write(tmp_path, {"src/train.py": f"open('few.csv')\n{TRAIN}", "src/few.csv": "", "data": ""})
+    initialise(home)
+    assert "cd src" in (home / "MLproject").read_text()
+    for name in ("MLproject", "mlflow-check.toml"):
+        (home / name).unlink()
+    write(home, {"Makefile": "train:\n\tpython src/train.py few\n"})
+    initialise(home)
+    assert "cd src" not in (home / "MLproject").read_text()
 
 
 def test_a_file_is_never_written_over(tmp_path: Path) -> None:
@@ -316,6 +351,49 @@ def test_the_check_of_what_it_wrote(tmp_path: Path) -> None:
     initialise(home)
     _, report = run_session(tmp_path, f"--mlflow-project={home}")
     assert [item.attrib["name"] for item in report.iter("testcase")].count("launches") == 1
+    assert not any(outcome(report).values())
+
+
+@pytest.mark.e2e
+@pytest.mark.launch
+@pytest.mark.heavy
+def test_the_check_of_scripts_in_directories_of_their_own(tmp_path: Path) -> None:
+    """One is started where its data is, and one is a package that isn't on the path."""
+    train = TRAIN.replace('"data")', '"--data", default="../data/all.csv")').replace(
+        "for epoch", "open(args.data).close()\n        for epoch"
+    )
+    files = {
+        "jobs/train.py": train,
+        "data/all.csv": "a,b\n1,2\n",
+        "src/shop/__init__.py": "",
+        "src/shop/__main__.py": "from shop.options import parser\nfrom . import fit\n\nfit.fit(parser())\n",
+        "src/shop/options.py": """
+            import argparse
+            from pathlib import Path
+
+            def parser():
+                options = argparse.ArgumentParser()
+                table = Path(__file__).parents[2] / "data" / "all.csv"
+                options.add_argument("--table", type=Path, default=table)
+                return options
+            """,
+        "src/shop/fit.py": """
+            import mlflow
+
+            def fit(parser):
+                args = parser.parse_args()
+                with mlflow.start_run():
+                    mlflow.log_params(vars(args))
+                    mlflow.log_metric("rows", len(args.table.read_text().splitlines()))
+            """,
+    }
+    home = write(tmp_path / "home", {name: dedent(text) for name, text in files.items()})
+    initialise(home)
+    written = (home / "MLproject").read_text()
+    assert "cd jobs &&" in written
+    assert 'command: "PYTHONPATH=src:$PYTHONPATH python -m shop --table {table}"' in written
+    _, report = run_session(tmp_path, f"--mlflow-project={home}")
+    assert [item.attrib["name"] for item in report.iter("testcase")].count("launches") == 2
     assert not any(outcome(report).values())
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from pytest_mlflow_check.scaffold.discovery import Script, scripts_of
 from pytest_mlflow_check.scaffold.render import Entry, mlproject_text
-from pytest_mlflow_check.scripts.cli import argparse, click, sys_argv, typer
+from pytest_mlflow_check.scripts.cli import absl, argparse, click, fire, sys_argv, typer
 from pytest_mlflow_check.scripts.model import Argument, Start, parameters
 from pytest_mlflow_check.scripts.static_eval import Code
 
@@ -126,6 +126,14 @@ def test_an_argument_of_argparse(call: str, expected: str | None) -> None:
 def test_a_constant_that_is_set_twice_is_none() -> None:
     text = "import argparse\nN = 1\nif x:\n    N = 2\nparser.add_argument('--n', type=int, default=N)\n"
     assert read("argparse", text) == [["n --n int (computed default)"]]
+
+
+def test_a_constant_of_a_function() -> None:
+    text = "import argparse\ndef get():\n    n = 4\n    parser.add_argument('--n', type=int, default=n)\n"
+    assert read("argparse", text) == [["n --n int = '4'"]]
+    for elsewhere in ("def f(n): ...\n", "n += 1\n", "for n in x: ...\n"):
+        assert read("argparse", text + elsewhere) == [["n --n int (computed default)"]]
+    assert read("argparse", text.replace("def get()", "class Options")) == [["n --n int (computed default)"]]
 
 
 def test_groups_parents_and_subcommands_of_argparse() -> None:
@@ -482,6 +490,103 @@ def test_arguments_by_number_that_are_asked_for() -> None:
     assert read("argv", "import sys\nprint(sys.argv[0], sys.argv[1:], sys.argv[10**9])") == []
 
 
+# absl
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ('flags.DEFINE_string("data", "a/b", "help")', "data --data string = 'a/b'"),
+        ('flags.DEFINE_integer("n_iter", 3, "help")', "n_iter --n_iter int = '3'"),
+        ('flags.DEFINE_float("lr", default=1, help="x")', "lr --lr float = '1.0'"),
+        ('flags.DEFINE_enum("opt", "a", ["a", "b"], "help")', "opt --opt string = 'a' of a, b"),
+        ('flags.DEFINE_string("data", None, "help", required=True)', "data --data string required"),
+        ('flags.DEFINE_string("marked", None, "help")', "marked --marked string required"),
+        ('flags.DEFINE_string("out", None, "help")', "out --out string (no default)"),
+        ('flags.DEFINE_bool("v", False, "x")', "v --v string (flag: MLflow passes on values only)"),
+        (
+            'flags.DEFINE_multi_integer("n", [1], "x")',
+            "n --n string (several values: MLflow passes a parameter on as one)",
+        ),
+        ('flags.DEFINE_enum_class("k", Kind.A, Kind, "x")', "k --k string (action of its own)"),
+        ("flags.DEFINE_string(name, 'x', 'help')", None),
+    ],
+)
+def test_a_flag_of_absl(call: str, expected: str | None) -> None:
+    text = f"from absl import flags\nF = {call}\nflags.mark_flags_as_required(['marked'])\n"
+    found = [line for start in absl.starts([code(text)]) for line in shown(parameters(start))]
+    assert found == ([expected] if expected else [])
+
+
+def test_flags_of_absl_in_several_modules() -> None:
+    sources = {
+        "train.py": "from absl import app, flags\nimport net\nflags.DEFINE_float('lr', 0.5, 'x')\n"
+        f"{LOGS}app.run(main)\n",
+        "net.py": "from absl import flags\nflags.DEFINE_integer('width', 8, 'x')\n",
+    }
+    (script,) = scripts_of({path: text.encode() for path, text in sources.items()}).scripts
+    assert [shown(start) for start in script.starts] == [["lr --lr float = '0.5'", "width --width int = '8'"]]
+    sources["net.py"] += "from ml_collections import config_flags\n"
+    (script,) = scripts_of({path: text.encode() for path, text in sources.items()}).scripts
+    assert script.not_read == "absl"
+
+
+# fire
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ("lr: float = 0.1", "lr --lr float = '0.1'"),
+        ("lr: float = 1", "lr --lr int = '1'"),
+        ("n_iter=3", "n_iter --n_iter int = '3'"),
+        ("data", "data --data string required"),
+        ("n: int", "n --n int required"),
+        ("fast=False", "fast --fast string = 'False'"),
+        ("kind: str = 'adam'", "kind --kind string = 'adam'"),
+        ("data='../data/a-b.csv'", "data --data string = '../data/a-b.csv'"),
+        ("text='1'", "text --text string (default that can't stand on a command line)"),
+        ("text='None'", "text --text string (default that can't stand on a command line)"),
+        ("text='a,b'", "text --text string (default that can't stand on a command line)"),
+        ("n=[1, 2]", "n --n string (several values: MLflow passes a parameter on as one)"),
+        ("n=None", "n --n string (no default)"),
+        ("*rest, **more", None),
+    ],
+)
+def test_an_argument_of_fire(declared: str, expected: str | None) -> None:
+    found = fire.starts(code(f"import fire\ndef main({declared}): ...\nfire.Fire(main)\n"))
+    assert [shown(parameters(one)) for one in found or ()] == [[expected] if expected else []]
+
+
+def test_commands_of_fire() -> None:
+    text = """
+    from fire import Fire
+    def train(lr=0.1): ...
+    def show(n): ...
+    def _hidden(): ...
+    class Job:
+        def __init__(self, root="r"): ...
+        def fit(self, lr=0.5): ...
+        @staticmethod
+        def check(n=1): ...
+        def _own(self): ...
+    """
+
+    def commands(end: str) -> list[list[str]] | None:
+        found = fire.starts(code(dedent(text) + end))
+        return None if found is None else [[*start.words, *shown(start)] for start in found]
+
+    root, lr, n = "root --root string = 'r'", "lr --lr float = '0.5'", "n --n int = '1'"
+    assert commands("Fire(Job)\n") == [["fit", root, f"fit: {lr}"], ["check", root, f"check: {n}"]]
+    assert commands("Fire({'go': train, 'n': show})\n") == [
+        ["go", "go: lr --lr float = '0.1'"],
+        ["n", "n: n --n string required"],
+    ]
+    assert [line[0] for line in commands("Fire()\n") or ()] == ["train", "show", "Job", "Job"]
+    for unknown in ("Fire(Job())\n", "Fire({name: train})\n", "Fire(other)\n", "Fire(train)\nFire(show)\n"):
+        assert commands(unknown) is None
+
+
 # which files
 
 
@@ -506,11 +611,34 @@ def test_scripts_that_log_the_likeliest_first() -> None:
             "pack/deep.py": "from . import library\n",
             "pack/library.py": "import mlflow\nmlflow.log_metric\n",
             "tests/test_train.py": LOGS,
+            "tests/train.py": LOGS,
             "setup.py": LOGS,
             "pack/__init__.py": LOGS,
             "train_cnn.py": LOGS,
         }
     ) == ["train.py", "deep/train.py", "train_cnn.py", "evaluate.py", "notebook.py", "through.py"]
+
+
+TEST = "def test_it():\n    assert f()\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "is_script"),
+    [
+        ("simple_test.py", "import mlflow\nwith mlflow.start_run():\n    mlflow.log_param('a', 1)\n", True),
+        ("test_mlflow.py", LOGS, True),
+        ("deep/ab_test.py", f"import helper\n{LOGS}", True),
+        ("test_it.py", f"{TEST}{LOGS}", True),
+        ("test_it.py", f"import mlflow\nmlflow.autolog()\n{TEST}", False),
+        ("test_it.py", "import mlflow\nmlflow.autolog()\nclass TestIt: ...\n", False),
+        ("test_it.py", f"import pytest\n{TEST}{LOGS}", False),
+        ("it_test.py", f"import unittest\n{LOGS}", False),
+        ("model_test.py", f"import train\n{GUARD}", False),
+        ("test/train.py", LOGS, False),
+    ],
+)
+def test_scripts_that_are_called_like_tests(path: str, text: str, is_script: bool) -> None:
+    assert found({"train.py": LOGS, path: text}) == (["train.py", path] if is_script else ["train.py"])
 
 
 def test_where_nothing_logs_the_usual_names() -> None:
@@ -538,12 +666,12 @@ def test_what_is_no_python_is_told_apart() -> None:
 def test_what_reads_a_command_line_is_named_where_it_isnt_understood() -> None:
     sources = {
         "a.py": f"import hydra\n{LOGS}",
-        "b.py": f"from absl import app, flags\n{LOGS}",
+        "b.py": f"import tyro\n{LOGS}",
         "c.py": f"from transformers import HfArgumentParser\n{LOGS}",
         "d.py": f"import fire\n{LOGS}",
     }
     scripts = scripts_of({path: text.encode() for path, text in sources.items()}).scripts
-    assert [script.not_read for script in scripts] == ["hydra", "absl", "HfArgumentParser", "fire"]
+    assert [script.not_read for script in scripts] == ["hydra", "tyro", "HfArgumentParser", "fire"]
 
 
 def test_a_parser_in_a_module_of_its_own() -> None:
@@ -552,24 +680,6 @@ def test_a_parser_in_a_module_of_its_own() -> None:
         sources = {"train.py": f"from options import get\n{LOGS}", "options.py": options + end}
         script = scripts_of({path: text.encode() for path, text in sources.items()}).scripts[0]
         assert (script.path, shown(script.starts[0])) == ("train.py", expected)
-
-
-@pytest.mark.parametrize(
-    ("path", "imports", "module"),
-    [
-        ("train.py", "import pack.data", None),
-        ("scripts/train.py", "import pack.data", "scripts.train"),
-        ("scripts/train.py", "import numpy", None),
-        ("scripts/train.py", "import helper", None),
-        ("pack/train.py", "from . import data", "pack.train"),
-        ("pack/train.py", "from .data import x", "pack.train"),
-        ("my-scripts/train.py", "import pack.data", None),
-    ],
-)
-def test_a_script_that_has_to_be_started_as_a_module(path: str, imports: str, module: str | None) -> None:
-    sources = {path: f"{imports}\n{LOGS}", "pack/data.py": "x = 1\n", "scripts/helper.py": ""}
-    (script,) = scripts_of({name: text.encode() for name, text in sources.items()}).scripts
-    assert script == Script(path, module=module)
 
 
 # and as the parsers themselves take it

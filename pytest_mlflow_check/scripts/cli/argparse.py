@@ -29,16 +29,17 @@ from pytest_mlflow_check.scripts.static_eval import Code, given_names, keywords
 
 _FLAGS = ("store_true", "store_false", "store_const", "append_const", "count")
 _NOTHING = ("help", "version")
-_MAKERS = ("add_subparsers", "add_parser", "add_argument_group", "add_mutually_exclusive_group")
+MAKERS = ("add_subparsers", "add_parser", "add_argument_group", "add_mutually_exclusive_group")
+"""The methods of a parser that make another, or a part of it."""
 
 
-@dataclass
-class _Parser:
+@dataclass(eq=False)
+class Parser:
     """A parser as far as the text has been read: what it is called by, and what was added to it."""
 
     word: str | None = None
-    above: _Parser | None = None
-    parents: Sequence[str] = ()
+    above: Parser | None = None
+    parents: Sequence[Parser] = ()
     arguments: list[Argument] = field(default_factory=list)
     exclusive: bool = False
     """Whether it is a group of options that exclude each other."""
@@ -49,12 +50,61 @@ class _Parser:
     is_program: bool = False
     """Whether it stands for itself, and isn't a part of another."""
 
+    groups: list[Parser] = field(default_factory=list)
+    """The groups of options that exclude each other, and of which one has to be given."""
+
+    options: list[str] = field(default_factory=list)
+    """What was added to a group, as it is given."""
+
+    def add(self, code: Code, call: ast.Call) -> bool:
+        """Take in a call of `add_argument`; False where its text doesn't tell what it adds."""
+        found = _argument(code, call, exclusive=self.exclusive, chosen=self.lacking)
+        if found is None:
+            return False
+        self.arguments.append(found)
+        self.options.append(found.flag or found.name)
+        self.lacking = self.lacking and not found.required
+        return True
+
+    def make(self, code: Code, call: ast.Call, how: str) -> Parser | None:
+        """The subparsers, the group or the subcommand that a call of a method makes, if it does."""
+        if how == "add_subparsers":
+            return Parser(above=self)
+        if how == "add_parser":
+            word = code.value(call.args[0]) if call.args else None
+            return Parser(word, self) if isinstance(word, str) else None
+        # A group is the parser that it belongs to, by another name.
+        exclusive = self.exclusive or how == "add_mutually_exclusive_group"
+        lacking = exclusive and code.value(keywords(call).get("required")) is True
+        group = Parser(above=self.above, arguments=self.arguments, exclusive=exclusive, lacking=lacking)
+        group.groups = self.groups
+        if lacking:
+            self.groups.append(group)
+        return group
+
+    @property
+    def all_arguments(self) -> tuple[Argument, ...]:
+        """What it takes: what its parents do, and its own."""
+        inherited = (one for parent in self.parents for one in parent.all_arguments)
+        return tuple(dict.fromkeys([*inherited, *self.arguments]))
+
 
 def starts(code: Code) -> list[Start]:
     """The ways to start a script: one, or one for each subcommand; none where it adds no argument."""
     read = _Read(code)
-    commands = [one for one in read.made.values() if one is not None and one.word]
-    shared = [argument for parser in read.programs() for argument in read.of(parser)]
+    made = [one for one in read.made.values() if one is not None]
+    return starts_of(read.programs(), made)
+
+
+def starts_of(programs: Sequence[Parser], made: Sequence[Parser]) -> list[Start]:
+    """The ways to start a script.
+
+    Args:
+        programs: the parsers that read its command line.
+        made: all of its parsers, in the order of the text.
+    """
+    commands = [one for one in made if one.word]
+    shared = tuple(dict.fromkeys(argument for parser in programs for argument in parser.all_arguments))
     if not commands:
         return [plain_start(shared)] if shared else []
     with_own = {id(_above(command)) for command in commands}
@@ -62,11 +112,11 @@ def starts(code: Code) -> list[Start]:
     for command in commands:
         if id(command) not in with_own:
             levels: list[Level] = []
-            above: _Parser | None = command
+            above: Parser | None = command
             while above is not None:
-                levels.insert(0, Level(above.word, read.of(above)))
+                levels.insert(0, Level(above.word, above.all_arguments))
                 above = _above(above)
-            found.append(Start((Level(None, tuple(shared)), *levels)))
+            found.append(Start((Level(None, shared), *levels)))
     return found
 
 
@@ -75,66 +125,61 @@ class _Read:
 
     def __init__(self, code: Code) -> None:
         self.code = code
-        self.root = _Parser()
-        self.made: dict[int, _Parser | None] = {}
-        self.parsers: dict[str, _Parser] = {}
+        self.root = Parser()
+        self.made: dict[int, Parser | None] = {}
+        self.parsers: dict[str, Parser] = {}
         names = given_names(code)
         # The receiver of `a().b()` begins where the whole begins, and is there first.
         for call in sorted(code.all(ast.Call), key=lambda call: (call.end_lineno, call.end_col_offset)):
             if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument":
-                parser = self._receiver(call.func.value)
-                argument = _argument(code, call, exclusive=parser.exclusive, chosen=parser.lacking)
-                if argument is not None:
-                    parser.arguments.append(argument)
-                    parser.lacking = parser.lacking and not argument.required
+                self._receiver(call.func.value).add(code, call)
             elif made := self._maker(call):
                 self.parsers |= dict.fromkeys(names.get(id(call), ()), made)
 
-    def of(self, parser: _Parser) -> tuple[Argument, ...]:
-        """What a parser takes: what its parents do, and its own."""
-        parents = [self.parsers[name].arguments for name in parser.parents if name in self.parsers]
-        return tuple(argument for arguments in (*parents, parser.arguments) for argument in arguments)
-
-    def programs(self) -> list[_Parser]:
+    def programs(self) -> list[Parser]:
         """The parsers that are neither a subcommand's nor there to be a parent."""
         made = [parser for parser in self.made.values() if parser is not None]
-        parents = {id(self.parsers.get(name)) for parser in made for name in parser.parents}
+        parents = {id(parent) for parser in made for parent in parser.parents}
         return [self.root, *(one for one in made if one.is_program and id(one) not in parents)]
 
-    def _receiver(self, node: ast.expr) -> _Parser:
+    def _receiver(self, node: ast.expr) -> Parser:
         """What a method is called of: a parser by its name, or one that is made right there."""
         if isinstance(node, ast.Call):
             return self._maker(node) or self.root
         return self.parsers.get(self.code.name(node), self.root)
 
-    def _maker(self, call: ast.Call) -> _Parser | None:
+    def _maker(self, call: ast.Call) -> Parser | None:
         """The parser, subparsers or group that a call makes, if it does."""
         if id(call) not in self.made:
             self.made[id(call)] = self._make(call)
         return self.made[id(call)]
 
-    def _make(self, call: ast.Call) -> _Parser | None:
-        listed = keywords(call).get("parents")
-        nodes = listed.elts if isinstance(listed, (ast.List, ast.Tuple)) else []
-        parents = [self.code.name(one) for one in nodes]
-        if self.code.name(call.func).rpartition(".")[2] == "ArgumentParser":
-            return _Parser(parents=parents, is_program=True)
-        how = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        if not isinstance(call.func, ast.Attribute) or how not in _MAKERS:
+    def _make(self, call: ast.Call) -> Parser | None:
+        names = [self.code.name(one) for one in parents_of(call)]
+        parents = [self.parsers[name] for name in names if name in self.parsers]
+        if is_parser(self.code, call):
+            return Parser(parents=parents, is_program=True)
+        if not isinstance(call.func, ast.Attribute) or call.func.attr not in MAKERS:
             return None
-        above = self._receiver(call.func.value)
-        if how == "add_subparsers":
-            return _Parser(above=above)
-        if how == "add_parser":
-            word = self.code.value(call.args[0]) if call.args else None
-            return _Parser(word, above, parents) if isinstance(word, str) else None
-        # A group is the parser that it belongs to, by another name.
-        exclusive = above.exclusive or how == "add_mutually_exclusive_group"
-        lacking = exclusive and self.code.value(keywords(call).get("required")) is True
-        return _Parser(above=above.above, arguments=above.arguments, exclusive=exclusive, lacking=lacking)
+        made = self._receiver(call.func.value).make(self.code, call, call.func.attr)
+        if made is not None and call.func.attr == "add_parser":
+            made.parents = parents
+        return made
 
 
-def _above(command: _Parser) -> _Parser | None:
+def is_parser(code: Code, call: ast.Call) -> bool:
+    """Whether a call makes a parser."""
+    library, _, name = code.name(call.func).rpartition(".")
+    return name in ("ArgumentParser", "ArgParser") and library not in ("jsonargparse", "simple_parsing")
+
+
+def parents_of(call: ast.Call) -> Sequence[ast.expr]:
+    """The parsers that a new one is told to take the arguments of."""
+    listed = keywords(call).get("parents")
+    return listed.elts if isinstance(listed, (ast.List, ast.Tuple)) else []
+
+
+def _above(command: Parser) -> Parser | None:
     """The subcommand that a subcommand belongs to."""
     parser = command.above
     while parser is not None and not parser.word:

@@ -156,6 +156,9 @@ def _argument(code: Code, call: ast.Call, *, is_option: bool) -> Argument | None
         why=why,
         values=values,
         flags=[part.strip() for one in flags for part in one.replace(";", "/").split("/") if part.strip()],
+        takes_path="path_type" in keywords(typed)
+        if isinstance(typed := given.get("type"), ast.Call)
+        else True,
     )
 
 
