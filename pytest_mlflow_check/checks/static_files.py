@@ -12,9 +12,13 @@ from pytest_mlflow_check.core.models import IgnoredKey
 from pytest_mlflow_check.core.records import Launch
 from pytest_mlflow_check.core.static_facts import MissingFile, UnknownOption, WrongEnvironment
 
+_EVERYBODYS = "jovyan|onyxia|airflow|sagemaker-user|runner|vscode|app|user"
+"""Names of homes that a platform gives to everybody's container."""
+
 _ONE_MACHINE = re.compile(
     r"(?<![\w.:/\\-])(?:(?:file|sqlite):/{2,3})?"
-    r"(?P<path>/(?:home|Users)/[^/\s'\"`,;:{}$*]+(?:/[^\s'\"`,;]*)?"
+    rf"(?P<path>/(?:home|Users)/(?!(?:{_EVERYBODYS})(?:/|$|\s))"
+    r"[^/\s'\"`,;:{}$*]+(?:/[^\s'\"`,;]*)?"
     r"|[A-Za-z]:[\\/](?![\\/])\w[^\s'\"`,;]*)"
 )
 """Below somebody's home directory, or on a drive of Windows; not a part of a URL or of another path."""

@@ -61,7 +61,7 @@ def _missing_environment(project: Project) -> MissingFile | None:
 
 def _wrong_environment(project: Project) -> WrongEnvironment | None:
     file = project.python_env or project.conda_env
-    if file is None or not file.is_file():
+    if file is None or not _is_file(file):
         return None
     key = "python_env" if project.python_env else "conda_env"
     kind = _kind_of_environment(file)
@@ -175,7 +175,7 @@ class _Command:
             path = start.name.replace(".", "/")
             names = [f"{path}.py", f"{path}/__main__.py"]
         paths = [posixpath.normpath(posixpath.join(start.directory, name)) for name in names]
-        return next((one for one in paths if (self.project.directory / one).is_file()), None)
+        return next((one for one in paths if _is_file(self.project.directory / one)), None)
 
     def _lies_somewhere(self, path: str) -> bool:
         """Whether a file of that name lies anywhere in the project: the script may look for it there."""
@@ -207,6 +207,11 @@ class _Found:
 
 
 _THERE = _Found(True)
+
+
+def _is_file(path: Path) -> bool:
+    # Path.is_file raises for a long name.
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _look(root: Path, path: str, directory: str = "") -> _Found:

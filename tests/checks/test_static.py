@@ -293,6 +293,7 @@ def test_a_path_of_one_machine(text: str, path: str) -> None:
             "ab:/x",
             "x:y",
             "../home/a/b",
+            "/home/jovyan/work",
         ),
     ],
 )

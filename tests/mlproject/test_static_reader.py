@@ -65,6 +65,7 @@ def missing(found: StaticFacts) -> list[tuple[str, str | None, bool]]:
         ("python train.py --config a.yaml", []),
         ("python train.py --config b.yaml", [("b.yaml", None, False)]),
         ("python train.py --config Src/a.yaml", [("Src/a.yaml", "src/a.yaml", False)]),
+        (f"python {'x' * 300}.py", [(f"{'x' * 300}.py", None, True)]),
         ("pip install -r requirements.txt", [("requirements.txt", None, True)]),
     ],
 )
