@@ -12,9 +12,13 @@ from pytest_mlflow_check.core.models import IgnoredKey
 from pytest_mlflow_check.core.records import Launch
 from pytest_mlflow_check.core.static_facts import MissingFile, UnknownOption, WrongEnvironment
 
+_EVERYBODYS = "jovyan|onyxia|airflow|sagemaker-user|runner|vscode|app|user"
+"""Names of homes that a platform gives to everybody's container."""
+
 _ONE_MACHINE = re.compile(
     r"(?<![\w.:/\\-])(?:(?:file|sqlite):/{2,3})?"
-    r"(?P<path>/(?:home|Users)/[^/\s'\"`,;:{}$*]+(?:/[^\s'\"`,;]*)?"
+    rf"(?P<path>/(?:home|Users)/(?!(?:{_EVERYBODYS})(?:/|$|\s))"
+    r"[^/\s'\"`,;:{}$*]+(?:/[^\s'\"`,;]*)?"
     r"|[A-Za-z]:[\\/](?![\\/])\w[^\s'\"`,;]*)"
 )
 """Below somebody's home directory, or on a drive of Windows; not a part of a URL or of another path."""
@@ -82,6 +86,9 @@ def _missing_file(comparison: Comparison, missing: MissingFile) -> Finding:
         lies = f"and the project has {missing.alike}: {who} it."
         instead = missing.alike if environment else _instead(comparison, missing.name, missing.alike)
         fix = f"in {place} write  {instead}"
+    elif missing.meant:
+        lies = f"which isn't there; the project has {missing.meant}."
+        fix = f"in {place} write  {_instead(comparison, missing.name, missing.meant)}"
     else:
         lies = "which isn't in the project."
         fix = f"write another path in {place}, or add {missing.name} to the project"
@@ -91,7 +98,9 @@ def _missing_file(comparison: Comparison, missing: MissingFile) -> Finding:
     return Finding(
         rule="mlproject-missing-file",
         subject=missing.name,
-        mlflow_run=f"there is {missing.alike}" if missing.alike else "not there",
+        mlflow_run=f"there is {missing.alike or missing.meant}"
+        if missing.alike or missing.meant
+        else "not there",
         source_line=place,
         why=why,
         fix=fix,

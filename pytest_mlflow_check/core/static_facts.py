@@ -15,6 +15,7 @@ class MissingFile:
         role: what it is to the command, or the key that names it.
         line: of the MLproject.
         alike: the name of one that is there, if they differ in upper and lower case only.
+        meant: another one that is there and may be meant.
         sure: whether the command surely fails for lack of it.
     """
 
@@ -23,6 +24,7 @@ class MissingFile:
     line: int | None
     alike: str | None = None
     sure: bool = True
+    meant: str | None = None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from pytest_mlflow_check.mlproject.command import (
     render_command,
     unset_null_defaults,
 )
-from pytest_mlflow_check.mlproject.keys import ignored_at_top, ignored_in_entry_point
+from pytest_mlflow_check.mlproject.keys import ignored_at_top, ignored_in_entry_point, meant_by
 from pytest_mlflow_check.runtime.sandbox.workspace import enclosing_root
 
 __all__ = [
@@ -279,7 +279,10 @@ def _entry_point(file: Path, line: int, name: str, spec: object) -> EntryPoint:
         )
     command = spec.get("command")
     if command is None:
-        _fail(file, line, f'entry point "{name}" has no command', _COMMAND_SAMPLE)
+        what = f'entry point "{name}" has no command'
+        if slip := next((key for key in spec if isinstance(key, str) and meant_by(key, ("command",))), None):
+            _fail(file, spec.lines[slip], f'{what}; did you mean it by "{slip}"?', "write:  command:")
+        _fail(file, line, what, _COMMAND_SAMPLE)
     if not isinstance(command, str):
         what = f'"command" of entry point "{name}" is {kind(command)}, not text'
         _fail(file, spec.lines["command"], what, 'write:  command: "python train.py"')
@@ -384,6 +387,9 @@ def _no_entry_point(project: Project, name: str) -> str:
     else:
         directory = shown_path(project.directory)
         lines = [f'no MLproject in {directory}, so the entry point "{name}" has to be a script{question}']
+    lines += [
+        f"MLflow ignores the key {key.name} in line {key.line}: {key.fix}" for key in project.ignored_keys
+    ]
     if declared:
         lines.append(f"name one:  {_choice(declared, meant if meant in declared else declared[0])}")
     if scripts:

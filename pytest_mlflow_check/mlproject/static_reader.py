@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import posixpath
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ from pytest_mlflow_check.core.errors import UserError
 from pytest_mlflow_check.core.files import read_user_text
 from pytest_mlflow_check.core.models import Case, EntryPoint, Project
 from pytest_mlflow_check.core.static_facts import MissingFile, StaticFacts, UnknownOption, WrongEnvironment
+from pytest_mlflow_check.core.surroundings import Surroundings
 from pytest_mlflow_check.core.yaml_lines import read_yaml
 from pytest_mlflow_check.mlproject.loader import refusal_of
 from pytest_mlflow_check.mlproject.started import NamedFile, Start, named_by
-from pytest_mlflow_check.runtime.sandbox.workspace import contents
+from pytest_mlflow_check.runtime.sandbox.workspace import contents, enclosing_root
 from pytest_mlflow_check.scripts.options import Options, options_of
 from pytest_mlflow_check.scripts.static_eval import Code
 
@@ -25,6 +27,9 @@ _LARGEST = 1 << 20
 
 _MOST = 50_000
 """Files that are looked at."""
+
+_ALIKE = 0.75
+"""How like a name has to be to one that is there, for `difflib`."""
 
 _PYTHON_ENV_KEYS = {"python", "build_dependencies", "dependencies"}
 _CONDA_KEYS = {"name", "channels", "prefix", "variables"}
@@ -61,7 +66,7 @@ def _missing_environment(project: Project) -> MissingFile | None:
 
 def _wrong_environment(project: Project) -> WrongEnvironment | None:
     file = project.python_env or project.conda_env
-    if file is None or not file.is_file():
+    if file is None or not _is_file(file):
         return None
     key = "python_env" if project.python_env else "conda_env"
     kind = _kind_of_environment(file)
@@ -129,7 +134,10 @@ class _Command:
         for start in self.starts:
             found = self._module(start) if start.kind == "module" else self._script(start)
             if not found.there and (start.sure or found.alike):
-                yield MissingFile(start.name, start.kind, self.line(start.name), found.alike, start.sure)
+                meant = None if found.alike or start.kind == "module" else self._meant(start)
+                yield MissingFile(
+                    start.name, start.kind, self.line(start.name), found.alike, start.sure, meant
+                )
         for file in self.files:
             found = _look(self.project.directory, file.path, file.directory)
             if not found.there and (found.alike or file.required or not self._lies_somewhere(file.path)):
@@ -175,13 +183,27 @@ class _Command:
             path = start.name.replace(".", "/")
             names = [f"{path}.py", f"{path}/__main__.py"]
         paths = [posixpath.normpath(posixpath.join(start.directory, name)) for name in names]
-        return next((one for one in paths if (self.project.directory / one).is_file()), None)
+        return next((one for one in paths if _is_file(self.project.directory / one)), None)
 
     def _lies_somewhere(self, path: str) -> bool:
         """Whether a file of that name lies anywhere in the project: the script may look for it there."""
-        root = self.project.directory
         name = posixpath.basename(path).lower()
-        return any(posixpath.basename(entry.path).lower() == name for entry in islice(contents(root), _MOST))
+        return any(posixpath.basename(file).lower() == name for file in self._files())
+
+    def _meant(self, start: Start) -> str | None:
+        """The script that may be meant by one that isn't there, as it would be named in its place."""
+        path = posixpath.normpath(posixpath.join(start.directory, start.name))
+        scripts = [file for file in self._files() if file.endswith(posixpath.splitext(path)[1])]
+        alike = Surroundings(frozenset(scripts)).named_alike(path)
+        close = alike or difflib.get_close_matches(path, scripts, 1, _ALIKE)
+        return posixpath.relpath(close[0], start.directory or ".") if close else None
+
+    def _files(self) -> Iterator[str]:
+        """The files of the repository, relative to the project."""
+        root = enclosing_root(self.project.directory)
+        here = os.path.relpath(self.project.directory, root)
+        for entry in islice(contents(root), _MOST):
+            yield posixpath.relpath(f"/{entry.path}", f"/{here}")
 
 
 def _options(script: Path) -> Options | None:
@@ -207,6 +229,11 @@ class _Found:
 
 
 _THERE = _Found(True)
+
+
+def _is_file(path: Path) -> bool:
+    # Path.is_file raises for a long name.
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _look(root: Path, path: str, directory: str = "") -> _Found:

@@ -105,7 +105,8 @@ def add_options(parser: pytest.Parser) -> None:
         "--mlflow-static",
         action="store_const",
         const=True,
-        help="check only what the MLproject tells: launch nothing, and collect nothing that isn't named",
+        help="check only what the MLproject and the files it names tell, of every entry point and without "
+        "values: launch nothing, and collect nothing that isn't named",
     )
     group.addoption(
         "--mlflow-report",

@@ -179,6 +179,18 @@ def test_a_file_in_another_case() -> None:
     )
 
 
+def test_a_script_with_another_name() -> None:
+    missing = replace(MISSING, meant="train.py")
+    of = case(command="python trian.py --x 1")
+    (finding,) = check_launches(compare(case=of, facts=StaticFacts((missing,))))
+    assert (finding.severity, finding.mlflow_run, finding.why, finding.fix) == (
+        "error",
+        "there is train.py",
+        "The command starts trian.py, which isn't there; the project has train.py.",
+        "in MLproject:8 write  python train.py --x 1",
+    )
+
+
 def test_backslashes_are_for_windows() -> None:
     missing = MissingFile(r"env\conda.yaml", "conda_env", 2, alike="env/conda.yaml")
     (finding,) = check_launches(compare(case=case(), facts=StaticFacts((missing,))))
@@ -293,6 +305,7 @@ def test_a_path_of_one_machine(text: str, path: str) -> None:
             "ab:/x",
             "x:y",
             "../home/a/b",
+            "/home/jovyan/work",
         ),
     ],
 )

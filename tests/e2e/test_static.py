@@ -225,6 +225,7 @@ def test_the_hook_is_started_by_the_files_that_it_reads() -> None:
         *("id", "name", "description", "entry", "args", "language", "files", "pass_filenames")
     }
     names = ["MLproject", "a/b/MLproject", "mlproject", "a/mlflow-check.toml", "pyproject.toml"]
+    names += ["src/train.py", "run.sh", "conda.yaml", "requirements.txt"]
     assert [bool(re.search(hook["files"], name)) for name in names] == [True] * len(names)
-    others = ["MLproject.md", "xMLproject", "train.py", "mlflow-check.tomlx"]
+    others = ["MLproject.md", "xMLproject", "train.ipynb", "mlflow-check.tomlx"]
     assert [bool(re.search(hook["files"], name)) for name in others] == [False] * len(others)

@@ -420,6 +420,11 @@ UNUSABLE = {
         'example/MLproject:2: entry point "main" has no command\n'
         '  write below it:  command: "python train.py"',
     ),
+    "command misspelt": (
+        "entry_points:\n  main:\n    parameters: {}\n    comand: ls\n",
+        'example/MLproject:4: entry point "main" has no command; did you mean it by "comand"?\n'
+        "  write:  command:",
+    ),
     "command a list": (
         "entry_points:\n  main:\n    command: [python, train.py]\n",
         'example/MLproject:3: "command" of entry point "main" is a list, not text\n'
@@ -619,6 +624,14 @@ example/MLproject has no entry point "main"
     assert message_of("trian").splitlines()[:2] == [
         'example/MLproject has no entry point "trian"; did you mean "train"?',
         "  name one:  --mlflow-entry-point=train   (there are: download, train)",
+    ]
+
+
+def test_entry_points_under_another_key() -> None:
+    write("entry_point: {main: {command: ls}}")
+    assert message_of().splitlines()[:2] == [
+        'example/MLproject has no entry point "main"',
+        "  MLflow ignores the key entry_point in line 1: write:  entry_points:",
     ]
 
 

@@ -65,6 +65,7 @@ def missing(found: StaticFacts) -> list[tuple[str, str | None, bool]]:
         ("python train.py --config a.yaml", []),
         ("python train.py --config b.yaml", [("b.yaml", None, False)]),
         ("python train.py --config Src/a.yaml", [("Src/a.yaml", "src/a.yaml", False)]),
+        (f"python {'x' * 300}.py", [(f"{'x' * 300}.py", None, True)]),
         ("pip install -r requirements.txt", [("requirements.txt", None, True)]),
     ],
 )
@@ -80,9 +81,25 @@ def test_files(tmp_path: Path, command: str, expected: list[tuple[str, str | Non
     assert missing(facts(tmp_path, command, files)) == expected
 
 
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("python trian.py", "train.py"),
+        ("python net.py", "src/net.py"),
+        ("cd src && python train.py", "../train.py"),
+        ("cd src && python nets.py", "net.py"),
+        ("python other.py", None),
+        ("bash train.sh", None),
+    ],
+)
+def test_the_script_that_may_be_meant(tmp_path: Path, command: str, meant: str | None) -> None:
+    (file,) = facts(tmp_path, command, {"src/net.py": ""}).missing
+    assert file.meant == meant
+
+
 def test_lines_of_a_command(tmp_path: Path) -> None:
     found = facts(tmp_path, "echo a\npython trian.py\npython train.py \\\n  --rate 1", {"train.py": PARSER})
-    assert found.missing == (MissingFile("trian.py", "script", 6),)
+    assert found.missing == (MissingFile("trian.py", "script", 6, meant="train.py"),)
     assert found.unknown_options == (UnknownOption("--rate", "train.py", 8, ("--learning-rate",)),)
 
 

@@ -408,6 +408,40 @@ LAUNCHES = (
         expected=(launches("mlproject-unused-parameter", "lr", "MLproject"),),
     ),
     Mutant(
+        "mlproject-script-mistyped",
+        BASE,
+        (mlproject("python train.py", "python trian.py"), mlproject('--lr {lr}"', '--lr {lr}"  # <- here')),
+        expected=(launches("mlproject-missing-file", "trian.py", "MLproject"),),
+    ),
+    Mutant(
+        "mlproject-option-mistyped",
+        BASE,
+        (mlproject('--lr {lr}"', '--l_r {lr}"  # <- here'),),
+        expected=(launches("mlproject-unknown-option", "--l_r", "MLproject"),),
+    ),
+    Mutant(
+        "mlproject-path-of-one-machine",
+        BASE,
+        (
+            mlproject("python train.py", "DATA=/home/ann/data python train.py"),
+            mlproject('--lr {lr}"', '--lr {lr}"  # <- here'),
+        ),
+        expected=(launches("mlproject-absolute-path", "/home/ann/data", "MLproject"),),
+    ),
+    Mutant(
+        "mlproject-conda-as-python-env",
+        BASE,
+        (mlproject("name: callback-trainer\n", "python_env: conda.yaml  # <- here\n"),),
+        files={"conda.yaml": "name: x\ndependencies: [python=3.11]\n"},
+        expected=(launches("mlproject-wrong-environment", "conda.yaml", "MLproject"),),
+    ),
+    Mutant(
+        "mlproject-key-mistyped",
+        BASE,
+        (mlproject("name: callback-trainer\n", "conda-env: conda.yaml  # <- here\n"),),
+        expected=(launches("mlproject-ignored-key", "conda-env", "MLproject"),),
+    ),
+    Mutant(
         "mlproject-docker",
         BASE,
         (mlproject("name: callback-trainer\n", "docker_env:  # <- here\n  image: python:3.11-slim\n"),),
