@@ -143,7 +143,7 @@ def _named_paths(code: Code) -> Iterator[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             text = node.value
             is_path = "/" in text or _ABOVE.match(text) or re.search(r"\w\.[a-z]\w{1,7}$", text)
-            if is_path and len(text) < 200 and _PATH.fullmatch(text):
+            if is_path and len(text) < 200 and _PATH.fullmatch(text) and posixpath.normpath(text) != ".":
                 yield text
         waiting += ast.iter_child_nodes(node)
 
