@@ -27,6 +27,7 @@ class Files:
         self.broken: dict[str, str] = {}
         self._codes: dict[str, Code | None] = {}
         self._logs: dict[str, bool] = {}
+        self._defined: dict[tuple[str, str], tuple[str, tuple[str, ...]] | None] = {}
 
     def code(self, path: str) -> Code | None:
         """The code of a file; None where it isn't Python."""
@@ -53,6 +54,11 @@ class Files:
             name: as the text has it, such as `options.get_parser`.
             depth: how often the name was handed on already.
         """
+        if (path, name) not in self._defined:
+            self._defined[path, name] = self._definition(path, name, depth)
+        return self._defined[path, name]
+
+    def _definition(self, path: str, name: str, depth: int) -> tuple[str, tuple[str, ...]] | None:
         code = self.code(path)
         head, *rest = name.split(".")
         if code is None or not head or depth > _RE_EXPORTED:
