@@ -186,7 +186,8 @@ def _command_line(files: Files, path: str, code: Code) -> _CommandLine:
         for _, here in [(path, code), *_called_modules(files, path, code)]:
             if here.imports_any(*libraries) and (found := reader.starts(here)):
                 return _CommandLine(found)
-    if read := argparse_flow.command_line(files, path):
+    parses = any(b"parse_" in files.sources[below] for below, _ in files.below(path))
+    if parses and (read := argparse_flow.command_line(files, path)):
         return _CommandLine(read.starts, unread=read.unread)
     if code.imports_any("argparse", "configargparse") and (found := argparse.starts(code)):
         return _CommandLine(found)
