@@ -15,6 +15,9 @@ from pytest_mlflow_check.core.text import listed
 TODO = "TODO"
 
 _WORD = re.compile(rf"(?<!\S){TODO}(?!\S)")
+_COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*$")
+"""What the shell passes over."""
+
 _ADVICE = re.compile(rf"#\s*{TODO}:\s*(.*\S)")
 _LARGEST = 128 * 1024
 """Bytes of an MLproject, as in `core.yaml_lines`."""
@@ -91,7 +94,7 @@ def _of_case(settings: ResolvedConfig, project: Project, case: CaseSettings) -> 
     for declared in entry_point.parameters.values():
         if declared.default == TODO and declared.name not in values:
             yield _default(project, name, declared)
-    if _WORD.search(entry_point.command):
+    if _WORD.search(_COMMENT.sub("", entry_point.command)):
         yield _command(project, entry_point)
 
 

@@ -162,7 +162,10 @@ def _command_line(files: Files, path: str, code: Code) -> _CommandLine:
         for _, here in [(path, code), *_called_modules(files, path, code)]:
             if here.imports_any(*libraries) and (found := reader.starts(here)):
                 return _CommandLine(found)
-    if read := argparse_flow.command_line(files, path):
+    if library := _has_commands_elsewhere(code):
+        return _CommandLine(not_read=library)
+    parses = any(b"parse_" in files.sources[below] for below, _ in files.below(path))
+    if parses and (read := argparse_flow.command_line(files, path)):
         return _CommandLine(read.starts, unread=read.unread)
     if code.imports_any("argparse", "configargparse") and (found := argparse.starts(code)):
         return _CommandLine(found)
@@ -182,6 +185,14 @@ def _command_line(files: Files, path: str, code: Code) -> _CommandLine:
         if not its_own and imported.imports_any("argparse") and (found := argparse.starts(imported)):
             return _CommandLine(found)
     return _CommandLine()
+
+
+def _has_commands_elsewhere(code: Code) -> str | None:
+    """The library whose group a script makes, where no command of that could be read."""
+    used = {code.name(node) for kind in (ast.Name, ast.Attribute) for node in code.all(kind)}
+    if used & {"click.group", "click.Group", "rich_click.group"}:
+        return "click"
+    return "typer" if "typer.Typer" in used else None
 
 
 def _called_modules(files: Files, path: str, code: Code) -> Iterator[tuple[str, Code]]:

@@ -8,16 +8,13 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pytest_mlflow_check.scaffold.project_files import Tree
 from pytest_mlflow_check.scripts.modules import Files, places_of
 from pytest_mlflow_check.scripts.static_eval import Code
-
-_PATH = re.compile(r"[\w.@+~=-]+(/[\w.@+~=-]+)*/?")
-"""A text that can name a file relative to the current directory."""
 
 _ABOVE = re.compile(r"\.\.(/|$)")
 
@@ -114,7 +111,7 @@ def _names_files_from(files: Files, path: str, tree: Tree) -> bool:
     folder = _text(PurePosixPath(path).parent)
     there = False
     for _, code in files.below(path):
-        for text in _named_paths(code):
+        for text in code.named_paths:
             from_folder = posixpath.normpath(f"{folder}/{text}")
             here = not _ABOVE.match(text) and tree.has(posixpath.normpath(text))
             if here and not tree.has(from_folder):
@@ -122,34 +119,6 @@ def _names_files_from(files: Files, path: str, tree: Tree) -> bool:
             there = there or (bool(_ABOVE.match(text)) and not _ABOVE.match(from_folder))
             there = there or (tree.has(from_folder) and not here)
     return there
-
-
-def _named_paths(code: Code) -> Iterator[str]:
-    """The texts in a file that look like a path, without those that are put behind its own place."""
-    anchored = {"__file__"}
-    for name, value in code.assigned.items():
-        if _mentions(value, anchored):
-            anchored.add(name)
-    waiting: list[ast.AST] = [code.tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, (ast.BinOp, ast.Call, ast.JoinedStr)) and _mentions(node, anchored):
-            continue
-        if isinstance(node, ast.Call) and "hydra" in code.name(node.func):
-            # Its `config_path` is relative to the file.
-            continue
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            text = node.value
-            is_path = "/" in text or _ABOVE.match(text) or re.search(r"\w\.[a-z]\w{1,7}$", text)
-            if is_path and len(text) < 200 and _PATH.fullmatch(text):
-                yield text
-        waiting += ast.iter_child_nodes(node)
-
-
-def _mentions(node: ast.AST, names: Collection[str]) -> bool:
-    return any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(node))
 
 
 def _text(path: PurePosixPath) -> str:

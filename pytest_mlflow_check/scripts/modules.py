@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from pytest_mlflow_check.scripts.static_eval import Code
 
@@ -27,6 +28,8 @@ class Files:
         self.broken: dict[str, str] = {}
         self._codes: dict[str, Code | None] = {}
         self._logs: dict[str, bool] = {}
+        self._imported: dict[str, list[str]] = {}
+        self._defined: dict[tuple[str, str], tuple[str, tuple[str, ...]] | None] = {}
 
     def code(self, path: str) -> Code | None:
         """The code of a file; None where it isn't Python."""
@@ -53,6 +56,11 @@ class Files:
             name: as the text has it, such as `options.get_parser`.
             depth: how often the name was handed on already.
         """
+        if (path, name) not in self._defined:
+            self._defined[path, name] = self._definition(path, name, depth)
+        return self._defined[path, name]
+
+    def _definition(self, path: str, name: str, depth: int) -> tuple[str, tuple[str, ...]] | None:
         code = self.code(path)
         head, *rest = name.split(".")
         if code is None or not head or depth > _RE_EXPORTED:
@@ -68,10 +76,12 @@ class Files:
                 return self.defines(file, ".".join(parts[end:]), depth + 1)
         return None
 
-    def imported(self, path: str, code: Code) -> Iterator[str]:
+    def imported(self, path: str, code: Code) -> Sequence[str]:
         """The files of the project that a file imports."""
-        for level, module in code.modules:
-            yield from (one for one in places_of(path, level, module) if one in self.sources)
+        if path not in self._imported:
+            places = (one for level, module in code.modules for one in places_of(path, level, module))
+            self._imported[path] = [one for one in places if one in self.sources]
+        return self._imported[path]
 
     def below(self, path: str) -> Iterator[tuple[str, Code]]:
         """A file and all that it imports of the project, whatever is imported by that included."""
@@ -87,13 +97,16 @@ class Files:
                     waiting.append(other)
 
 
-def places_of(path: str, level: int, module: str) -> list[str]:
+@lru_cache(maxsize=100_000)
+def places_of(path: str, level: int, module: str) -> Sequence[str]:
     """Where a module may lie that the script at a path imports."""
-    folder = PurePosixPath(path).parent
-    bases = list(dict.fromkeys([folder, *folder.parents, PurePosixPath("src")]))
-    if level:
-        bases = [([folder, *folder.parents][level - 1 : level] or [folder])[0]]
+    folder = posixpath.dirname(path)
+    parents = [folder]
+    while parents[-1]:
+        parents.append(posixpath.dirname(parents[-1]))
+    bases = parents[level - 1 : level] or [folder] if level else [*dict.fromkeys([*parents, "src"])]
     name = module.replace(".", "/")
+    starts = [f"{base}/" if base else "" for base in bases]
     if not name:
-        return [str(base / "__init__.py") for base in bases if level]
-    return [f"{base / name}{end}" for base in bases for end in (".py", "/__init__.py")]
+        return [f"{start}__init__.py" for start in starts if level]
+    return [f"{start}{name}{end}" for start in starts for end in (".py", "/__init__.py")]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import operator
+import posixpath
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -28,6 +29,11 @@ _LARGEST = 10**30
 
 _DEEPEST = 50
 """Of expressions in each other."""
+
+_PATH = re.compile(r"[\w.@+~=-]+(/[\w.@+~=-]+)*/?")
+_FILE_NAME = re.compile(r"\w\.[a-z]\w{1,7}$")
+_LONGEST_PATH = 200
+"""Characters of a text that names a file."""
 
 _TYPES: dict[str, Type] = {
     "int": "int",
@@ -70,9 +76,16 @@ class Code:
     def all(self, kind: type[_Node]) -> list[_Node]:
         """The nodes of a kind, in the order of the text."""
         if kind not in self._found:
-            found = [node for node in ast.walk(self.tree) if isinstance(node, kind)]
+            found = self._by_kind.get(kind, [])
             self._found[kind] = sorted(found, key=lambda one: (one.lineno, one.col_offset))  # type: ignore[attr-defined]
         return self._found[kind]  # type: ignore[return-value]
+
+    @cached_property
+    def _by_kind(self) -> Mapping[type, list[ast.AST]]:
+        found: dict[type, list[ast.AST]] = {}
+        for node in ast.walk(self.tree):
+            found.setdefault(type(node), []).append(node)
+        return found
 
     @cached_property
     def imports(self) -> Mapping[str, str]:
@@ -159,6 +172,30 @@ class Code:
             if any(self.name(base).endswith("Enum") for base in node.bases)
         }
 
+    @cached_property
+    def named_paths(self) -> tuple[str, ...]:
+        """The texts in the file that look like a path, without those that are put behind its own place."""
+        anchored = {"__file__"}
+        for name, value in self.assigned.items():
+            if _mentions(value, anchored):
+                anchored.add(name)
+        # Behind `__file__`, and in hydra's `config_path`, they are relative to the file.
+        uses = any(self.text(one) in anchored for one in self.all(ast.Name))
+        found: list[str] = []
+        waiting: list[ast.AST] = [self.tree]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.Constant):
+                found += [node.value] if isinstance(node.value, str) and is_path(node.value) else []
+                continue
+            if isinstance(node, ast.Call) and "hydra" in self.name(node.func):
+                continue
+            if uses and isinstance(node, (ast.BinOp, ast.Call, ast.JoinedStr)) and _mentions(node, anchored):
+                continue
+            if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+                waiting += ast.iter_child_nodes(node)
+        return tuple(dict.fromkeys(found))
+
     def value(self, node: ast.AST | None) -> object:
         """What an expression comes to; None for no expression, UNKNOWN where only running it would tell."""
         return None if node is None else self._value(node, self.constants)
@@ -229,6 +266,17 @@ def _can_be_given(value: object) -> bool:
         # Halves of surrogate pairs have no place in a file.
         return "\0" not in value and not re.search("[\ud800-\udfff]", value)
     return not isinstance(value, (bytes, complex))
+
+
+def is_path(text: str) -> bool:
+    """Whether a text looks like the path of a file or directory, relative to the current one."""
+    if len(text) > _LONGEST_PATH or not _PATH.fullmatch(text) or posixpath.normpath(text) == ".":
+        return False
+    return "/" in text or text == ".." or _FILE_NAME.search(text) is not None
+
+
+def _mentions(node: ast.AST, names: Collection[str]) -> bool:
+    return any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(node))
 
 
 def keywords(call: ast.Call) -> dict[str, ast.expr]:

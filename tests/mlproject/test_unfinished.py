@@ -26,7 +26,7 @@ entry_points:
       conf.py
       TODO
   TODO list:
-    command: "python TODO.py 'xTODO' # TODO_LIST"
+    command: "python TODO.py 'xTODO' TODOs # TODO tidy"
 """
 SETTINGS = """
 [params]

@@ -296,6 +296,37 @@ def test_of_two_commands_of_click_the_one_that_is_called() -> None:
     assert read("click", text) == [["a --a int = '1'"]]
 
 
+def test_options_of_click_that_several_commands_share() -> None:
+    text = """
+    import click
+    seed = click.option("--seed", default=3)
+    def common(function):
+        function = click.option("--lr", default=0.1)(function)
+        return click.option("--data", required=True)(function)
+    @click.command()
+    @seed
+    @common
+    @timed
+    def main(**values): ...
+    """
+    assert read("click", text) == [
+        ["seed --seed int = '3'", "lr --lr float = '0.1'", "data --data string required"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "library"),
+    [
+        ("import click\n@click.group()\ndef cli(): ...\ncli.add_command(elsewhere.train)\n", "click"),
+        ("import typer\napp = typer.Typer()\napp.add_typer(elsewhere.app, name='x')\n", "typer"),
+        ("import click\nclick.echo('x')\n", None),
+    ],
+)
+def test_commands_that_other_modules_define(text: str, library: str | None) -> None:
+    (script,) = scripts_of({"train.py": f"{text}{LOGS}".encode()}).scripts
+    assert script.not_read == library
+
+
 # typer
 
 

@@ -153,6 +153,7 @@ OPTION = (
         ("HERE = Path(__file__).parent\nUP = HERE / '..'\nopen(UP / '../data')\n", "python src/train.py"),
         ("import hydra\nhydra.initialize('../conf')\nx()\n", "python src/train.py TODO"),
         ("'''See ../data/all.csv'''\n'''../data/all.csv'''\n", "python src/train.py"),
+        ("os.walk('./')\n", "python src/train.py"),
         ("import helper\n", "cd src && python train.py"),
         ("from pack.data import x\nopen('../data/all.csv')\n", f"cd src && PYTHONPATH=..{SEARCH} train.py"),
         ("from . import helper\n", f"cd src && PYTHONPATH=..{SEARCH} -m src.train"),

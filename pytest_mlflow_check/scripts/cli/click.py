@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_mlflow_check.scripts.model import (
@@ -94,7 +95,7 @@ def _added(code: Code) -> dict[str, str]:
 def _command(code: Code, function: ast.FunctionDef, groups: set[str]) -> _Command | None:
     made: tuple[str, ast.Call] | None = None
     arguments = []
-    for name, call in decorators(code, function):
+    for name, call in _applied(code, function):
         owner, _, what = name.rpartition(".")
         if what in ("command", "group") and (owner in _CLICK or owner in groups):
             made = name, call
@@ -112,6 +113,20 @@ def _command(code: Code, function: ast.FunctionDef, groups: set[str]) -> _Comman
         what == "group",
         tuple(one for one in arguments if one is not None),
     )
+
+
+def _applied(code: Code, function: ast.FunctionDef) -> Iterator[tuple[str, ast.Call]]:
+    """What a function is decorated with, also by a name of an option or a function that applies several."""
+    functions = {one.name: one for one in code.tree.body if isinstance(one, ast.FunctionDef)}
+    for name, call in decorators(code, function):
+        named = code.assigned.get(name)
+        if isinstance(named, ast.Call):
+            yield code.name(named.func), named
+        elif name in functions and functions[name] is not function:
+            inside = (one for one in ast.walk(functions[name]) if isinstance(one, ast.Call))
+            yield from ((code.name(one.func), one) for one in inside)
+        else:
+            yield name, call
 
 
 def _word(function: str) -> str:
