@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
+from pytest_mlflow_check.checks.logging_snippets import log_params, script_of
 from pytest_mlflow_check.checks.output_tail import output_of
 from pytest_mlflow_check.checks.source_lines import source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
@@ -47,16 +48,22 @@ def nothing_logged(comparison: Comparison, empty: Sequence[Mode]) -> Iterator[Fi
             if rule == "no-run-logged"
             else f"`{first.command}` ended with exit code 0 and its run is {first.runs[0].status}, but "
             "its code logged nothing; the other launch's code did.",
-            fix=(
-                "leave the run where it is"
-                if _deleted_all(first)
-                else "log inside a run:  with mlflow.start_run(): …"
-            )
+            fix=("leave the run where it is" if _deleted_all(first) else _log_inside(comparison, first))
             if rule == "no-run-logged"
             else "look for an exception that is caught and forgotten, or code that asks how it was started",
             # Of an exception that is caught, this may be all that is left.
             detail=output_of(first) if first.stdout.strip() or first.stderr.strip() else "",
         )
+
+
+def _log_inside(comparison: Comparison, launch: Launch) -> str:
+    """What to write into a script that logs nothing."""
+    given = sorted(mlflows_own_params(comparison))
+    code = log_params(given) if given else 'mlflow.log_metric("…", …)'
+    return (
+        f"in {script_of(launch.command)} write  import mlflow  at the top, a run around what trains:  "
+        f"with mlflow.start_run():  and in it what is worth knowing:  {code}"
+    )
 
 
 def _deleted_all(launch: Launch) -> bool:

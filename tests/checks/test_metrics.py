@@ -185,8 +185,7 @@ def test_other_values_show_the_first_of_them() -> None:
         rule="metric-values-differ",
         subject="m",
         why="2 of 3 values differ; the first is shown.",
-        fix="log the same numbers whatever the launch mode; or say what may differ, with metric_tolerance or "
-        "ignore.metrics in the settings",
+        fix="log the same numbers whatever the launch mode",
         fluent="0.5 at step 6",
         mlflow_run="0.75 at step 6",
     )
