@@ -14,7 +14,8 @@ from pytest_mlflow_check.core.records import Observation, RunRecord
 LOGGED = "mlflow.get_run(mlflow.active_run().info.run_id).data.params"
 """What the active run has: under `mlflow run` also what that logged before the code started."""
 
-_FILTERED = "mlflow.log_params({name: value for name, value in params.items() if name not in logged})"
+_FILTERED = "mlflow.log_params({name: value for name, value in to_log.items() if name not in already_logged})"
+"""The names are none that the code around it is likely to have: `params` and `logged` are in many."""
 
 
 def log_params(names: Iterable[str]) -> str:
@@ -33,7 +34,7 @@ def log_where_missing(names: Iterable[str], where: str, *, besides: Iterable[str
         where: where the lines go.
         besides: params to log whether or not these are there.
     """
-    lines = [f"logged = {LOGGED}", f"params = {{{blanks(names)}}}", _FILTERED]
+    lines = [f"already_logged = {LOGGED}", f"to_log = {{{blanks(names)}}}", _FILTERED]
     if besides := list(besides):
         lines.append(log_params(besides))
     return CodePart(where, "\n".join(lines))

@@ -53,7 +53,8 @@ def closed_at_exit(comparison: Comparison) -> Iterator[Finding]:
             source_line=source_line_of_start(comparison, run),
             why="It was started without `with` and never ended, so MLflow closed it as FINISHED when Python "
             "ended. It would say FINISHED after a crash too.",
-            fix=_with_start_run(comparison, run),
+            fix=f"{_with_start_run(comparison, run)}  or, where a `with` can't be, end it after the last of "
+            "that, and in a finally:  mlflow.end_run()",
         )
 
 
@@ -74,7 +75,8 @@ def failed_but_finished(comparison: Comparison, failed: Mapping[Mode, Launch]) -
             source_line=source_line_of_start(comparison, run),
             why="The launch failed, and its run says FINISHED: without `with`, MLflow closes the run at exit "
             "and knows nothing of the exception. The broken run looks like a good one.",
-            fix=f"{_with_start_run(comparison, run)}  which ends it as FAILED",
+            fix=f"{_with_start_run(comparison, run)}  which ends it as FAILED; where a `with` can't be, end "
+            'it in an except:  mlflow.end_run("FAILED")',
         )
 
 
@@ -87,8 +89,7 @@ def _with_start_run(comparison: Comparison, run: RunRecord) -> str:
     implicit = "implicit" in start.options
     return (
         f"start it around all that it logs, {'from' if implicit else 'in'} {start.source_line}"
-        f"{' on' if implicit else ''}:  {code}  or, where a `with` can't be, end it after the last of that, "
-        "and in a finally:  mlflow.end_run()"
+        f"{' on' if implicit else ''}:  {code}"
     )
 
 

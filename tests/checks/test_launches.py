@@ -322,9 +322,10 @@ def test_a_param_that_mlflow_run_logged_and_the_code_logs_again() -> None:
         code=(
             CodePart(
                 "in place of src/net.py:7, with all else that it logs",
-                "logged = mlflow.get_run(mlflow.active_run().info.run_id).data.params\n"
-                'params = {"alpha": …}\n'
-                "mlflow.log_params({name: value for name, value in params.items() if name not in logged})\n"
+                "already_logged = mlflow.get_run(mlflow.active_run().info.run_id).data.params\n"
+                'to_log = {"alpha": …}\n'
+                "mlflow.log_params({name: value for name, value in to_log.items() if name not in "
+                "already_logged})\n"
                 'mlflow.log_param("cfg_alpha", …)',
             ),
         ),

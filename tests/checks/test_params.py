@@ -164,7 +164,7 @@ def test_a_missing_param_that_code_logs_as_another_text_is_logged_where_it_is_mi
     """Logging it in both modes would crash under `mlflow run`."""
     finding = only(compared({"a": "1"}, {"a": "1", "x": value}, case=case(parameter("x", type=kind))))
     (part,) = finding.code
-    assert "if name not in logged" in part.text
+    assert "if name not in already_logged" in part.text
     assert '"x": …' in part.text
 
 

@@ -16,8 +16,8 @@ from textwrap import indent
 from typing import Literal
 
 How = Literal[
-    "instead", "before", "after", "around", "argument", "inside", "remove", "append", "settings", "option",
-    "file", "run",
+    "instead", "over", "before", "after", "around", "argument", "inside", "remove", "append", "settings",
+    "option", "file", "run",
 ]  # fmt: skip
 
 _PLACE = re.compile(r"(?<![\w/.-])(?P<file>[\w./-]+):(?P<line>[1-9]\d*)(?![\w/])")
@@ -64,10 +64,10 @@ class Put:
     """Where a person puts a piece of code that a fix prints.
 
     Attributes:
-        how: `instead` of the line, `before` or `after` it, `around` it and what belongs to it, as the last
-            `argument` of the call in it, `inside` it in place of the text `old`; `remove` the line; `append`
-            the text to it; in the `settings`, as an `option` of the command line, in a `file` of its own,
-            or `run` it as a command.
+        how: `instead` of the line, `over` what follows it, in its place, `before` or `after` it, `around` it
+            and what belongs to it, as the last `argument` of the call in it, `inside` it in place of the text
+            `old`; `remove` the line; `append` the text to it; in the `settings`, as an `option` of the
+            command line, in a `file` of its own, or `run` it as a command.
         code: which piece.
         at: which of the places that the fix names, or `file: text` for the only line with that text.
         old: what `inside` replaces.
@@ -196,6 +196,8 @@ class Project:
             # After a line that opens a block is in it.
             inside = "    " if _without_comment(lines[last - 1]).endswith(":") else ""
             lines[last:last] = [f"{inside}{each}" for each in new]
+        elif put.how == "over":
+            lines[line - 1 : last] = [*new, *(f"    {each}" if each else each for each in below[1:])]
         elif put.how == "around":
             lines[line - 1 : last] = [*new, *(f"    {each}" if each else each for each in below)]
         elif put.how == "append":

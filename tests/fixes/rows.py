@@ -87,6 +87,27 @@ _THREADS = Mutant(
         ),
     ),
 )
+_FAILING = Mutant(
+    "nested-fails-in-a-run-without-with",
+    "nested",
+    (
+        Edit("search.py", nested.PARENT, "    mlflow.start_run()\n    if trials:\n"),
+        Edit("search.py", nested.TRIALS, '        raise ValueError("no rate is good enough")\n'),
+        Edit("search.py", nested.FILE, f"{nested.FILE}    return\n"),
+    ),
+)
+_ONE_FOR_1_0 = Mutant(
+    "callback-default-in-another-notation",
+    "callback",
+    (
+        Edit("MLproject", "default: 0.1", "default: 1"),
+        Edit(
+            "callbacks.py",
+            "mlflow.log_params({name: value for name, value in params.items() if name not in logged})",
+            "mlflow.log_params(params)",
+        ),
+    ),
+)
 _VARIABLE = Mutant(
     "callback-needs-a-variable",
     "callback",
@@ -133,6 +154,7 @@ ROWS: tuple[Row, ...] = (
         "callback-param-rewritten",
         Put("instead", fill=('params["lr"], **params', 'params["lr"]')),
     ),
+    _row("param-rewritten", _ONE_FOR_1_0, Put("inside", old="lr: {type: float, default: 1}")),
     _row(
         "param-rewritten",
         "nested-trials-in-the-parent",
@@ -211,6 +233,12 @@ ROWS: tuple[Row, ...] = (
         "run-closed-at-exit",
         "callback-run-started-by-first-param",
         Put("after", code=1, at="callbacks.py: log_dict"),
+    ),
+    _row(
+        "failed-but-finished",
+        _FAILING,
+        Put("over", until="search.py: return"),
+        then=("launch-failed",),
     ),
     _row("tracking-uri-hardcoded", "callback-tracking-uri", _REMOVE),
     _row(
@@ -367,7 +395,6 @@ _UPDATE = "which of the two is right is for the user to say; what is meant is wr
 NOT_AS_TEXT = {
     "run-empty": "what swallowed the exception, or asks how it was started, isn't known",
     "store-damaged": "the store is damaged: what writes into it isn't known",
-    "failed-but-finished": "the launch failed besides, and its run says FAILED then",
     "dataset-differs": _CODE,
     "metric-points-differ": _CODE,
     "metric-steps-differ": _CODE,
