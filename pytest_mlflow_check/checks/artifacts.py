@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_mlflow_check.checks.artifact_matching import (
@@ -17,11 +18,20 @@ from pytest_mlflow_check.checks.artifact_matching import (
 from pytest_mlflow_check.checks.comparison import Comparison, matches_any, not_matching
 from pytest_mlflow_check.checks.pyfunc_snippets import CHECKPOINTS, DIRECTORIES, ModelFile, fix, parts
 from pytest_mlflow_check.checks.run_matching import RunPair
+from pytest_mlflow_check.checks.setting_lines import ignore_line, list_line
 from pytest_mlflow_check.checks.source_lines import call_of_artifact, source_line_of_artifact
 from pytest_mlflow_check.checks.unlogged_models import is_data, known_by_path, saved_only
 from pytest_mlflow_check.core.findings import Finding
-from pytest_mlflow_check.core.records import Artifact, Launch, Mode
+from pytest_mlflow_check.core.records import Artifact, Launch, Mode, Observation
 from pytest_mlflow_check.core.text import counted
+
+_FEW = 3
+"""Files that are worth logging one by one."""
+
+_MISSING = (
+    "log it whatever the launch mode, by a name that depends on the parameters alone; what needn't be there "
+    "isn't compared with"
+)
 
 
 def check_artifacts(comparison: Comparison) -> list[Finding]:
@@ -46,26 +56,42 @@ def _stale(comparison: Comparison) -> Iterator[Finding]:
                 found.setdefault(file, {})[mode] = f"logged with {directory}"
     for file in not_matching(found, comparison.settings.ignore.artifacts):
         sides = found[file]
+        call = _call_of_directory(comparison, file)
         yield Finding(
             rule="artifact-stale",
             subject=file,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
-            source_line=_source_line_of_directory(comparison, file),
+            source_line=call.source_line if call else None,
             why="It was there before the launch, which wrote other files beside it and logged the whole "
             "directory: the run holds what it didn't make.",
-            fix="write to an empty directory, such as tempfile.TemporaryDirectory(), and log that",
+            fix=_without_stale(comparison, call, found),
         )
 
 
-def _source_line_of_directory(comparison: Comparison, file: str) -> str | None:
-    """The line that logged the directory in which a file of the project lies."""
+def _without_stale(comparison: Comparison, call: Observation | None, stale: Collection[str]) -> str:
+    """What to log in place of a directory: the few files that the launch wrote, or another directory."""
+    below = f"{call.key}/" if call and call.key else ""
+    runs = [run for launch in comparison.launches.values() for run in launch.runs] if call else []
+    logged = next((sorted(run.artifacts) for run in runs if call and run.run_id == call.run_id), list[str]())
+    inside = [path.removeprefix(below) for path in logged if path.startswith(below)]
+    local = [posixpath.normpath(posixpath.join((call.value if call else "") or "", path)) for path in inside]
+    written = [path for path in local if path not in stale]
+    if call is None or not call.source_line or not 0 < len(written) <= _FEW or len(written) == len(local):
+        return "write to an empty directory, such as tempfile.TemporaryDirectory(), and log that"
+    under = f', "{call.key}"' if call.key else ""
+    code = "; ".join(f'mlflow.log_artifact("{path}"{under})' for path in written)
+    return f"write to an empty directory and log that; or, in place of {call.source_line}, log alone:  {code}"
+
+
+def _call_of_directory(comparison: Comparison, file: str) -> Observation | None:
+    """The call that logged the directory in which a file of the project lies."""
     for launch in comparison.launches.values():
         for call in launch.observations:
             if call.what == "log_artifacts" and call.value and call.source_line:
                 directory = os.path.relpath(os.path.join(launch.directory, call.value), launch.directory)
                 if directory == "." or file.startswith(f"{directory}/"):
-                    return call.source_line
+                    return call
     return None
 
 
@@ -180,7 +206,17 @@ def artifact_pairs(
 
 def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     images: dict[tuple[str, bool], list[LoggedImage]] = {}
-    for both in artifact_pairs(comparison, pair, comparison.settings.ignore.artifacts):
+    pairs = list(artifact_pairs(comparison, pair, comparison.settings.ignore.artifacts))
+    patterns = _patterns([both.name for both in pairs if both.only and not image_of(both.name)])
+    contents = comparison.settings.artifact_contents
+    differing = [
+        both.name
+        for both in pairs
+        if both.fluent and both.mlflow_run and matches_any(both.name, contents)
+        if not _same(both.fluent, both.mlflow_run)
+    ]
+    left = [each for each in contents if not any(matches_any(name, [each]) for name in differing)]
+    for both in pairs:
         one, other, path = both.fluent, both.mlflow_run, both.name
         if one is None or other is None:
             if image := image_of(path):
@@ -194,10 +230,9 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
                 source_line=source_line_of_artifact(comparison, pair, path),
                 run=pair.label,
                 why="The same code with the same values logged it in one launch only.",
-                fix="give it a name that depends on the parameters alone, or exclude it with "
-                "ignore.artifacts in the settings",
+                fix=f"{_MISSING}:  {ignore_line(comparison.settings.ignore, 'artifacts', patterns)}",
             )
-        elif matches_any(path, comparison.settings.artifact_contents) and not _same(one, other):
+        elif path in differing:
             yield Finding(
                 rule="artifact-content-differs",
                 subject=path,
@@ -206,8 +241,8 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
                 source_line=source_line_of_artifact(comparison, pair, path),
                 run=pair.label,
                 why="It matches a pattern of artifact_contents, and its bytes differ (size, SHA-256).",
-                fix="make its content depend on the parameters alone, or take the pattern out of "
-                "artifact_contents",
+                fix="make its content depend on the parameters alone, or leave its pattern out:  "
+                + list_line("artifact_contents", left),
             )
     for (key, of_fluent), lost in images.items():
         yield _lost_images(comparison, pair, key, lost, of_fluent=of_fluent)
@@ -231,6 +266,14 @@ def _lost_images(
         fix=f"log them with the same key and step whatever the launch mode:  "
         f'mlflow.log_image(…, key="{key}", step=…)',
     )
+
+
+def _patterns(names: Iterable[str]) -> list[str]:
+    """Patterns for names; one for those that differ in their digits."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(re.sub(r"\d+", "*", name), []).append(name)
+    return [names[0] if len(names) == 1 else pattern for pattern, names in alike.items()]
 
 
 def _same(one: Artifact, other: Artifact) -> bool:

@@ -6,10 +6,12 @@ of how it is launched, and stays an error. Without such a launch neither is said
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from pytest_mlflow_check.checks.comparison import Comparison, compare_launches
+from pytest_mlflow_check.checks.setting_lines import ignore_line
 from pytest_mlflow_check.core.findings import Finding
 
 VARIES = {
@@ -76,61 +78,76 @@ def explained(
 
 def _explained(
     comparison: Comparison,
-    findings: Iterable[Finding],
+    findings: Sequence[Finding],
     open_ones: set[Subject],
     is_confirmed: bool,
     by_chance: dict[Subject, Finding],
 ) -> Iterator[Finding]:
-    for finding in findings:
-        other = by_chance.get(_key(finding))
+    varying: dict[int, Finding | None] = {}
+    for position, finding in enumerate(findings):
         if subject_of(finding) in comparison.known_to_vary:
-            yield _varying(comparison, finding, None)
+            varying[position] = None
+        elif subject_of(finding) in open_ones and is_confirmed and _key(finding) in by_chance:
+            varying[position] = by_chance[_key(finding)]
+    # Two lines of the settings can't give one key, so each has all of its kind.
+    names: dict[str, list[str]] = defaultdict(list)
+    for position in varying:
+        names[_IGNORED[VARIES[findings[position].rule]]].append(_name(findings[position]))
+    for position, finding in enumerate(findings):
+        if position in varying:
+            of_kind = names[_IGNORED[VARIES[finding.rule]]]
+            setting = _setting(comparison, finding, of_kind)
+            yield _varying(comparison, finding, varying[position], setting)
         elif subject_of(finding) not in open_ones or not is_confirmed:
             yield finding
-        elif other is not None:
-            yield _varying(comparison, finding, other)
         else:
             same = "Two fluent launches logged the same, so the launch mode makes the difference."
             yield replace(finding, why=f"{finding.why} {same}")
 
 
-def _varying(comparison: Comparison, finding: Finding, other: Finding | None) -> Finding:
+def _varying(comparison: Comparison, finding: Finding, other: Finding | None, setting: str) -> Finding:
     """What is said of a value that varies by itself.
 
     Args:
         comparison: both launches.
         finding: what was found of it.
         other: what was found between two fluent launches; None where an earlier session found it.
+        setting: what says in the settings that it may vary.
     """
     rule = VARIES[finding.rule]
     seeds = [seed for seed in comparison.missing_seeds if rule != "tag-varies"]
     missing = " ".join(
         f"{seed.place} imports {seed.library}, and no file calls {seed.call}." for seed in seeds
     )
+    # MLflow draws the name of a run from it, though not under `mlflow run`.
+    after = " after start_run()" if any(seed.library == "random" for seed in seeds) else ""
     when = " in an earlier session" if other is None else ""
     again = other.mlflow_run if other is not None and finding.fluent is not None else None
-    setting = _setting(finding)
     return replace(
         finding,
         rule=rule,
         fluent=f"{finding.fluent}; again: {again}" if again is not None else finding.fluent,
         why=f"It differs between two fluent launches too{when}, so the launch mode isn't the reason. "
         f"{missing}".rstrip(),
-        fix=f"seed it:  {';  '.join(seed.line for seed in seeds)};  or, if it may vary:  {setting}"
+        fix=f"seed it{after}:  {'  and  '.join(seed.line for seed in seeds)}  or, if it may vary:  {setting}"
         if seeds
         else f"make it depend on the parameters alone; or, if it may vary:  {setting}",
+        code=(),
     )
 
 
-def _setting(finding: Finding) -> str:
-    """What says in the settings that it may vary."""
+def _setting(comparison: Comparison, finding: Finding, names: Sequence[str]) -> str:
+    """What says in the settings that it may vary, with all others of its kind that do."""
     rule = VARIES[finding.rule]
     if finding.rule == "description-differs":
         # `ignore` knows tags by their names, and this one is compared apart.
-        return f'rules = {{ {rule} = "off" }}'
-    # A dataset's context isn't part of its name.
-    name = finding.subject.partition(" (")[0] if rule == "dataset-varies" else finding.subject
-    return f'ignore = {{ {_IGNORED[rule]} = ["{name}"] }}'
+        return f'rules.{rule} = "off"'
+    return ignore_line(comparison.settings.ignore, _IGNORED[rule], names)
+
+
+def _name(finding: Finding) -> str:
+    """The name by which `ignore` knows it; a dataset's context isn't part of it."""
+    return finding.subject.partition(" (")[0] if VARIES[finding.rule] == "dataset-varies" else finding.subject
 
 
 def _two_fluent(comparison: Comparison) -> Comparison | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.failure_causes import swallowed
+from pytest_mlflow_check.checks.logging_snippets import log_params, script_of
 from pytest_mlflow_check.checks.output_tail import output_of
 from pytest_mlflow_check.checks.source_lines import source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
@@ -45,7 +46,7 @@ def nothing_logged(comparison: Comparison, empty: Sequence[Mode]) -> Iterator[Fi
             mlflow_run=said.get("mlflow-run"),
             source_line=source_line_of_start(comparison, first.runs[0]) if first.runs else None,
             why=_why(rule, first),
-            fix=_fix(rule, first),
+            fix=_fix(comparison, rule, first),
             # Of an exception that is caught, this may be all that is left.
             detail=output_of(first) if first.stdout.strip() or first.stderr.strip() else "",
         )
@@ -65,16 +66,22 @@ def _why(rule: str, launch: Launch) -> str:
     )
 
 
-def _fix(rule: str, launch: Launch) -> str:
+def _fix(comparison: Comparison, rule: str, launch: Launch) -> str:
     if caught := swallowed(launch):
         place = caught[0].source_line
         return f"resolve that, and let no except hide it{f' around {place}' if place else ''}"
     if rule == "run-empty":
         return "look for an exception that is caught and forgotten, or code that asks how it was started"
+    return "leave the run where it is" if _deleted_all(launch) else _log_inside(comparison, launch)
+
+
+def _log_inside(comparison: Comparison, launch: Launch) -> str:
+    """What to write into a script that logs nothing."""
+    given = sorted(mlflows_own_params(comparison))
+    code = log_params(given) if given else 'mlflow.log_metric("…", …)'
     return (
-        "leave the run where it is"
-        if _deleted_all(launch)
-        else "log inside a run:  with mlflow.start_run(): …"
+        f"in {script_of(launch.command)} write  import mlflow  at the top, a run around what trains:  "
+        f"with mlflow.start_run():  and in it what is worth knowing:  {code}"
     )
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pytest_mlflow_check.checks.comparison import Comparison
 from pytest_mlflow_check.checks.crash_records import crash_output
 from pytest_mlflow_check.checks.library_runs import no_experiment_of_its_own
+from pytest_mlflow_check.checks.logging_snippets import in_use, log_where_missing
 from pytest_mlflow_check.checks.param_conflicts import CHANGING, changed_params, rewritten_params, shown
 from pytest_mlflow_check.checks.source_lines import calls
 from pytest_mlflow_check.checks.tracebacks import death, last_project_line
-from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.findings import CodePart, Finding
 from pytest_mlflow_check.core.records import Launch, Mode, Observation
 
 _Explanation = Callable[[Comparison, Mode, Launch], Iterator[Finding]]
@@ -81,7 +84,8 @@ def autologging_failures(comparison: Comparison) -> Iterator[Finding]:
     found: dict[tuple[str, str, str], dict[Mode, str]] = {}
     for mode, launch in comparison.launches.items():
         for match in _AUTOLOGGING.finditer(launch.stderr):
-            reason, fix = _reason(_RUN_ID.sub("…", launch.as_original(match["message"].strip())))
+            said = _RUN_ID.sub("…", launch.as_original(match["message"].strip()))
+            reason, fix = _reason(comparison, mode, said)
             found.setdefault((match["flavor"] or "autologging", reason, fix), {})[mode] = "failed"
     for (flavor, reason, fix), sides in found.items():
         source_lines = [
@@ -112,23 +116,24 @@ def async_failures(comparison: Comparison) -> Iterator[Finding]:
                 said = _RUN_ID.sub("…", launch.as_original(message))
                 found.setdefault(("run data", f" MLflow says: {_cut(said)}"), {})[mode] = "refused"
     for (subject, said), sides in found.items():
-        source_lines = [
-            call.source_line
+        logging = [
+            call
             for mode in sides
             for call in calls(comparison, ["log_param"], mode=mode)
-            if call.key == subject
+            if call.key == subject and call.source_line
         ]
+        call = logging[0] if logging else None
+        fix, code = _async_fix(comparison, subject, call)
         yield Finding(
             rule="async-logging-failed",
             subject=subject,
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
-            source_line=next((source_line for source_line in source_lines if source_line), None),
+            source_line=call.source_line if call else None,
             why="It was logged with synchronous=False, by a thread. MLflow refused, the thread wrote that "
             f"into the output, and the launch went on without it and more of the same call.{said}",
-            fix="resolve what MLflow says"
-            if said
-            else "call the parameter of the MLproject, or what the code logs, something else",
+            fix="resolve what MLflow says" if said else fix,
+            code=() if said else code,
         )
 
 
@@ -138,7 +143,7 @@ def swallowed_mismatches(comparison: Comparison) -> dict[Mode, Finding]:
     for mode, launch in comparison.launches.items():
         refused = [call for call in swallowed(launch) if _MISMATCH.search(call.value or "")]
         if refused:
-            found[mode] = _hardcoded(mode, launch, "no run", refused[0].source_line)
+            found[mode] = _hardcoded(comparison, mode, launch, "no run", refused[0].source_line)
     return found
 
 
@@ -147,13 +152,26 @@ def swallowed(launch: Launch) -> list[Observation]:
     return [call for call in launch.observations if call.what == "raised"] if launch.exit_code == 0 else []
 
 
-def _experiment_hardcoded(_: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding]:
+def _async_fix(
+    comparison: Comparison, key: str, call: Observation | None
+) -> tuple[str, tuple[CodePart, ...]]:
+    """How to log a param that `mlflow run` has logged; where a library logs it, how to call it."""
+    if call is None or call.library or not comparison.given_by_mlflow(key):
+        return _left_alone(comparison, "mlflow-run", key), ()
+    other = in_use(key)
+    where = f"in place of {call.source_line}, with all else that it logs"
+    part = log_where_missing([key], where, besides=[other] if other else ())
+    return f"log {key} only where `mlflow run` hasn't", (part,)
+
+
+def _experiment_hardcoded(comparison: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding]:
     died = death(crash_output(launch))
     if _MISMATCH.search(died.without_code):
-        yield _hardcoded(mode, launch, "died", last_project_line(died.text, launch.directory))
+        line = last_project_line(died.text, launch.directory)
+        yield _hardcoded(comparison, mode, launch, "died", line)
 
 
-def _hardcoded(mode: Mode, launch: Launch, side: str, line: str | None) -> Finding:
+def _hardcoded(comparison: Comparison, mode: Mode, launch: Launch, side: str, line: str | None) -> Finding:
     """The experiment that the code chose, in a launch whose run is in another; the line is its start."""
     chosen = [
         call
@@ -162,7 +180,9 @@ def _hardcoded(mode: Mode, launch: Launch, side: str, line: str | None) -> Findi
     ]
     call = chosen[-1] if chosen else Observation("set_experiment")
     place = f"  in {call.source_line}" if call.source_line else ""
-    outside = "MLFLOW_EXPERIMENT_NAME=… python …  and  mlflow run --experiment-name=…"
+    name = shlex.quote(call.key) if call.key else "…"
+    command = comparison.launches["fluent"].command if "fluent" in comparison.launches else "python …"
+    outside = f"MLFLOW_EXPERIMENT_NAME={name} {command}  and  mlflow run . --experiment-name={name}"
     caught = f" {line or 'A library'} went on without it." if launch.exit_code == 0 else ""
     return _finding(
         mode,
@@ -176,7 +196,8 @@ def _hardcoded(mode: Mode, launch: Launch, side: str, line: str | None) -> Findi
         f"two, so start_run() refused.{caught}",
         fix=f"{no_experiment_of_its_own(call.library)}{place}; choose from outside:  {outside}"
         if call.library
-        else f"take set_experiment() out of the code and choose from outside:  {outside}",
+        else f"remove set_experiment() from {call.source_line or 'the code'}, and choose from outside:  "
+        f"{outside}",
     )
 
 
@@ -196,8 +217,8 @@ def _needs_run_id(_: Comparison, mode: Mode, launch: Launch) -> Iterator[Finding
         subject="MLFLOW_RUN_ID",
         source_line=source_line,
         why=f"{source_line or 'The code'} needs MLFLOW_RUN_ID, which only `mlflow run` sets.",
-        fix="use  with mlflow.start_run() as run: …  and run.info.run_id: it joins the run that "
-        "MLFLOW_RUN_ID names, and makes one where there is none",
+        fix="start the run by  mlflow.start_run()  which joins the run that MLFLOW_RUN_ID names, and makes "
+        f"one where there is none; and remove {source_line or 'what asks for the variable'}",
     )
 
 
@@ -228,8 +249,8 @@ def _inner_run_environment(_: Comparison, mode: Mode, launch: Launch) -> Iterato
         why=f"{source_line or 'The code'} runs a project with MLflow, which makes an environment for it with "
         f"{manager}, and {trouble}. The environment manager that the outer `mlflow run` was given doesn't "
         "hold for an inner one.",
-        fix='mlflow.run(…, env_manager="local"), which runs it in the environment that is there'
-        + ("; or name in a python_env.yaml all that it needs" if lacking else ""),
+        fix='give mlflow.run() the environment that is there:  env_manager="local"'
+        + ("  or name in a python_env.yaml all that it needs" if lacking else ""),
     )
 
 
@@ -254,9 +275,21 @@ def _file_outside_workspace(_: Comparison, mode: Mode, launch: Launch) -> Iterat
             why=f"{shown_as} leads out of what is copied for a launch: the repository around the project, or "
             "the project alone where it lies in none. `mlflow run` of a Git URI doesn't bring it along "
             "either.",
-            fix="keep the file inside the repository, or give its absolute path as a parameter",
+            fix=_bring_in(shown_as, source_line),
         )
         return
+
+
+def _bring_in(path: str, source_line: str | None) -> str:
+    """How to have a file inside the project; of a place that was never there, in words."""
+    name = Path(path).name
+    if os.path.isabs(path) or not name:
+        return "keep the file inside the repository, or give its absolute path as a parameter"
+    there = f" in {source_line}" if source_line else ""
+    return (
+        f"copy it into the project:  cp {shlex.quote(path)} {shlex.quote(name)}  and read{there}  "
+        f"{json.dumps(name, ensure_ascii=False)}  or give its absolute path as a parameter"
+    )
 
 
 _EXPLANATIONS: tuple[_Explanation, ...] = (
@@ -310,7 +343,7 @@ def unquoted(text: str) -> str | None:
     return path if "\0" not in path else None
 
 
-def _reason(message: str) -> tuple[str, str]:
+def _reason(comparison: Comparison, mode: Mode, message: str) -> tuple[str, str]:
     """MLflow's message, and what to do; of params that were logged already, which and with what values."""
     # One exception is shown inside another, with as many backslashes before its quotes.
     parts = re.sub(r"\\+(['\"])", r"\1", message).split(CHANGING)[1:]
@@ -319,10 +352,24 @@ def _reason(message: str) -> tuple[str, str]:
         listed = ", ".join(f"{key} ({shown(old)}, then {shown(new)})" for key, old, new in changes)
         return (
             f"A param can't be changed once it is logged, and autologging logged others anew: {listed}.",
-            "leave these names to autologging: call the parameter of the MLproject, or what the code logs, "
-            "something else",
+            "; ".join(_left_alone(comparison, mode, key) for key, _, _ in changes),
         )
     return f"MLflow says: {_cut(message)}", "resolve what MLflow says, or log it yourself"
+
+
+def _left_alone(comparison: Comparison, mode: Mode, key: str) -> str:
+    """How to leave the name of a param to what logs it, too."""
+    declared = comparison.declared(key)
+    if mode == "mlflow-run" and declared is not None and comparison.case is not None:
+        other = f"given_{key}"
+        line = comparison.source_line(declared.line)
+        command = comparison.source_line(comparison.case.entry_point.command_line)
+        return f"call the parameter  {other}  in {line}, and write  {{{other}}}  in the command in {command}"
+    if mode == "mlflow-run" and comparison.given_by_mlflow(key):
+        return f"call the parameter {key} something else"
+    logged = calls(comparison, ["log_param"], mode=mode)
+    line = next((call.source_line for call in logged if call.key == key and call.by == "code"), None)
+    return f"leave {key} to autologging: remove what logs it{f' in {line}' if line else ''}"
 
 
 def _cut(message: str) -> str:

@@ -28,13 +28,14 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
         r"(?:[^\n]*?found in the file: (?P<types>\[[^\n]{1,200}?\])\.)?",
         "MLflow 3.17 saves scikit-learn models with skops, which loads only types that it trusts, and this "
         "model has others: {types}.",
-        'name them:  log_model(…, skops_trusted_types={types}), or serialization_format="cloudpickle"',
+        "name them in log_model:  skops_trusted_types={types}  or don't use skops:  "
+        'serialization_format="cloudpickle"',
     ),
     (
         r"The sklearn model could not be serialized in the skops",
         "MLflow 3.17 saves scikit-learn models with skops, which can't save functions or classes that aren't "
         "defined at the top level of a module.",
-        'define them there, or write  log_model(…, serialization_format="cloudpickle")',
+        'define them there, or give log_model  serialization_format="cloudpickle"',
     ),
     # FileStore._get_experiment, SqlAlchemyStore._get_experiment
     (
@@ -55,7 +56,8 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
         r"Run with UUID (?P<run>\w+) is already active",
         "start_run() was called while another run was active. A run that was started without `with`, or that "
         "the first log_param or log_metric started by itself, stays active until mlflow.end_run().",
-        "end the first one, best with  with mlflow.start_run(): …, or start the second with nested=True",
+        "start the second within the first, with  nested=True  or end the first before, best by starting it "
+        "with  with mlflow.start_run():",
     ),
     # mlflow.store.db.utils._verify_schema
     (
@@ -92,16 +94,16 @@ _FUNCTIONS = re.compile(
 _REPLACED = {
     "baseline_config": "leave it out; mlflow.validate_evaluation_results compares two results",
     "baseline_model": "leave it out; mlflow.validate_evaluation_results compares two results",
-    "code_path": "write code_paths=…",
-    "custom_metrics": "write extra_metrics=…",
+    "code_path": "write  code_paths=…",
+    "custom_metrics": "write  extra_metrics=…",
     "enable_mlserver": "leave it out",
-    "every_n_iter": "write log_every_epoch=True",
+    "every_n_iter": "write  log_every_epoch=True",
     "example_no_conversion": "leave it out: it has had no effect for long",
-    "inference_config": "write model_config=…",
-    "requirements_file": "write pip_requirements=…",
-    "run_uuid": "write run_id=…",
-    "sample_input": "write input_example=…",
-    "use_conda": 'write env_manager="local" for use_conda=False',
+    "inference_config": "write  model_config=…",
+    "requirements_file": "write  pip_requirements=…",
+    "run_uuid": "write  run_id=…",
+    "sample_input": "write  input_example=…",
+    "use_conda": 'write  env_manager="local"  for use_conda=False',
     "validation_thresholds": "leave it out; mlflow.validate_evaluation_results takes them",
 }
 """Keywords that MLflow's functions had once; those that 2.22.5 has and 3.17.2 doesn't, and two older ones."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_mlflow_check.checks.comparison import Comparison, spoken
+from pytest_mlflow_check.checks.comparison import Comparison, matches_any, spoken
 from pytest_mlflow_check.checks.crash import Crash, Known
 from pytest_mlflow_check.checks.crash_causes import crash_cause
 from pytest_mlflow_check.checks.crash_records import crash_line, crash_output, started_script
@@ -25,6 +25,7 @@ from pytest_mlflow_check.checks.output_tail import outputs_of
 from pytest_mlflow_check.checks.param_conflicts import CHANGING
 from pytest_mlflow_check.checks.processes import several_processes
 from pytest_mlflow_check.checks.runs import closed_at_exit, failed_but_finished, left_running, runs_missing
+from pytest_mlflow_check.checks.setting_lines import list_line
 from pytest_mlflow_check.checks.static import obstacle, static_findings, without_run_id
 from pytest_mlflow_check.checks.static_files import told_by_files
 from pytest_mlflow_check.checks.store_damage import damages
@@ -168,13 +169,17 @@ def _merged(findings: Iterable[Finding]) -> Iterable[Finding]:
 
 def _changed_originals(comparison: Comparison) -> Iterable[Finding]:
     """Files of the user's own that a launch was led to, and that aren't as they were."""
+    changed = {file for launch in comparison.launches.values() for file in launch.changed_originals}
+    links = comparison.settings.workspace.link
+    left = [link for link in links if not any(matches_any(file, [link, f"*/{link}"]) for file in changed)]
     return _written(
         {mode: launch.changed_originals for mode, launch in comparison.launches.items()},
         rule="linked-file-written",
         how="changed meanwhile",
         why="The file was changed through workspace.link: in the launch's copy it is a link, and this is "
         "your own file, which isn't as it was. Launches at the same time both see it.",
-        fix="put the file back, and remove it from workspace.link, so that launches get copies of it",
+        fix="put the file back, and leave it out of what is linked, so that launches get copies of it:  "
+        f"workspace = {{ {list_line('link', left)} }}",
     )
 
 
@@ -186,7 +191,9 @@ def _changed_files(comparison: Comparison) -> Iterable[Finding]:
         how="changed",
         why="The launch changed or deleted a file that came with the project. The next run starts from "
         "something else than this one did.",
-        fix="write to a file of its own, below a directory that isn't committed",
+        fix="with  import os  write to a directory that isn't committed:  "
+        'os.makedirs("out", exist_ok=True)  and there to  '
+        '"out/{name}"',
     )
 
 
@@ -202,5 +209,5 @@ def _written(
             fluent=sides.get("fluent"),
             mlflow_run=sides.get("mlflow-run"),
             why=why,
-            fix=fix,
+            fix=fix.replace("{name}", Path(path).name),
         )

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pytest_mlflow_check.core.records import Observation
 
 _LIGHTNING = (
-    "MLFlowLogger(run_id=run.info.run_id, tracking_uri=mlflow.get_tracking_uri()), within  "
+    "write  MLFlowLogger(run_id=run.info.run_id, tracking_uri=mlflow.get_tracking_uri())  within  "
     "with mlflow.start_run() as run:"
 )
 _LOGGERS = {
     "lightning": _LIGHTNING,
     "lightning_fabric": _LIGHTNING,
     "pytorch_lightning": _LIGHTNING,
-    "skorch": "MlflowLogger(run=run), within  with mlflow.start_run() as run:",
-    "ray": "setup_mlflow(run_id=run.info.run_id) in the training function, in place of MLflowLoggerCallback",
+    "skorch": "write  MlflowLogger(run=run)  within  with mlflow.start_run() as run:",
+    "ray": "write  setup_mlflow(run_id=run.info.run_id)  in the training function, in place of "
+    "MLflowLoggerCallback",
 }
 """By package the option that leads its logger to a run that is there."""
 
@@ -36,7 +37,7 @@ def into_the_open_run(library: str) -> str:
     """
     return _LOGGERS.get(library) or (
         f"give the logger of {library} the run, by its run_id= or run= where it has one, within  "
-        "with mlflow.start_run() as run:  or log by MLflow's own functions"
+        "with mlflow.start_run() as run:  or log by MLflow's own functions, as  mlflow.log_metric(…, …)"
     )
 
 
@@ -55,15 +56,15 @@ def below_another_thread(start: Observation) -> str:
     Args:
         start: the call that started it.
     """
-    there = f"  in {start.source_line}" if start.source_line else ""
+    there = f" in {start.source_line}" if start.source_line else ""
     if start.library in _CALLBACKS:
-        return f"{_CALLBACKS[start.library]}{there}"
+        return f"name the parent{there}:  {_CALLBACKS[start.library]}"
     if start.library:
         return (
-            f"give {start.library} the parent, by its parent_run_id= where it has one, or have it use one "
-            f"thread{there}"
+            f"give {start.library} the parent{there}, by its parent_run_id= where it has one, or have it use "
+            "one thread"
         )
-    return f"mlflow.start_run(nested=True, parent_run_id=parent.info.run_id){there}"
+    return f"name the parent{there}:  parent_run_id=parent.info.run_id"
 
 
 def keep_open(end: Observation) -> str:
@@ -74,5 +75,5 @@ def keep_open(end: Observation) -> str:
     """
     before = f"before {end.source_line}" if end.source_line else f"before {end.library} is called"
     if end.library in _KEEPING:
-        return f"{_KEEPING[end.library]}  {before}"
+        return f"{before} write  {_KEEPING[end.library]}"
     return f"log it {before}, or go on with the run:  mlflow.start_run(run_id=run.info.run_id)"

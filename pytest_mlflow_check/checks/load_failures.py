@@ -68,8 +68,7 @@ def _source_in_artifacts(failure: _Failure) -> Reason | None:
     return Reason(
         f"its source {source.rpartition('/')[2]!r} lies among the artifacts of a run, where MLflow 3 keeps "
         "no models: a logged model has a place of its own (models:/m-…).",
-        "register what log_model gives:  info = mlflow.….log_model(…); "
-        "mlflow.register_model(info.model_uri, name)",
+        f'register what log_model gives, info:  mlflow.register_model(info.model_uri, "{name}")',
     )
 
 
@@ -81,7 +80,8 @@ def _main(failure: _Failure) -> Reason | None:
     return Reason(
         f"{what} was pickled from __main__: a pickle keeps only the name, and elsewhere {script} isn't "
         "__main__.",
-        f"move {what} into a module of its own (net.py), import it, and log it with code_paths=['net.py']",
+        f"move {what} into a module of its own (net.py), import it, and give the module to log_model:  "
+        "code_paths=['net.py']",
     )
 
 
@@ -99,7 +99,7 @@ def _no_loader(failure: _Failure) -> Reason | None:
     file = failure.validation.module_file or f"{failure.validation.module.removeprefix('mlflow.')}.py"
     return Reason(
         f"{kind}, which isn't in the model.",
-        f"put it into the model:  mlflow.pyfunc.log_model(…, loader_module=…, code_paths=[{file!r}])",
+        f"put it into the model, in log_model:  code_paths=[{file!r}]",
     )
 
 
@@ -111,7 +111,7 @@ def _own_module(failure: _Failure) -> Reason | None:
     # Only pyfunc takes models from code.
     if failure.model is not None and failure.model.loader == "mlflow.pyfunc.model":
         code = _python_file(file)
-        fix += f"; or models-from-code:  python_model={code!r}, with mlflow.models.set_model(…) in it"
+        fix += f"  or as models from code:  python_model={code!r}  with  mlflow.models.set_model(…)  in it"
     return Reason(
         f"it needs the module {failure.validation.module}, which is {file} of the project "
         "and isn't in the model.",
@@ -148,7 +148,7 @@ def _untrusted(failure: _Failure) -> Reason | None:
     trusted = ", ".join(f'"{each}"' for each in dict.fromkeys(types)) or "…"
     return Reason(
         "skops loads no types that aren't trusted by name.",
-        f"skops_trusted_types=[{trusted}] in log_model, once you have looked at them",
+        f"once you have looked at them, trust them in log_model:  skops_trusted_types=[{trusted}]",
     )
 
 
@@ -169,7 +169,7 @@ def _made(failure: _Failure) -> Reason | None:
     return Reason(
         f"while it is loaded or predicts, it makes {path}: it writes to a path of the machine that it was "
         "trained on. Another machine has no such directory, or lets nobody write there.",
-        "let it write to a directory of its own:  tempfile.mkdtemp() in load_context",
+        "let it write to a directory of its own, made in load_context:  tempfile.mkdtemp()",
     )
 
 
@@ -178,7 +178,8 @@ def _files(failure: _Failure) -> Reason | None:
     if not any(each in text for each in _FILE_ERRORS):
         return None
     fix = (
-        "put it into the model:  artifacts={'name': PATH} in log_model, context.artifacts['name'] in its code"
+        'put it into the model, in log_model:  artifacts={"file": …}  and open it in the model\'s code by  '
+        'context.artifacts["file"]'
     )
     inside = f"{failure.launch.workspace}/" if failure.launch.workspace else None
     if inside and inside in text:
@@ -196,7 +197,7 @@ def _files(failure: _Failure) -> Reason | None:
     if not {"/", "."} & {*path}:
         return Reason(
             f"it asks for {path}, a program or file that isn't in the model.",
-            "put a file into the model:  artifacts={…} in log_model; a program can't be put there",
+            'put a file into the model, in log_model:  artifacts={"file": …}  A program can\'t be put there',
         )
     kind = "the absolute path" if os.path.isabs(path) else "the path"
     return Reason(f"it opens {kind} {path}, a file that isn't in the model.", fix)

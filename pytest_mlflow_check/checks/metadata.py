@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.run_matching import RunPair
+from pytest_mlflow_check.checks.setting_lines import ignore_line
 from pytest_mlflow_check.checks.source_lines import source_line_of, source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.known_variation import is_tag_of_one_run
@@ -37,8 +38,8 @@ def _names(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
         mlflow_run=mlflow_run or "a name that MLflow invented",
         source_line=_start(comparison, pair),
         why="The same code with the same values gave the run another name.",
-        fix="make the name from the parameters alone, and give it whatever the launch mode:  "
-        'mlflow.start_run(run_name="…")',
+        fix="make the name from the parameters alone, and give it to start_run() whatever the launch mode:  "
+        "run_name=…",
     )
 
 
@@ -46,14 +47,17 @@ def _descriptions(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
     one, other = (_text(comparison, mode, run, _DESCRIPTION) for mode, run in pair.sides)
     if one == other:
         return
+    set_by = source_line_of(comparison, pair, ["set_tag"], _DESCRIPTION)
     yield Finding(
         rule="description-differs",
         subject=pair.label or "run",
         fluent=one,
         mlflow_run=other,
-        source_line=source_line_of(comparison, pair, ["set_tag"], _DESCRIPTION) or _start(comparison, pair),
+        source_line=set_by or _start(comparison, pair),
         why="The description (the tag mlflow.note.content) isn't the same in both launches.",
-        fix='give it whatever the launch mode:  mlflow.start_run(description="…")',
+        fix=f'give it whatever the launch mode:  mlflow.set_tag("{_DESCRIPTION}", …)'
+        if set_by
+        else "give it to start_run() whatever the launch mode:  description=…",
     )
 
 
@@ -61,12 +65,15 @@ def _tags(
     comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
 ) -> Iterator[Finding]:
     keys = {*given_tags(fluent.tags), *given_tags(mlflow_run.tags)}
-    for key in not_matching(keys, comparison.settings.ignore.tags):
-        one, other = (_text(comparison, mode, run, key) for mode, run in pair.sides)
-        if one == other:
-            continue
+    sides = {
+        key: [_text(comparison, mode, run, key) for mode, run in pair.sides]
+        for key in not_matching(keys, comparison.settings.ignore.tags)
+    }
+    other_values = [key for key, (one, other) in sides.items() if None not in (one, other) and one != other]
+    other_values = [key for key in other_values if not is_tag_of_one_run(key)]
+    for key, (one, other) in sides.items():
         missing = one is None or other is None
-        if not missing and is_tag_of_one_run(key):
+        if one == other or not (missing or key in other_values):
             continue
         yield Finding(
             rule="tag-missing" if missing else "tag-differs",
@@ -80,7 +87,8 @@ def _tags(
             else "The same code with the same values gave this tag two values.",
             fix=f'set it whatever the launch mode:  mlflow.set_tag("{key}", …)'
             if missing
-            else f'a value that is another each time belongs under ignore = {{ tags = ["{key}"] }}',
+            else "set it to the same whatever the launch mode; a value that is another one each time isn't "
+            f"compared with  {ignore_line(comparison.settings.ignore, 'tags', other_values)}",
         )
 
 
@@ -105,7 +113,8 @@ def _datasets(
             why="The same code with the same values logged this dataset as an input in one launch only."
             if missing
             else "The digests differ: the two launches used other data, or described it in another way.",
-            fix="call mlflow.log_input whatever the launch mode"
+            fix="log it whatever the launch mode:  mlflow.log_input(…"
+            + (f', context="{context}")' if context else ")")
             if missing
             else "read the same data from the same place in both modes",
         )

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mlflow_check.checks.comparison import Comparison, not_matching
 from pytest_mlflow_check.checks.library_metrics import logged_without_step_by_mlflow
+from pytest_mlflow_check.checks.logging_snippets import blanks
 from pytest_mlflow_check.checks.metric_antipatterns import all_at_end, not_finite, step_repeated
 from pytest_mlflow_check.checks.metric_subjects import by_subject, without_repeats
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.source_lines import STARTING, calls, source_line_of
+from pytest_mlflow_check.checks.source_lines import STARTING, calls
 from pytest_mlflow_check.config.settings import Tolerance
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.first_rows import first_rows
 from pytest_mlflow_check.core.known_variation import is_measured, is_unsteady
 from pytest_mlflow_check.core.records import MetricSeries
 from pytest_mlflow_check.core.text import counted
+
+_TOLERANCES = ("1e-6", "1e-5", "1e-4", "1e-3", "1e-2")
+"""What a fix proposes; more isn't the same number any more."""
 
 
 def check_metrics(comparison: Comparison) -> list[Finding]:
@@ -37,8 +42,9 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
         if is_unsteady(name):
             continue
         series = {mode: without_repeats(metrics[name]) for mode, metrics in sides.items() if name in metrics}
-        judgement = _judge(name, series, [*sides.values()], comparison) or _habit(
-            name, series, _starts(comparison, pair)
+        call = _call(comparison, pair, name)
+        judgement = _judge(call, series, [*sides.values()], comparison) or _habit(
+            call, series, _starts(comparison, pair)
         )
         if judgement is not None:
             rule, fluent, mlflow_run, why, fix = judgement
@@ -47,7 +53,7 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
                 subject=name,
                 fluent=fluent,
                 mlflow_run=mlflow_run,
-                source_line=source_line_of(comparison, pair, ["log_metric"], name),
+                source_line=call.source_line,
                 run=pair.label,
                 why=why,
                 fix=fix,
@@ -57,8 +63,45 @@ def _compare(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
 _Judgement = tuple[str, str | None, str | None, str, str]
 
 
+@dataclass(frozen=True)
+class _Call:
+    """The call that logs a metric, as far as it was observed.
+
+    Attributes:
+        key: the metric.
+        source_line: its line; None where none was observed.
+        step: as given; None where it was left out.
+        together: the metrics that the line logs, this one among them.
+    """
+
+    key: str
+    source_line: str | None = None
+    step: int | None = None
+    together: tuple[str, ...] = ()
+
+    def written(self, *, steps: bool = True) -> str:
+        """How to log it, with what the same line logs."""
+        step = ", step=…" if steps else ""
+        if len(self.together) > 1:
+            return f"mlflow.log_metrics({{{blanks(self.together)}}}{step})"
+        return f'mlflow.log_metric("{self.key}", …{step})'
+
+    @property
+    def here(self) -> str:
+        return f" in {self.source_line}" if self.source_line else ""
+
+
+def _call(comparison: Comparison, pair: RunPair, name: str) -> _Call:
+    for mode, run in pair.sides:
+        seen = [call for call in calls(comparison, ["log_metric"], run=run, mode=mode) if call.source_line]
+        if first := next((call for call in seen if call.key == name), None):
+            together = {call.key for call in seen if call.source_line == first.source_line}
+            return _Call(name, first.source_line, first.step, tuple(sorted(together)))
+    return _Call(name)
+
+
 def _judge(
-    name: str,
+    call: _Call,
     series: Mapping[str, MetricSeries],
     sides: Sequence[Mapping[str, MetricSeries]],
     comparison: Comparison,
@@ -70,7 +113,7 @@ def _judge(
             _points(fluent),
             _points(mlflow_run),
             "The same code with the same values logged it in one launch only.",
-            f'log it whatever the launch mode:  mlflow.log_metric("{name}", …, step=…)',
+            f"log it whatever the launch mode:  {call.written(steps=_has_steps(series))}",
         )
     if any(_without_step(one) for one in series.values()):
         return (
@@ -78,33 +121,42 @@ def _judge(
             _points(fluent),
             _points(mlflow_run),
             *(
-                logged_without_step_by_mlflow(name, sides)
-                or (
-                    "Without `step` every point lands on step 0: MLflow doesn't count.",
-                    f'mlflow.log_metric("{name}", …, step=…)',
-                )
+                logged_without_step_by_mlflow(call.key, sides)
+                or ("Without `step` every point lands on step 0: MLflow doesn't count.", _give_step(call))
             ),
         )
-    if fluent is None or mlflow_run is None or is_measured(name):
+    if fluent is None or mlflow_run is None or is_measured(call.key):
         return None
     return _difference(fluent, mlflow_run, comparison.settings.metric_tolerance)
 
 
-def _habit(name: str, series: Mapping[str, MetricSeries], starts: Mapping[str, int]) -> _Judgement | None:
+def _give_step(call: _Call) -> str:
+    if call.source_line is None:
+        return call.written()
+    instead = f"  in place of {call.step}" if call.step is not None else ""
+    return f"give the call{call.here} the number of the iteration:  step=…{instead}"
+
+
+def _has_steps(series: Mapping[str, MetricSeries]) -> bool:
+    return any(len(one) > 1 or one.steps.any() for one in series.values())
+
+
+def _habit(call: _Call, series: Mapping[str, MetricSeries], starts: Mapping[str, int]) -> _Judgement | None:
     """What is wrong with a series however alike the launches logged it."""
     if said := _by_mode(series, _step_repeated):
         return (
             "metric-step-repeated",
             *said,
             "Two different values stand at one step; nobody can tell which counts.",
-            f'give each point a step of its own:  mlflow.log_metric("{name}", …, step=…)',
+            f"give the call{call.here} another number each time:  step=…",
         )
     if said := _by_mode(series, not_finite):
         return (
             "metric-not-finite",
             *said,
             "What is trained after such a value is usually lost, and a database keeps inf as 1.797e308.",
-            "end the training there:  if not math.isfinite(…): raise",
+            f"with  import math  end the training before it is logged{call.here}:  "
+            f'if not math.isfinite(…): raise ValueError("{call.key} is not finite")',
         )
     late = {mode: all_at_end(one, starts[mode]) for mode, one in series.items() if mode in starts}
     if any(late.values()):
@@ -114,7 +166,7 @@ def _habit(name: str, series: Mapping[str, MetricSeries], starts: Mapping[str, i
             late.get("mlflow-run"),
             "The points were collected, and logged when the training was over: there is nothing to see while "
             "it trains, and nothing left if it dies.",
-            f'log each when it is known:  mlflow.log_metric("{name}", …, step=…)',
+            f"log each when it is known, and not{call.here}:  {call.written()}",
         )
     return None
 
@@ -172,13 +224,14 @@ def _difference(fluent: MetricSeries, mlflow_run: MetricSeries, tolerance: Toler
     if values.size:
         first = values[0]
         step = fluent.steps[first]
+        room = _room(fluent.values, mlflow_run.values)
         return (
             "metric-values-differ",
             f"{fluent.values[first]!s} at step {step}",
             f"{mlflow_run.values[first]!s} at step {step}",
             f"{values.size} of {len(fluent)} values differ; the first is shown.",
-            "log the same numbers whatever the launch mode; or say what may differ, with metric_tolerance or "
-            "ignore.metrics in the settings",
+            "log the same numbers whatever the launch mode"
+            + (f"; or say how far they may differ:  metric_tolerance = {{ rel = {room} }}" if room else ""),
         )
     return None
 
@@ -232,6 +285,17 @@ def _close(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: Tole
         room = np.maximum(tolerance.rel * np.maximum(np.abs(one), np.abs(other)), tolerance.abs)
     near = np.isfinite(one) & np.isfinite(other) & (gap <= room)
     return np.asarray((one == other) | (np.isnan(one) & np.isnan(other)) | near)
+
+
+def _room(one: NDArray[np.float64], other: NDArray[np.float64]) -> str | None:
+    """A relative tolerance, as text, that takes in all differences of two series; None for no small one."""
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return None
+    larger = np.maximum(np.abs(one), np.abs(other))
+    with np.errstate(over="ignore"):
+        gaps = np.divide(np.abs(one - other), larger, out=np.zeros_like(one), where=larger > 0)
+    gap = float(np.max(gaps))
+    return next((text for text in _TOLERANCES if gap <= float(text)), None)
 
 
 def _points(series: MetricSeries | None) -> str | None:

@@ -33,7 +33,7 @@ def compare_registered(comparison: Comparison) -> Iterator[Finding]:
                 mlflow_run=_versions(other) if other else None,
                 source_line=source_line_of_registering(comparison, name),
                 why="The same code with the same values registered it in one launch only.",
-                fix="register it whatever the launch mode:  log_model(…, registered_model_name=…)",
+                fix=f'register it whatever the launch mode:  registered_model_name="{name}"',
             )
             continue
         for what, here, there in _differences(one, other):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -136,12 +137,15 @@ def _refused(tried: _Tried) -> Iterator[Finding]:
             f"{tried.name} loads, but its signature rejects the input example that it was logged with: "
             "whoever calls it as the example shows gets an exception."
         )
-        fix = "leave signature= out: it's made from the example then; or infer_signature(EXAMPLE, PREDICTION)"
+        fix = (
+            "make it from the example and its prediction:  infer_signature(…, …)  or leave signature= out: "
+            "it's made from the example then"
+        )
     elif reason := tried.reason(mode):
         why, fix = f"{tried.name} loads, but when it predicts, {reason.why}", reason.fix
     else:
         why = f"{tried.name} loads, but predict() fails with the input example that it was logged with."
-        fix = "log an example that predict() takes:  input_example=X[:3]"
+        fix = "log an example that predict() takes:  input_example=…"
     sides = {mode: _answer(validation) for mode, validation in tried.validations.items()}
     yield tried.finding("model-rejects-example", sides, why=why, fix=fix, failed=mode)
 
@@ -166,14 +170,25 @@ def _required(tried: _Tried) -> Iterator[Finding]:
             "It loads because the package is installed here. In an environment made from its requirements "
             "it isn't."
         )
-        fix = f"extra_pip_requirements={list(validation.unlisted)} in log_model"
+        fix = f"name it in log_model:  extra_pip_requirements={list(validation.unlisted)}"
     yield tried.finding("model-requirements-wrong", texts, why=why, fix=fix)
 
 
 def _requirements_fix(validation: ModelValidation) -> str:
-    if any(version for _, version in validation.unmet):
-        return "leave pip_requirements= out, so that MLflow writes down what is installed"
+    installed = [
+        f'write  "{_pinned(asked, version)}"  in place of  "{asked}"'
+        for asked, version in validation.unmet
+        if version
+    ]
+    if installed:
+        return f"{'  and '.join(installed)}  or leave pip_requirements= out: MLflow knows what is installed"
     return "install what it asks for where it is trained, so that it's tried; or remove it"
+
+
+def _pinned(requirement: str, version: str) -> str:
+    """The requirement of the same package in the version that is installed."""
+    name = re.match(r"[\w.-]+(?:\[[^\]]*\])?", requirement)
+    return f"{name.group() if name else requirement}=={version}"
 
 
 def _predictions(tried: _Tried) -> Iterator[Finding]:

@@ -40,7 +40,8 @@ def _unsigned(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
                 source_line=source_line_of(comparison, pair, ["log_model"], name),
                 run=pair.label,
                 why="Nothing checks what this model is given; Unity Catalog refuses to register it.",
-                fix="signature=infer_signature(X, model.predict(X)), or input_example=X[:3]",
+                fix="give log_model a few rows of what it predicts from:  input_example=…  or the signature "
+                "itself, from rows and their predictions:  signature=mlflow.models.infer_signature(…, …)",
             )
 
 
@@ -71,13 +72,23 @@ def _compare(
                 fix="log it whatever the launch mode, under a fixed name",
             )
         elif one.flavors != other.flavors:
-            yield _differs(comparison, pair, name, "flavors", _flavors(one), _flavors(other))
+            yield _differs(
+                comparison,
+                pair,
+                name,
+                "flavors",
+                _flavors(one),
+                _flavors(other),
+                "log it with the same flavor",
+            )
         elif one.signature != other.signature:
-            yield _differs(comparison, pair, name, "signatures", *_signatures(one, other))
+            here, there = _signatures(one, other)
+            fix = "make both from rows and their predictions:  signature=infer_signature(…, …)"
+            yield _differs(comparison, pair, name, "signatures", here, there, fix)
 
 
 def _differs(
-    comparison: Comparison, pair: RunPair, name: str, what: str, fluent: str, mlflow_run: str
+    comparison: Comparison, pair: RunPair, name: str, what: str, fluent: str, mlflow_run: str, fix: str
 ) -> Finding:
     return Finding(
         rule="model-differs",
@@ -87,7 +98,7 @@ def _differs(
         source_line=source_line_of(comparison, pair, ["log_model"], name),
         run=pair.label,
         why=f"The {what} of the two models differ.",
-        fix="log it with the same flavor and signature in both modes",
+        fix=fix,
     )
 
 

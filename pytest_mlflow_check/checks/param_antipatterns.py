@@ -41,8 +41,16 @@ def duplicated_params(comparison: Comparison, pair: RunPair) -> Iterator[Finding
             source_line=line or source_line_of(comparison, pair, ["log_param"], twin),
             run=pair.label,
             why=f"`mlflow run` logs {name}, as {line or 'the command line'} spells it; the code logs {twin}.",
-            fix=f"write {twin} in the MLproject too, or log {name} in the code",
+            fix=_renamed(comparison, name, twin, line),
         )
+
+
+def _renamed(comparison: Comparison, name: str, twin: str, line: str | None) -> str:
+    case = comparison.case
+    command = comparison.source_line(case.entry_point.command_line) if case else None
+    if line is None or command is None:
+        return f"give it as {twin} too, or log it in the code as {name}"
+    return f"call it  {twin}  in {line}, and write  {{{twin}}}  in the command in {command}"
 
 
 def long_params(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
@@ -61,7 +69,7 @@ def long_params(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             source_line=source_line_of(comparison, pair, ["log_param"], name),
             run=pair.label,
             why="MLflow cuts a value off after 6,000 characters; what came behind is lost.",
-            fix=f'log it as a file:  mlflow.log_dict(…, "{name}.json")',
+            fix=f'log it as a file in place of the param:  mlflow.log_dict(…, "{name}.json")',
         )
 
 
@@ -81,7 +89,8 @@ def changing_params(comparison: Comparison, pair: RunPair) -> Iterator[Finding]:
             run=pair.label,
             why=f"{source_line} logs a param with a new name each time it comes by, while metrics are "
             "logged. Params are constants of a run.",
-            fix=f'mlflow.log_metric("{stem.replace("*", "").strip("_-. ")}", …, step=…)',
+            fix=f"log a metric in {source_line}:  "
+            f'mlflow.log_metric("{stem.replace("*", "").strip("_-. ")}", …, step=…)',
         )
 
 

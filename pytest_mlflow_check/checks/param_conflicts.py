@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from typing import TypedDict
 
 from pytest_mlflow_check.checks.comparison import Comparison
 from pytest_mlflow_check.checks.crash_records import crash_output
+from pytest_mlflow_check.checks.logging_snippets import in_use, log_where_missing
 from pytest_mlflow_check.checks.tracebacks import last_exception, last_project_line
-from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.findings import CodePart, Finding
+from pytest_mlflow_check.core.models import Parameter
 from pytest_mlflow_check.core.records import Launch, Mode
 
 _LONGEST_VALUE = 60
@@ -51,8 +54,44 @@ def rewritten_params(comparison: Comparison, mode: Mode, launch: Launch) -> Iter
             source_line=line or source_line,
             why=f"{first}; then {line or 'the code'} logged {key} = {shown(new)}. "
             "A param can't be changed once it is logged, so the launch crashed there.",
-            fix=f"log {key} only where it isn't logged yet, and the value in use as cfg_{key}",
+            **_fix(key, line, _default(declared, old, new, source_line), by_mlflow=by_mlflow),
         )
+
+
+class _Fix(TypedDict):
+    fix: str
+    code: tuple[CodePart, ...]
+
+
+def _default(declared: Parameter | None, old: str, new: str, source_line: str | None) -> str:
+    """The default that the code logs as it stands, where it is the number that was meant."""
+    if declared is None or declared.default != old or source_line is None or not _is_number(old, new):
+        return ""
+    return f"write in {source_line}  {declared.name}: {{type: {declared.type}, default: {new}}}  or "
+
+
+def _is_number(one: str, other: str) -> bool:
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return False
+
+
+def _fix(key: str, line: str | None, default: str, *, by_mlflow: bool) -> _Fix:
+    """What to change, and what to paste for it."""
+    if not by_mlflow:
+        there = f" around {line}" if line else ""
+        code = "with mlflow.start_run(nested=True):"
+        return {
+            "fix": f"log {key} once a run; what repeats it gets a run of its own{there}:  {code}",
+            "code": (),
+        }
+    other = in_use(key)
+    where = f"in place of {line}, with all else that it logs" if line else "where it is logged"
+    fix = f"{default}log {key} only where `mlflow run` hasn't"
+    if other is not None:
+        fix += f", and the value in use as {other}"
+    return {"fix": fix, "code": (log_where_missing([key], where, besides=[other] if other else ()),)}
 
 
 def changed_params(message: str) -> list[tuple[str, str, str]]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pytest_mlflow_check.checks.comparison import Comparison, not_matching
+from pytest_mlflow_check.checks.logging_snippets import (
+    in_use,
+    log_params,
+    log_where_missing,
+    place_to_log,
+    survives,
+)
 from pytest_mlflow_check.checks.param_antipatterns import changing_params, duplicated_params, long_params
 from pytest_mlflow_check.checks.run_matching import RunPair
-from pytest_mlflow_check.checks.source_lines import source_line_of, source_line_of_start
-from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.checks.setting_lines import allowance
+from pytest_mlflow_check.checks.source_lines import source_line_of
+from pytest_mlflow_check.core.findings import CodePart, Finding, Severity
 from pytest_mlflow_check.core.records import Mode, RunRecord
 
 
@@ -25,68 +34,139 @@ def check_params(comparison: Comparison) -> list[Finding]:
     return findings
 
 
+@dataclass(frozen=True)
+class _Difference:
+    """A param that the launches of a run don't log alike."""
+
+    name: str
+    fluent: str | None
+    mlflow_run: str | None
+    by_mlflow: bool
+    source_line: str | None
+
+    @property
+    def alike(self) -> tuple[bool, bool, str | None]:
+        """What those have in common that one call can log: the side, and where."""
+        return self.fluent is None, self.by_mlflow, None if self.by_mlflow else self.source_line
+
+
+@dataclass(frozen=True)
+class _Reason:
+    """What is said of a param: the rule, why, and what to change."""
+
+    rule: str
+    why: str
+    fix: str
+    code: tuple[CodePart, ...] = ()
+    severity: Severity = "error"
+
+
 def _compare(
     comparison: Comparison, pair: RunPair, fluent: RunRecord, mlflow_run: RunRecord
 ) -> Iterator[Finding]:
     names = not_matching({*fluent.params, *mlflow_run.params}, comparison.settings.ignore.params)
+    differences = []
     for name in names:
         one = _value(comparison, "fluent", fluent, name)
         other = _value(comparison, "mlflow-run", mlflow_run, name)
-        if one == other:
-            continue
-        declared = comparison.declared(name)
+        if one != other:
+            line = source_line_of(comparison, pair, ["log_param"], name)
+            differences.append(_Difference(name, one, other, comparison.given_by_mlflow(name), line))
+    for difference in differences:
+        reason = _reason(comparison, pair, difference, differences)
+        declared = comparison.declared(difference.name)
         line = comparison.source_line(declared.line) if declared else None
-        logged = source_line_of(comparison, pair, ["log_param"], name)
+        logged = difference.source_line
         # What isn't logged is missing after the line that starts the run.
-        source_line = logged or (source_line_of_start(comparison, fluent) if one is None else None)
-        rule, why, fix = _reason(comparison, name, one, other, source_line)
+        if logged is None and difference.fluent is None:
+            logged = place_to_log(comparison, fluent)[1]
         yield Finding(
-            rule=rule,
-            subject=name,
-            fluent=one,
-            mlflow_run=other,
-            source_line=line or source_line if rule == "param-quoted" else source_line or line,
+            rule=reason.rule,
+            subject=difference.name,
+            fluent=difference.fluent,
+            mlflow_run=difference.mlflow_run,
+            source_line=line or logged if reason.rule == "param-quoted" else logged or line,
             run=pair.label,
-            why=why,
-            fix=fix,
+            why=reason.why,
+            fix=reason.fix,
+            code=reason.code,
+            severity=reason.severity,
         )
 
 
 def _reason(
-    comparison: Comparison,
-    name: str,
-    fluent: str | None,
-    mlflow_run: str | None,
-    source_line: str | None,
-) -> tuple[str, str, str]:
-    """The rule, why, and what to change."""
-    log = f'mlflow.log_param("{name}", …)'
-    by_mlflow = comparison.given_by_mlflow(name)
-    if fluent is None:
-        why = (
-            f"`mlflow run` logs the parameters of {_entry_point(comparison)} by itself. "
-            f"{_plain_command(comparison)} doesn't, and the code never calls mlflow.log_param for them."
-            if by_mlflow
-            else "The code logged it under `mlflow run` and not when started by the plain command."
-        )
-        if not by_mlflow:
-            return "param-missing-in-fluent", why, f"log it in both modes:  {log}"
-        where = f" in {source_line}" if source_line else ""
-        return "param-missing-in-fluent", why, f"log it after start_run(){where}:  {log}"
-    if mlflow_run is None:
-        why = "The code logged it when started by the plain command and not under `mlflow run`."
-        return "param-missing-in-mlflow-run", why, f"log it in both modes:  {log}"
-    if mlflow_run == shlex.quote(fluent):
-        why = "`mlflow run` logs a parameter as it stands in the shell command, quotes included."
-        return "param-quoted", why, f"log the value in use as cfg_{name}, or allow it with a reason"
+    comparison: Comparison, pair: RunPair, difference: _Difference, all_of_run: Sequence[_Difference]
+) -> _Reason:
+    if difference.fluent is not None and difference.mlflow_run is not None:
+        return _other_value(comparison, pair, difference)
+    together = [
+        one for one in all_of_run if one.alike == difference.alike and None in (one.fluent, one.mlflow_run)
+    ]
+    names = [one.name for one in together]
+    if difference.fluent is None and difference.by_mlflow:
+        return _left_to_mlflow(comparison, pair, together)
+    here = f" at {difference.source_line}" if difference.source_line else ""
+    fix = f"log {'it' if len(names) == 1 else 'them'} in both modes{here}:  {log_params(names)}"
+    if difference.fluent is None:
+        why = "The code logged it under `mlflow run` and not when started by the plain command."
+        return _Reason("param-missing-in-fluent", why, fix)
+    why = "The code logged it when started by the plain command and not under `mlflow run`."
+    return _Reason("param-missing-in-mlflow-run", why, fix)
+
+
+def _left_to_mlflow(comparison: Comparison, pair: RunPair, together: Sequence[_Difference]) -> _Reason:
+    names = [one.name for one in together]
+    where = place_to_log(comparison, pair.fluent)[0] if pair.fluent else "within the run"
     why = (
-        "`mlflow run` logged the raw text it was given; the plain command's value is what the code logged."
-        if by_mlflow
-        else "The code logged different values in the two launches."
+        f"`mlflow run` logs the parameters of {_entry_point(comparison)} by itself. "
+        f"{_plain_command(comparison)} doesn't, and the code never calls mlflow.log_param for them."
     )
-    if not by_mlflow:
-        return "param-differs", why, "log the same value however it is started, or allow it with a reason"
-    return "param-differs", why, f"log the value in use as cfg_{name}, or allow it with a reason"
+    them = "it" if len(names) == 1 else "them"
+    if all(survives(one.mlflow_run or "", comparison.declared(one.name)) for one in together):
+        return _Reason("param-missing-in-fluent", why, f"log {them} {where}:  {log_params(names)}")
+    return _Reason(
+        "param-missing-in-fluent",
+        f"{why} Where `mlflow run` has logged another text of a value, as 1 for 1.0 or with quotes, to log "
+        "it again would crash.",
+        f"log {them} where `mlflow run` hasn't",
+        (log_where_missing(names, where),),
+    )
+
+
+def _other_value(comparison: Comparison, pair: RunPair, difference: _Difference) -> _Reason:
+    """What is said of a param that both launches logged, with two values."""
+    name = difference.name
+    quoted = difference.mlflow_run == shlex.quote(difference.fluent or "")
+    if not quoted and not difference.by_mlflow:
+        return _Reason(
+            "param-differs",
+            "The code logged different values in the two launches.",
+            "log the same value however it is started, or allow it with a reason",
+            # Two runs from elsewhere have no settings.
+            (allowance("param-differs", name, "…"),) if comparison.case else (),
+        )
+    rule = "param-quoted" if quoted else "param-differs"
+    why = (
+        "`mlflow run` logs a parameter as it stands in the shell command, quotes included."
+        if quoted
+        else "`mlflow run` logged the raw text it was given; the plain command's value is what the code "
+        "logged."
+    )
+    other = in_use(name)
+    if other is None:
+        return _Reason(rule, why, "accept it", (allowance(rule, name, "the raw value"),))
+    accepted = (allowance(rule, name, f"the raw value; {other} is the value in use"),)
+    values = {run.params.get(other) for _, run in pair.sides}
+    if len(values) == 1 and values != {None}:
+        why = f"{why} {other} has the value in use, alike in both."
+        return _Reason(rule, why, f"search by {other}; to have this accepted, add", accepted, "warning")
+    there = f" after {difference.source_line}" if difference.source_line else ""
+    return _Reason(
+        rule,
+        why,
+        f'log the value in use as well{there}:  mlflow.log_param("{other}", …)  and accept the raw one',
+        accepted,
+    )
 
 
 def _value(comparison: Comparison, mode: Mode, run: RunRecord, name: str) -> str | None:

@@ -273,18 +273,18 @@ def _why(group: _Group) -> str:
 
 def _fix(group: _Group) -> str:
     line = group.call.source_line
-    there = f"  in {line}" if line else ""
+    there = f", in {line}" if line else ""
     if group.kind == _LOADERS:
         return "return it with the batch, and log it in the main process, where the loop over the batches is"
     if group.kind == _RANKS:
         return (
-            f"if rank == 0:{there}, and around every other call of MLflow; "
-            'rank is int(os.environ.get("RANK", 0)), or torch.distributed.get_rank()'
+            f"with  import os  have one rank log{there}, and around every other call of MLflow:  "
+            'if int(os.environ.get("RANK", 0)) == 0:'
         )
     return (
-        "with mlflow.start_run() as parent:  in the main process around them, which also takes MLFLOW_RUN_ID "
-        f"out of their way; mlflow.start_run(nested=True, parent_run_id=parent_id){there}, with "
-        "parent.info.run_id given to each as parent_id"
+        "start a run in the main process around them, which also takes MLFLOW_RUN_ID out of their way:  "
+        "with mlflow.start_run() as parent:  give each  parent.info.run_id  as parent_id, and have it start"
+        f"{there}  mlflow.start_run(nested=True, parent_run_id=parent_id)"
     )
 
 

@@ -253,7 +253,7 @@ def fix(file: ModelFile) -> str:
         return f"log the file with the wrapper below{own}"
     call, what = native
     return (
-        f'log the object with its own flavor, for {what}  {call}(model, "{file.name}"), '
+        f'log the object with its own flavor, for {what}  {call}(model, "{file.name}")  '
         f"or the file with the wrapper below{own}"
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pytest_mlflow_check.checks.comparison import Comparison
 from pytest_mlflow_check.checks.library_runs import into_the_open_run
+from pytest_mlflow_check.checks.logging_snippets import start_of
 from pytest_mlflow_check.checks.source_lines import calls, source_line_of_start
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord
@@ -18,15 +19,25 @@ def left_running(comparison: Comparison) -> Iterator[Finding]:
     """Runs that still count as running though their launch ended well."""
     for label, sides in sides_of_runs(comparison, lambda _, run: run.status == "RUNNING").items():
         run = next(iter(sides.values()))
+        start = start_of(comparison, run)
+        made = start is None or start.what == "create_run"
+        last = _last_line(comparison, run)
+        there = f", after {last}" if last else ""
         yield Finding(
             rule="run-left-running",
             subject=label,
             fluent=_status(sides.get("fluent")),
             mlflow_run=_status(sides.get("mlflow-run")),
             source_line=source_line_of_start(comparison, run),
-            why="The launch ended with exit code 0, and nothing ended this run: a run made with "
-            "MlflowClient.create_run isn't ended by itself.",
-            fix="end it in a finally:  client.set_terminated(run_id); or use  with mlflow.start_run(): …",
+            why="The launch ended with exit code 0, and nothing ended this run: "
+            + (
+                "a run made with MlflowClient.create_run isn't ended by itself."
+                if made
+                else "its process ended where MLflow, which ends runs when Python does, wasn't asked."
+            ),
+            fix=f"end it where all is logged{there}:  mlflow.MlflowClient().set_terminated(…)"
+            if made
+            else f"end it before its process ends{there}:  mlflow.end_run()",
         )
 
 
@@ -34,16 +45,16 @@ def closed_at_exit(comparison: Comparison) -> Iterator[Finding]:
     """Runs that only the end of the interpreter closed, in launches that ended well."""
     for label, sides in sides_of_runs(comparison, _closed_by_exit).items():
         run = next(iter(sides.values()))
-        source_line = source_line_of_start(comparison, run)
         yield Finding(
             rule="run-closed-at-exit",
             subject=label,
             fluent=_status(sides.get("fluent"), "closed at exit"),
             mlflow_run=_status(sides.get("mlflow-run"), "closed at exit"),
-            source_line=source_line,
+            source_line=source_line_of_start(comparison, run),
             why="It was started without `with` and never ended, so MLflow closed it as FINISHED when Python "
             "ended. It would say FINISHED after a crash too.",
-            fix=f"with mlflow.start_run(): …{f'  in {source_line}' if source_line else ''}",
+            fix=f"{_with_start_run(comparison, run)}  or, where a `with` can't be, end it after the last of "
+            "that, and in a finally:  mlflow.end_run()",
         )
 
 
@@ -56,18 +67,39 @@ def failed_but_finished(comparison: Comparison, failed: Mapping[Mode, Launch]) -
     )
     for label, sides in found.items():
         run = next(iter(sides.values()))
-        source_line = source_line_of_start(comparison, run)
         yield Finding(
             rule="failed-but-finished",
             subject=label,
             fluent=_status(sides.get("fluent")),
             mlflow_run=_status(sides.get("mlflow-run")),
-            source_line=source_line,
+            source_line=source_line_of_start(comparison, run),
             why="The launch failed, and its run says FINISHED: without `with`, MLflow closes the run at exit "
             "and knows nothing of the exception. The broken run looks like a good one.",
-            fix="with mlflow.start_run(): …"
-            f"{f'  in {source_line}' if source_line else ''}, which ends it as FAILED",
+            fix=f"{_with_start_run(comparison, run)}  which ends it as FAILED; where a `with` can't be, end "
+            'it in an except:  mlflow.end_run("FAILED")',
         )
+
+
+def _with_start_run(comparison: Comparison, run: RunRecord) -> str:
+    """How to start a run so that it is ended whatever happens."""
+    start = start_of(comparison, run)
+    code = "with mlflow.start_run():"
+    if start is None:
+        return f"start it around all that it logs:  {code}"
+    implicit = "implicit" in start.options
+    return (
+        f"start it around all that it logs, {'from' if implicit else 'in'} {start.source_line}"
+        f"{' on' if implicit else ''}:  {code}"
+    )
+
+
+def _last_line(comparison: Comparison, run: RunRecord) -> str | None:
+    """The line that logged to a run last."""
+    for launch in comparison.launches.values():
+        lines = [call.source_line for call in launch.calls_about(run.run_id) if call.source_line]
+        if lines:
+            return lines[-1]
+    return None
 
 
 def runs_missing(comparison: Comparison) -> Iterator[Finding]:
@@ -93,8 +125,11 @@ def runs_missing(comparison: Comparison) -> Iterator[Finding]:
             "can't be matched isn't compared.",
             fix=into_the_open_run(library)
             if library
-            else "use mlflow.start_run() for the outermost run, and make the number of runs depend on "
-            "the parameters alone"
+            else f"remove create_run() in {made[0]}, and start the outermost run without run_id=, so that it "
+            "joins that of `mlflow run`:  mlflow.start_run()"
+            if top_level and made
+            else "start the outermost run by  mlflow.start_run()  and make the number of runs depend on the "
+            "parameters alone"
             if top_level
             else "make the number of nested runs depend on the parameters alone",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from pytest_mlflow_check.checks.comparison import Comparison
@@ -35,8 +36,21 @@ def redirects(comparison: Comparison) -> Iterator[Finding]:
                 if first.what == "refused"
                 else "It was led back to the launch's own store; nothing was sent there."
             ),
-            fix="remove it from the code and give it from outside:  MLFLOW_TRACKING_URI=… python …",
+            fix=_fix(comparison, uri, source_line, how or ""),
         )
+
+
+def _fix(comparison: Comparison, uri: str, source_line: str | None, how: str) -> str:
+    """Remove it, and how to give it instead: in the form in which a shell takes it."""
+    launch = next(iter(comparison.launches.values()))
+    variable = "MLFLOW_REGISTRY_URI" if "registry" in how.lower() else "MLFLOW_TRACKING_URI"
+    # Of one with a password nobody is to copy what is shown.
+    value = "…" if "*" in uri or "…" in uri else shlex.quote(uri)
+    fluent = comparison.launches.get("fluent", launch)
+    return (
+        f"remove it from {source_line or 'the code'}, and give it from outside:  "
+        f"{variable}={value} {fluent.command}"
+    )
 
 
 def stopped(comparison: Comparison, launch: Launch) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pytest_mlflow_check.checks.comparison import Comparison
 from pytest_mlflow_check.checks.library_runs import below_another_thread, into_the_open_run, keep_open
+from pytest_mlflow_check.checks.logging_snippets import log_params
 from pytest_mlflow_check.checks.run_starts import RunStart, top_level_starts
 from pytest_mlflow_check.checks.runs import sides_of_runs
 from pytest_mlflow_check.checks.source_lines import source_line_of_start
@@ -130,11 +131,17 @@ def _again(start: RunStart, before: Observation) -> tuple[str, str]:
             f"{before.library}, called at {_line(before)}, ended the run that the code had started. {then}",
             keep_open(before),
         )
-    ended = f", which {before.library or 'autologging'} ended" if _by_itself(before) else ", and it was ended"
+    if not _by_itself(before):
+        return (
+            f"{_line(before)} started a run, and it was ended. {then}",
+            f"log it within that run; or go on with the run around {_line(call)}:  "
+            "with mlflow.start_run(run_id=….info.run_id):",
+        )
+    ended = f", which {before.library or 'autologging'} ended"
     both = f", {_line(before)} and {_line(call)}" if before.source_line and call.source_line else ""
     return (
         f"{_line(before)} started a run{ended}. {then}",
-        f"with mlflow.start_run():  around both{both}",
+        f"start one around both{both}:  with mlflow.start_run():",
     )
 
 
@@ -178,7 +185,6 @@ def side_by_side(comparison: Comparison) -> Iterator[Finding]:
         if not given:
             continue
         line = source_line_of_start(comparison, joined)
-        params = ", ".join(f'"{key}": …' for key in given)
         yield Finding(
             rule="several-top-level-runs",
             subject=f"{len(top_level['mlflow-run'])} runs",
@@ -189,6 +195,6 @@ def side_by_side(comparison: Comparison) -> Iterator[Finding]:
             "starts joins that one; the others are made beside it, without the parameters, and nothing leads "
             "to them.",
             fix="open a parent run around all of them, which joins that of `mlflow run`:  "
-            f"with mlflow.start_run(): mlflow.log_params({{{params}}}); …  and start each one within it by "
-            "mlflow.start_run(nested=True)",
+            f"with mlflow.start_run():  log in it  {log_params(given)}  and start each one within it"
+            f"{f' in {line}' if line else ''} with  nested=True",
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from pytest_mlflow_check.checks.comparison import Comparison, spoken
 from pytest_mlflow_check.checks.empty_launch import empty_launches
@@ -34,8 +35,19 @@ def unobserved(comparison: Comparison) -> Iterator[Finding]:
             mlflow_run=sides.get("mlflow-run"),
             why=f"In the {' and the '.join(map(spoken, sides))} launch {next(iter(sides.values()))}. What "
             "it logs has no lines, and may have gone to a server that its code names.",
-            fix=_FIX,
+            fix=_fix([subject, *(comparison.launches[mode].command for mode in sides)]),
         )
+
+
+def _fix(commands: Iterable[str]) -> str:
+    """How to start a process; where one of the commands has -S, the same without it."""
+    for command in commands:
+        words = command.split()
+        if "-S" in words:
+            script = next((number for number, word in enumerate(words) if word.endswith(".py")), len(words))
+            start = [word for word in words[: script + 1] if word != "-S"]
+            return f"start it without -S:  {' '.join([PurePosixPath(start[0]).name, *start[1:]])}"
+    return _FIX
 
 
 def _unobserved(comparison: Comparison, mode: Mode, launch: Launch) -> tuple[str, str] | None:

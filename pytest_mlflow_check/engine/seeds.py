@@ -29,7 +29,7 @@ _SEEDS = (
         "random",
         r"\brandom\.seed\(|random\.Random\(\s*[^)\s]",
         "random.seed",
-        "random.seed(0) after start_run()",
+        "random.seed(0)",
     ),
 )
 _ALL = re.compile(r"\b(?:seed_everything|set_seed|fix_seed|seed_all)\(")

@@ -160,6 +160,8 @@ def _escaped(text: str) -> str:
 
 def _language(code: str) -> str:
     """What a contract says and what it would say is a difference; all else to paste is Python."""
+    if code.startswith("[["):
+        return "toml"
     return "diff" if all(line.startswith(("- ", "+ ")) for line in code.splitlines()) else "python"
 
 

@@ -81,7 +81,7 @@ def _render_group(slug: str, findings: Sequence[Finding]) -> str:
         lines += ["", textwrap.indent(_shortened(printable(detail)).rstrip(), _INDENT), ""]
     fixes = _distinct(finding.fix for finding in findings)
     for fix in fixes[:_MOST_TEXTS]:
-        lines += _wrap(fix, first="fix: ")
+        lines += _wrapped_fix(fix)
     if len(fixes) > _MOST_TEXTS:
         lines.append(f"{_INDENT}     and so for {len(fixes) - _MOST_TEXTS} more")
     parts = list(dict.fromkeys(part for finding in findings for part in finding.code))
@@ -221,12 +221,19 @@ def _distinct(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _wrap(text: str, first: str = "") -> list[str]:
+def _wrapped_fix(fix: str) -> list[str]:
+    """A fix, whose code can be copied as it stands."""
+    first = "fix: "
+    lines = wrapped(" ".join(printable(fix).strip().splitlines()), WIDTH - len(_INDENT + first), indent="")
+    return [f"{_INDENT}{' ' * len(first) if number else first}{line}" for number, line in enumerate(lines)]
+
+
+def _wrap(text: str) -> list[str]:
     return textwrap.wrap(
         printable(text),
         WIDTH,
-        initial_indent=_INDENT + first,
-        subsequent_indent=_INDENT + " " * len(first),
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
         break_long_words=False,
         break_on_hyphens=False,
     )

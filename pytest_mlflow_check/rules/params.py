@@ -40,7 +40,8 @@ RULES = (
         explanation=(
             "Both launches got the same parameter values, so what they log should be the same. Under "
             "`mlflow run` the entry point's parameters are logged as the raw text that was given, before "
-            "the code replaced or converted it."
+            "the code replaced or converted it. Where the value in use is logged as well, by the parameter's "
+            "name with `cfg_` before it, and alike in both launches, this is a warning."
         ),
         example='mlflow.log_param("out", out or "default_dir")   # skipped where "out" is logged already',
         fix=(

@@ -31,8 +31,10 @@ def test_an_artifact_of_one_launch_only_is_missing() -> None:
         rule="artifact-missing",
         subject="log/a.txt",
         why="The same code with the same values logged it in one launch only.",
-        fix="give it a name that depends on the parameters alone, or exclude it with ignore.artifacts in "
-        "the settings",
+        fix=(
+            "log it whatever the launch mode, by a name that depends on the parameters alone; what "
+            "needn't be there isn't compared with:  ignore.artifacts = [\"log/a.txt\"]"
+        ),
         fluent="12 bytes",
         mlflow_run=None,
     )
@@ -62,7 +64,10 @@ def test_content_is_compared_only_where_asked(tmp_path: Path) -> None:
         rule="artifact-content-differs",
         subject="log/a.txt",
         why="It matches a pattern of artifact_contents, and its bytes differ (size, SHA-256).",
-        fix="make its content depend on the parameters alone, or take the pattern out of artifact_contents",
+        fix=(
+            "make its content depend on the parameters alone, or leave its pattern out:  "
+            "artifact_contents = []"
+        ),
         fluent="3 bytes, 7692c3ad…",
         mlflow_run="5 bytes, d9298a10…",
     )
@@ -89,7 +94,7 @@ def test_a_serialised_object_in_a_run_without_a_model_should_be_one() -> None:
         why="The run logs no model, but this file holds a serialised object. An artifact has no flavor, no "
         "signature and no requirements, and can't be registered.",
         fix="log the object with its own flavor, for a scikit-learn model  mlflow.sklearn.log_model(model, "
-        '"model_pickle"), or the file with the wrapper below',
+        '"model_pickle")  or the file with the wrapper below',
         fluent="pickle, 20 bytes",
         mlflow_run="pickle, 20 bytes",
         code=parts(

@@ -181,10 +181,10 @@ def test_missing_seeds(text: str, calls: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rule", "subject", "setting"),
     [
-        ("metric-values-differ", "loss", 'ignore = { metrics = ["loss"] }'),
-        ("dataset-differs", "rates (training)", 'ignore = { datasets = ["rates"] }'),
-        ("description-differs", "run 1", 'rules = { tag-varies = "off" }'),
-        ("tag-differs", "when", 'ignore = { tags = ["when"] }'),
+        ("metric-values-differ", "loss", 'ignore.metrics = ["loss"]'),
+        ("dataset-differs", "rates (training)", 'ignore.datasets = ["rates"]'),
+        ("description-differs", "run 1", 'rules.tag-varies = "off"'),
+        ("tag-differs", "when", 'ignore.tags = ["when"]'),
     ],
 )
 def test_the_setting_that_is_printed_is_one_that_holds(

@@ -5,6 +5,8 @@ Messages and tracebacks are as MLflow 3.17.2 and 2.22.5 print them, some frames 
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from inline_snapshot import snapshot
 from pytest_mlflow_check.checks.failure_causes import explanations
 from pytest_mlflow_check.checks.known_errors import Known, known_message, missing_package
 from pytest_mlflow_check.checks.launches import check_launches
+from pytest_mlflow_check.checks.logging_snippets import log_where_missing
 from pytest_mlflow_check.checks.runner import Policy
 from pytest_mlflow_check.checks.tracebacks import Frame, death
 from pytest_mlflow_check.core.findings import Finding
@@ -72,8 +75,10 @@ def test_an_experiment_chosen_in_the_code(word: str) -> None:
         subject="mine",
         why="`mlflow run` had already made the run, in the experiment it was started for. The code chose the "
         'experiment "mine", and a run can\'t be in two, so start_run() refused.',
-        fix="take set_experiment() out of the code and choose from outside:  MLFLOW_EXPERIMENT_NAME=… python "
-        "…  and  mlflow run --experiment-name=…",
+        fix=(
+            "remove set_experiment() from src/setup.py:3, and choose from outside:  "
+            "MLFLOW_EXPERIMENT_NAME=mine python train.py  and  mlflow run . --experiment-name=mine"
+        ),
         fluent=None,
         mlflow_run="died",
         source_line="src/setup.py:3",
@@ -96,8 +101,10 @@ def test_code_that_dies_without_a_run_id() -> None:
         rule="needs-run-id",
         subject="MLFLOW_RUN_ID",
         why="train.py:4 needs MLFLOW_RUN_ID, which only `mlflow run` sets.",
-        fix="use  with mlflow.start_run() as run: …  and run.info.run_id: it joins the run that "
-        "MLFLOW_RUN_ID names, and makes one where there is none",
+        fix=(
+            "start the run by  mlflow.start_run()  which joins the run that MLFLOW_RUN_ID names, "
+            "and makes one where there is none; and remove train.py:4"
+        ),
         fluent="died",
         mlflow_run=None,
         source_line="train.py:4",
@@ -153,7 +160,7 @@ def test_an_inner_run_without_its_environment_manager(
         why=f"main.py:8 runs a project with MLflow, which makes an environment for it with {manager}, and "
         "that is missing here. The environment manager that the outer `mlflow run` was given doesn't "
         "hold for an inner one.",
-        fix='mlflow.run(…, env_manager="local"), which runs it in the environment that is there',
+        fix='give mlflow.run() the environment that is there:  env_manager="local"',
         fluent="died",
         source_line="main.py:8",
     )
@@ -197,8 +204,10 @@ def test_an_inner_run_in_an_environment_without_mlflow() -> None:
         why="main.py:8 runs a project with MLflow, which makes an environment for it with virtualenv, and "
         "that one has no mlflow. The environment manager that the outer `mlflow run` was given doesn't hold "
         "for an inner one.",
-        fix='mlflow.run(…, env_manager="local"), which runs it in the environment that is there; or name in '
-        "a python_env.yaml all that it needs",
+        fix=(
+            'give mlflow.run() the environment that is there:  env_manager="local"  or name in a '
+            "python_env.yaml all that it needs"
+        ),
         fluent="died",
         source_line="main.py:8",
     )
@@ -253,12 +262,16 @@ def test_a_file_outside_the_copy(message: str, path: str | None) -> None:
     if path is None:
         assert finding.rule == "launch-failed"
         return
+    name, place = path.rpartition("/")[2], " in load.py:5" if "Error:" in message else ""
     assert finding == Finding(
         rule="file-outside-workspace",
         subject=path,
         why=f"{path} leads out of what is copied for a launch: the repository around the project, or the "
         "project alone where it lies in none. `mlflow run` of a Git URI doesn't bring it along either.",
-        fix="keep the file inside the repository, or give its absolute path as a parameter",
+        fix="keep the file inside the repository, or give its absolute path as a parameter"
+        if path.startswith("/")
+        else f"copy it into the project:  cp {shlex.quote(path)} {shlex.quote(name)}  and read{place}  "
+        f"{json.dumps(name)}  or give its absolute path as a parameter",
         fluent="not found",
         source_line="load.py:5" if "Error:" in message else None,
     )
@@ -310,8 +323,7 @@ def test_autologging_that_dies_of_a_param() -> None:
         subject="sklearn",
         why="Autologging catches its own errors and only warns; what it was about to log is missing. A param "
         'can\'t be changed once it is logged, and autologging logged others anew: C ("1", then "1.0").',
-        fix="leave these names to autologging: call the parameter of the MLproject, or what the code logs, "
-        "something else",
+        fix="leave C to autologging: remove what logs it",
         mlflow_run="failed",
         source_line="train.py:3",
     )
@@ -382,7 +394,12 @@ def test_a_param_that_is_refused_to_a_thread() -> None:
         subject="epochs",
         why="It was logged with synchronous=False, by a thread. MLflow refused, the thread wrote that into "
         "the output, and the launch went on without it and more of the same call.",
-        fix="call the parameter of the MLproject, or what the code logs, something else",
+        fix="log epochs only where `mlflow run` hasn't",
+        code=(
+            log_where_missing(
+                ["epochs"], "in place of train.py:3, with all else that it logs", besides=["cfg_epochs"]
+            ),
+        ),
         mlflow_run='logged "2", then "2.0"',
         source_line="train.py:3",
     )
@@ -422,18 +439,23 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "loading these types is safe, set … Root error: Untrusted types found in the file: ['__main__.f'].": (
         "MLflow 3.17 saves scikit-learn models with skops, which loads only types that it trusts, and this "
         "model has others: ['__main__.f'].",
-        "name them:  log_model(…, skops_trusted_types=['__main__.f']), or "
-        'serialization_format="cloudpickle"',
+        (
+            "name them in log_model:  skops_trusted_types=['__main__.f']  or don't use skops:  "
+            'serialization_format="cloudpickle"'
+        ),
     ),
     "mlflow.exceptions.MlflowException: The saved sklearn model references untrusted types.": (
         "MLflow 3.17 saves scikit-learn models with skops, which loads only types that it trusts, and this "
         "model has others: ….",
-        'name them:  log_model(…, skops_trusted_types=…), or serialization_format="cloudpickle"',
+        (
+            "name them in log_model:  skops_trusted_types=…  or don't use skops:  "
+            'serialization_format="cloudpickle"'
+        ),
     ),
     "mlflow.exceptions.MlflowException: The sklearn model could not be serialized in the skops format.": (
         "MLflow 3.17 saves scikit-learn models with skops, which can't save functions or classes that aren't "
         "defined at the top level of a module.",
-        'define them there, or write  log_model(…, serialization_format="cloudpickle")',
+        'define them there, or give log_model  serialization_format="cloudpickle"',
     ),
     "mlflow.exceptions.MlflowException: Could not find experiment with ID 77": (
         "The code asks for the experiment with the ID 77, which is one of another store: every store counts "
@@ -451,7 +473,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     f"Exception: Run with UUID {RUN_ID} is already active. To start a new run, first end the current run": (
         "start_run() was called while another run was active. A run that was started without `with`, or that "
         "the first log_param or log_metric started by itself, stays active until mlflow.end_run().",
-        "end the first one, best with  with mlflow.start_run(): …, or start the second with nested=True",
+        (
+            "start the second within the first, with  nested=True  or end the first before, best "
+            "by starting it with  with mlflow.start_run():"
+        ),
     ),
     "mlflow.exceptions.MlflowException: API request to http://127.0.0.1:9/api/2.0/mlflow/runs/create failed "
     "with exception HTTPConnectionPool(host='127.0.0.1', port=9): Max retries exceeded with url: /api": (
@@ -460,7 +485,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "TypeError: log_model() got an unexpected keyword argument 'code_path'": (
         "log_model() of the MLflow installed here has no keyword code_path. Earlier versions had it.",
-        "write code_paths=…",
+        "write  code_paths=…",
     ),
     "TypeError: MlflowClient.log_metric() got an unexpected keyword argument 'epoch'": (
         "MlflowClient.log_metric() of the MLflow installed here has no keyword epoch.",
@@ -539,7 +564,7 @@ def test_launches_failing_of_one_thing_are_one_finding_and_of_two_are_two() -> N
     two = check_launches(compare(died("fluent", active), died("mlflow-run", conda)))
     assert slugs(two) == [("launch-failed", "fluent"), ("launch-failed", "mlflow run")]
     half = check_launches(compare(died("fluent", active), died("mlflow-run", "no\n")))
-    assert [finding.fix[:7] for finding in half] == ["end the", "start i"]
+    assert [finding.fix[:7] for finding in half] == ["start t", "start i"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from inline_snapshot import snapshot
 
 from pytest_mlflow_check.checks.launches import check_launches
 from pytest_mlflow_check.checks.runner import Policy
-from pytest_mlflow_check.core.findings import CHECKS, Finding
+from pytest_mlflow_check.core.findings import CHECKS, CodePart, Finding
 from pytest_mlflow_check.core.masking import Secrets
 from pytest_mlflow_check.core.records import Dataset, Launch, Mode, Observation
 from pytest_mlflow_check.reporting.text import render_title
@@ -318,11 +318,29 @@ def test_a_param_that_mlflow_run_logged_and_the_code_logs_again() -> None:
         subject="alpha",
         why='`mlflow run` logged alpha = "1" by itself, from MLproject:6; then src/net.py:7 logged alpha = '
         '"1.0". A param can\'t be changed once it is logged, so the launch crashed there.',
-        fix="log alpha only where it isn't logged yet, and the value in use as cfg_alpha",
+        fix="log alpha only where `mlflow run` hasn't, and the value in use as cfg_alpha",
+        code=(
+            CodePart(
+                "in place of src/net.py:7, with all else that it logs",
+                "already_logged = mlflow.get_run(mlflow.active_run().info.run_id).data.params\n"
+                'to_log = {"alpha": …}\n'
+                "mlflow.log_params({name: value for name, value in to_log.items() if name not in "
+                "already_logged})\n"
+                'mlflow.log_param("cfg_alpha", …)',
+            ),
+        ),
         fluent=None,
         mlflow_run='logged "1", then "1.0"',
         source_line="src/net.py:7",
     )
+
+
+def test_a_value_in_use_that_is_logged_twice_gets_no_second_prefix() -> None:
+    finding = only(
+        died("mlflow-run", log_param_dies((HOME / "train.py", 4)).replace("alpha", "cfg_alpha")),
+        case=case(parameter("cfg_alpha")),
+    )
+    assert "cfg_cfg_" not in finding.fix + finding.code[0].text
 
 
 def test_a_param_given_with_p_and_not_declared() -> None:
@@ -592,7 +610,11 @@ def test_no_run_at_all() -> None:
         rule="no-run-logged",
         subject="fluent and mlflow run",
         why="`python train.py` ended with exit code 0, and its code logged nothing to MLflow.",
-        fix="log inside a run:  with mlflow.start_run(): …",
+        fix=(
+            "in train.py write  import mlflow  at the top, a run around what trains:  with "
+            'mlflow.start_run():  and in it what is worth knowing:  mlflow.log_params({"extra": '
+            '…, "index": …})'
+        ),
         fluent="no run",
         mlflow_run="1 run, only mlflow run's own params",
     )

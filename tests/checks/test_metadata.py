@@ -48,8 +48,10 @@ def test_a_name_in_one_launch() -> None:
         fluent="sweep",
         mlflow_run="a name that MLflow invented",
         why="The same code with the same values gave the run another name.",
-        fix="make the name from the parameters alone, and give it whatever the launch mode:  "
-        'mlflow.start_run(run_name="…")',
+        fix=(
+            "make the name from the parameters alone, and give it to start_run() whatever the "
+            "launch mode:  run_name=…"
+        ),
     )
 
 

@@ -120,6 +120,38 @@ def test_several_points_at_step_0_lack_their_step() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("step", "fix"),
+    [
+        (None, "give the call in train.py:9 the number of the iteration:  step=…"),
+        # As the points of log_batch() have it, which takes no step.
+        (0, "give the call in train.py:9 the number of the iteration:  step=…  in place of 0"),
+    ],
+)
+def test_the_step_is_asked_of_the_call_that_is_there(step: int | None, fix: str) -> None:
+    record = run(metrics=[series("loss", [3, 2, 1], [0, 0, 0])])
+    seen = Observation("log_metric", "loss", run_id="r1", step=step, source_line="train.py:9")
+    sides = [launch(mode, record, observations=(seen,)) for mode in ("fluent", "mlflow-run")]
+    (finding,) = check_metrics(compare(*sides))
+    assert (finding.fix, finding.source_line) == (fix, "train.py:9")
+
+
+def test_metrics_that_one_line_logs_are_logged_by_one_call() -> None:
+    record = run(metrics=[series("a", [3]), series("b", [2])])
+    seen = [Observation("log_metric", key, run_id="r1", source_line="train.py:9") for key in "ab"]
+    sides = [launch("fluent", record, observations=seen), launch("mlflow-run", run(params={"x": "1"}))]
+    fixes = {finding.fix for finding in check_metrics(compare(*sides))}
+    assert fixes == {'log it whatever the launch mode:  mlflow.log_metrics({"a": …, "b": …})'}
+
+
+@pytest.mark.parametrize(
+    ("other", "line"), [(1 + 2e-6, "metric_tolerance = { rel = 1e-5 }"), (1.1, ""), (float("nan"), "")]
+)
+def test_a_tolerance_is_proposed_where_a_small_one_does(other: float, line: str) -> None:
+    (finding,) = found(series("m", [1.0]), series("m", [other]))
+    assert finding.fix.partition("  ")[2] == line
+
+
 def test_equal_values_at_step_0_are_a_series_all_the_same() -> None:
     constant = series("m", [1, 1], [0, 0])
     assert rules(constant, constant) == ["metric-without-step"]
@@ -185,8 +217,7 @@ def test_other_values_show_the_first_of_them() -> None:
         rule="metric-values-differ",
         subject="m",
         why="2 of 3 values differ; the first is shown.",
-        fix="log the same numbers whatever the launch mode; or say what may differ, with metric_tolerance or "
-        "ignore.metrics in the settings",
+        fix="log the same numbers whatever the launch mode",
         fluent="0.5 at step 6",
         mlflow_run="0.75 at step 6",
     )

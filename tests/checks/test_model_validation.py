@@ -25,7 +25,8 @@ from support.builders import compare, launch, model, run
 
 WORKSPACE = Path("/area/fluent/workspace")
 FIX_FILE = (
-    "put it into the model:  artifacts={'name': PATH} in log_model, context.artifacts['name'] in its code"
+    'put it into the model, in log_model:  artifacts={"file": …}  and open it in the '
+    'model\'s code by  context.artifacts["file"]'
 )
 
 
@@ -58,7 +59,10 @@ def test_a_class_pickled_from_main() -> None:
     text = "AttributeError: Can't get attribute 'Net' on <module '__main__' from '/validator/__main__.py'>"
     assert said(text, module="__main__", lacks="Net") == (
         "Net was pickled from __main__: a pickle keeps only the name, and elsewhere train.py isn't __main__.",
-        "move Net into a module of its own (net.py), import it, and log it with code_paths=['net.py']",
+        (
+            "move Net into a module of its own (net.py), import it, and give the module to "
+            "log_model:  code_paths=['net.py']"
+        ),
     )
 
 
@@ -72,7 +76,7 @@ def test_a_module_of_the_project(file: str, code: str) -> None:
     assert said("ModuleNotFoundError: No module named 'x'", **missing) == (why, fix)
     # Only pyfunc takes models from code.
     pyfunc = replace(model("m"), loader="mlflow.pyfunc.model")
-    fix += f"; or models-from-code:  python_model='{code}', with mlflow.models.set_model(…) in it"
+    fix += f"  or as models from code:  python_model='{code}'  with  mlflow.models.set_model(…)  in it"
     assert said("ModuleNotFoundError: No module named 'x'", one=pyfunc, **missing) == (why, fix)
 
 
@@ -80,7 +84,7 @@ def test_a_directory_where_it_was_trained() -> None:
     made = f"{WORKSPACE}/proj/cache"
     why, fix = said(f"it made {made}", made=made)
     assert why.startswith("while it is loaded or predicts, it makes /home/me/repo/proj/cache: it writes to a")
-    assert fix == "let it write to a directory of its own:  tempfile.mkdtemp() in load_context"
+    assert fix == ("let it write to a directory of its own, made in load_context:  tempfile.mkdtemp()")
 
 
 def test_a_module_without_what_is_looked_for_in_it() -> None:
@@ -155,7 +159,7 @@ def test_types_that_skops_doesnt_trust() -> None:
         "UntrustedTypesFoundException: Untrusted types found in the file: ['net.Link', 'net.Z']."
     ) == (
         "skops loads no types that aren't trusted by name.",
-        'skops_trusted_types=["net.Link", "net.Z"] in log_model, once you have looked at them',
+        ('once you have looked at them, trust them in log_model:  skops_trusted_types=["net.Link", "net.Z"]'),
     )
 
 
@@ -163,7 +167,7 @@ def test_a_loader_module_that_isnt_there() -> None:
     one = replace(model("m"), loader="myloader")
     assert said("ModuleNotFoundError", one=one, module="myloader", module_file="myloader.py") == (
         "its flavor python_function names the loader module myloader, which isn't in the model.",
-        "put it into the model:  mlflow.pyfunc.log_model(…, loader_module=…, code_paths=['myloader.py'])",
+        "put it into the model, in log_model:  code_paths=['myloader.py']",
     )
 
 
@@ -229,8 +233,7 @@ def test_a_version_that_points_into_the_artifacts_of_a_run() -> None:
         source_line="train.py:12",
         why="net, version 1 registers, but its source 'model' lies among the artifacts of a run, where "
         "MLflow 3 keeps no models: a logged model has a place of its own (models:/m-…).",
-        fix="register what log_model gives:  info = mlflow.….log_model(…); "
-        "mlflow.register_model(info.model_uri, name)",
+        fix='register what log_model gives, info:  mlflow.register_model(info.model_uri, "net")',
         detail="MlflowException: No such artifact: ''",
     )
 
@@ -287,7 +290,7 @@ def test_requirements_that_arent_met_or_not_named() -> None:
         "needs humanize, doesn't ask for it"
     )
     (finding,) = check_models(compare(validated(model("m"), unlisted=("humanize",))))
-    assert finding.fix == "extra_pip_requirements=['humanize'] in log_model"
+    assert finding.fix == "name it in log_model:  extra_pip_requirements=['humanize']"
     (finding,) = check_models(compare(validated(model("m"), unmet=(("gone", None),))))
     assert finding.fix.startswith("install what it asks for")
 

@@ -66,7 +66,7 @@ def test_other_flavors_are_said_before_another_signature() -> None:
         rule="model-differs",
         subject="m",
         why="The flavors of the two models differ.",
-        fix="log it with the same flavor and signature in both modes",
+        fix="log it with the same flavor",
         fluent="python_function",
         mlflow_run="sklearn",
     )

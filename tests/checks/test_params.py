@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from pytest_mlflow_check.checks.params import check_params
 from pytest_mlflow_check.checks.runner import CaseJudge, Comparison, Policy, compare_launches
+from pytest_mlflow_check.checks.setting_lines import allowance
 from pytest_mlflow_check.config.settings import ProjectConfig
-from pytest_mlflow_check.core.findings import Finding
+from pytest_mlflow_check.core.findings import Allowance, Finding
 from pytest_mlflow_check.core.records import Launch, Mode, Observation
-from support.builders import case, compare, compare_runs, launch, parameter, quick, run, slugs
+from support.builders import case, compare, compare_runs, judge, launch, parameter, quick, run, slugs
 
 TEXTS = st.text(max_size=20)
 PARAMS = st.dictionaries(st.text("abc_-", min_size=1, max_size=3), TEXTS, max_size=5)
@@ -42,7 +43,7 @@ def test_a_declared_param_missing_in_fluent_is_explained_by_mlflow_run_logging_i
         subject="index",
         why="`mlflow run` logs the parameters of MLproject:3 by itself. `python train.py` doesn't, and the "
         "code never calls mlflow.log_param for them.",
-        fix='log it after start_run():  mlflow.log_param("index", …)',
+        fix='log it within the run:  mlflow.log_param("index", …)',
         fluent=None,
         mlflow_run="10",
         source_line="MLproject:6",
@@ -89,7 +90,9 @@ def test_shell_quotes_added_by_mlflow_run_are_a_kind_of_their_own(plain: str, qu
     assert finding.why == (
         "`mlflow run` logs a parameter as it stands in the shell command, quotes included."
     )
-    assert finding.fix == "log the value in use as cfg_name, or allow it with a reason"
+    assert finding.fix == (
+        'log the value in use as well:  mlflow.log_param("cfg_name", …)  and accept the raw one'
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,10 +117,67 @@ def test_a_declared_param_that_differs_is_explained_by_the_raw_text() -> None:
         subject="out",
         why="`mlflow run` logged the raw text it was given; the plain command's value is what the code "
         "logged.",
-        fix="log the value in use as cfg_out, or allow it with a reason",
+        fix='log the value in use as well:  mlflow.log_param("cfg_out", …)  and accept the raw one',
+        code=(allowance("param-differs", "out", "the raw value; cfg_out is the value in use"),),
         fluent="default",
         mlflow_run="''",
         source_line="MLproject:8",
+    )
+
+
+def test_a_raw_value_beside_the_value_in_use_is_a_note() -> None:
+    """The value in use is logged alike in both: nothing is lost, and the next run is green."""
+    logged = {"cfg_out": "default", "out": "default"}
+    finding = only(compared(logged, {**logged, "out": "x"}, case=case(parameter("out", line=8))))
+    assert (finding.rule, finding.severity) == ("param-differs", "warning")
+    assert "cfg_out has the value in use, alike in both" in finding.why
+    assert "log_param" not in finding.fix
+    # Where the value in use differs as well, something is wrong.
+    both = check_params(compared(logged, {"cfg_out": "x", "out": "x"}, case=case(parameter("out"))))
+    assert {finding.severity for finding in both} == {"error"}
+    assert "cfg_cfg_" not in str(both)
+
+
+def test_an_allowance_of_a_raw_value_is_still_needed() -> None:
+    logged = {"cfg_out": "default", "out": "default"}
+    comparison = compared(logged, {**logged, "out": "x"}, case=case(parameter("out")))
+    result = judge("params", comparison, Policy(allowances=(Allowance("param-differs", "out", "raw"),)))
+    assert (result.findings, result.used_allowances) == ((), (0,))
+
+
+def test_several_missing_params_are_logged_by_one_call() -> None:
+    comparison = compared(
+        {"seed": "1"},
+        {"seed": "1", "index": "10", "lr": "0.1"},
+        case=case(parameter("index"), parameter("lr", type="float")),
+    )
+    fixes = {finding.fix for finding in check_params(comparison)}
+    assert fixes == {'log them within the run:  mlflow.log_params({"index": …, "lr": …})'}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [("'a b'", "string"), ("1", "float"), ("1e-3", "float"), ("data/x.csv", "path")]
+)
+def test_a_missing_param_that_code_logs_as_another_text_is_logged_where_it_is_missing(
+    value: str, kind: str
+) -> None:
+    """Logging it in both modes would crash under `mlflow run`."""
+    finding = only(compared({"a": "1"}, {"a": "1", "x": value}, case=case(parameter("x", type=kind))))
+    (part,) = finding.code
+    assert "if name not in already_logged" in part.text
+    assert '"x": …' in part.text
+
+
+def test_a_run_that_a_call_of_mlflow_started_has_no_start_run() -> None:
+    start = Observation("start_run", run_id="r1", source_line="train.py:14", options=("implicit",))
+    comparison = compare(
+        launch("fluent", run(params={"a": "1"}), observations=(start,)),
+        launch("mlflow-run", run(params={"a": "1", "index": "10"}), observations=(start,)),
+        case=case(parameter("index")),
+    )
+    assert only(comparison).fix == (
+        "log it before train.py:14, where the first call of MLflow starts the run:  "
+        'mlflow.log_param("index", …)'
     )
 
 
@@ -134,7 +194,7 @@ def test_one_param_under_two_names_isnt_missing_as_well() -> None:
         rule="param-duplicated",
         subject="max-depth",
         why="`mlflow run` logs max-depth, as MLproject:5 spells it; the code logs max_depth.",
-        fix="write max_depth in the MLproject too, or log max-depth in the code",
+        fix=("call it  max_depth  in MLproject:5, and write  {max_depth}  in the command in MLproject:8"),
         fluent="max_depth",
         mlflow_run="max-depth, max_depth",
         source_line="MLproject:5",
@@ -170,7 +230,7 @@ def test_a_param_with_a_counter_logged_while_it_trains() -> None:
         subject="lr_*",
         why="train.py:3 logs a param with a new name each time it comes by, while metrics are logged. Params "
         "are constants of a run.",
-        fix='mlflow.log_metric("lr", …, step=…)',
+        fix='log a metric in train.py:3:  mlflow.log_metric("lr", …, step=…)',
         fluent="3 params",
         mlflow_run="3 params",
         source_line="train.py:3",

@@ -53,7 +53,7 @@ def test_ranks_that_all_log() -> None:
         START,
     )
     assert (finding.fluent, finding.mlflow_run) == ("2 processes, 2 runs", "2 processes, 1 run")
-    assert finding.fix.startswith(f"if rank == 0:  in {START}")
+    assert finding.fix.startswith(f"with  import os  have one rank log, in {START}, and around")
 
 
 def test_ranks_are_wrong_in_a_plain_launch_alone() -> None:

@@ -104,17 +104,17 @@ mlflow.pyfunc.log_model(
 
 def test_the_flavor_of_a_format_is_named() -> None:
     assert fix(ModelFile("out/m.onnx", "onnx")) == (
-        'log the object with its own flavor, for an ONNX model  mlflow.onnx.log_model(model, "m"), or the '
-        "file with the wrapper below"
+        "log the object with its own flavor, for an ONNX model  mlflow.onnx.log_model(model, "
+        '"m")  or the file with the wrapper below'
     )
 
 
 def test_a_class_of_the_script_has_to_move() -> None:
     file = ModelFile("net.pt", "torch", "__main__.Net", "Net")
     assert fix(file) == (
-        'log the object with its own flavor, for a network  mlflow.pytorch.log_model(model, "net"), or the '
-        "file with the wrapper below; but first move Net into a module: the file knows it as __main__.Net, "
-        "which only the script has"
+        "log the object with its own flavor, for a network  mlflow.pytorch.log_model(model, "
+        '"net")  or the file with the wrapper below; but first move Net into a module: the '
+        "file knows it as __main__.Net, which only the script has"
     )
     assert '    code_paths=["net.py"],  # <- the file that Net was moved to\n' in logging_call(file)
 

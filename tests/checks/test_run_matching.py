@@ -195,8 +195,10 @@ def test_a_run_more_is_the_one_unlike_the_others() -> None:
             source_line="train.py:3",
             why="Under `mlflow run` the first start_run() joins the run that `mlflow run` made; a run "
             "created in another way is one more. A run that can't be matched isn't compared.",
-            fix="use mlflow.start_run() for the outermost run, and make the number of runs depend on the "
-            "parameters alone",
+            fix=(
+                "remove create_run() in train.py:3, and start the outermost run without run_id=, so "
+                "that it joins that of `mlflow run`:  mlflow.start_run()"
+            ),
         )
     ]
 

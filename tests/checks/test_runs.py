@@ -56,7 +56,10 @@ def test_a_run_closed_only_at_exit() -> None:
         "closed at exit",
         "train.py:7",
     )
-    assert finding.fix == "with mlflow.start_run(): …  in train.py:7"
+    assert finding.fix == (
+        "start it around all that it logs, in train.py:7:  with mlflow.start_run():  or, where "
+        "a `with` can't be, end it after the last of that, and in a finally:  mlflow.end_run()"
+    )
 
 
 @pytest.mark.parametrize("by", ["code", "mlflow"])
@@ -93,7 +96,7 @@ def test_a_store_named_in_the_code() -> None:
         subject="http://me:***@prod:5000",
         why="train.py:3 leads MLflow to http://me:***@prod:5000 with mlflow.set_tracking_uri, wherever the "
         "run was started for. It was led back to the launch's own store; nothing was sent there.",
-        fix="remove it from the code and give it from outside:  MLFLOW_TRACKING_URI=… python …",
+        fix=("remove it from train.py:3, and give it from outside:  MLFLOW_TRACKING_URI=… python train.py"),
         fluent="mlflow.set_tracking_uri",
         mlflow_run="mlflow.set_tracking_uri",
         source_line="train.py:3",

@@ -32,7 +32,7 @@ def found(*calls: Observation, parents: dict[str, str] | None = None) -> list[Fi
 
 PARENT = start("r1", 7)
 TRIAL = start("r2", 9, "nested")
-NESTED = "mlflow.start_run(nested=True, parent_run_id=parent.info.run_id)  in train.py:9"
+NESTED = "name the parent in train.py:9:  parent_run_id=parent.info.run_id"
 
 
 def test_a_nested_run_in_a_thread() -> None:
@@ -63,7 +63,7 @@ def test_all_of_them_and_an_outermost_one_that_is_nested_too() -> None:
     ("library", "fix"),
     [
         ("optuna_integration.mlflow.mlflow.__call__", 'mlflow_kwargs={"nested": True, "parent_run_id"'),
-        ("somelib.run", "give somelib the parent, by its parent_run_id= where it has one"),
+        ("somelib.run", "give somelib the parent in train.py:9, by its parent_run_id= where it has one"),
     ],
 )
 def test_a_nested_run_of_a_library(library: str, fix: str) -> None:
@@ -103,13 +103,13 @@ def test_an_evaluation_after_the_training_of_a_library() -> None:
     assert finding.why.startswith(
         "train.py:7 started a run, which transformers ended. evaluate() of transformers at train.py:8 finds "
     )
-    assert finding.fix == "with mlflow.start_run():  around both, train.py:7 and train.py:8"
+    assert finding.fix == ("start one around both, train.py:7 and train.py:8:  with mlflow.start_run():")
 
 
 @pytest.mark.parametrize(
     ("library", "fix"),
     [
-        ("ultralytics", 'os.environ["MLFLOW_KEEP_RUN_ACTIVE"] = "true"  before train.py:8'),
+        ("ultralytics", ('before train.py:8 write  os.environ["MLFLOW_KEEP_RUN_ACTIVE"] = "true"')),
         (
             "somelib",
             "log it before train.py:8, or go on with the run:  mlflow.start_run(run_id=run.info.run_id)",
@@ -177,7 +177,7 @@ def test_a_library_with_a_client_of_its_own() -> None:
         "run 2",
         "train.py:9",
     )
-    assert finding.fix.startswith("MLFlowLogger(run_id=run.info.run_id")
+    assert finding.fix.startswith("write  MLFlowLogger(run_id=run.info.run_id")
 
 
 def test_a_library_that_nobody_knows() -> None:
@@ -210,7 +210,7 @@ def test_the_only_run_is_a_librarys_own() -> None:
         )
     )
     assert finding.rule == "run-missing"
-    assert finding.fix.startswith("MLFlowLogger(run_id=run.info.run_id")
+    assert finding.fix.startswith("write  MLFlowLogger(run_id=run.info.run_id")
     assert "use mlflow.start_run() for the outermost run" not in finding.fix
 
 
@@ -234,7 +234,7 @@ def test_several_top_level_runs() -> None:
         "train.py:7",
     )
     assert (finding.fluent, finding.mlflow_run) == ("without rates", "the first with rates")
-    assert 'mlflow.log_params({"rates": …})' in finding.fix
+    assert 'mlflow.log_param("rates", …)' in finding.fix
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ artifacts: 1 that should be a model                          [model-as-artifact]
     machine, and to another model after the next training; nothing can be
     registered or loaded by it.
     fix: log the object with its own flavor, for a network
-         mlflow.pytorch.log_model(model, "best"), or the file with the wrapper
+         mlflow.pytorch.log_model(model, "best")  or the file with the wrapper
          below
 
     save this as torch_weights_wrapper.py in the project's directory:

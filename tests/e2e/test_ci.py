@@ -121,7 +121,8 @@ ANNOTATIONS = snapshot(
     [
         "::error file=proj/MLproject,line=2,title=launches%3A fluent logged nothing::"
         "`python train.py` ended with exit code 0, and its code logged nothing to MLflow.%0A"
-        "fluent: no run%0Afix: log inside a run:  with mlflow.start_run(): …%0A"
+        "fluent: no run%0Afix: in train.py write  import mlflow  at the top, a run around what trains:  "
+        'with mlflow.start_run():  and in it what is worth knowing:  mlflow.log_metric("…", …)%0A'
         "more: pytest --mlflow-explain=no-run-logged%0Acases: proj::one, proj::two",
         "::warning file=proj/MLproject,line=2,title=metrics%3A 1 with every point at step 0::"
         "Without `step` every point lands on step 0: MLflow doesn't count.%0A"

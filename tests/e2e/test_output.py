@@ -37,7 +37,9 @@ launches: fluent logged nothing                                  [no-run-logged]
     the end of AREA/fluent/stdout.txt:
       trained
 
-    fix: log inside a run:  with mlflow.start_run(): …
+    fix: in train.py write  import mlflow  at the top, a run around what trains:
+         with mlflow.start_run():  and in it what is worth knowing:
+         mlflow.log_metric("…", …)
     more: pytest --mlflow-explain=no-run-logged"""
 HEAD = "case        launches  params   metrics  artifacts  models"
 
@@ -87,7 +89,9 @@ launches: fluent logged nothing                                  [no-run-logged]
     the end of AREA/fluent/stdout.txt:
       trained
 
-    fix: log inside a run:  with mlflow.start_run(): …
+    fix: in train.py write  import mlflow  at the top, a run around what trains:
+         with mlflow.start_run():  and in it what is worth knowing:
+         mlflow.log_metric("…", …)
     more: pytest --mlflow-explain=no-run-logged
 == mlflow-check ==
 case        launches  params   metrics  artifacts  models

@@ -521,6 +521,15 @@ The code logged different values in the two launches.
 
 **Fix:** log the same value however it is started&#44; or allow it with a reason
 
+at the end of mlflow-check.toml
+
+```toml
+[[allow]]
+rule = "param-differs"
+match = "alpha"
+reason = "…"
+```
+
 </details>
 
 <sub>pytest-mlflow-check 0.1.0, mlflow 3.17.2, pytest 9.0.0, python 3.11.7</sub>
