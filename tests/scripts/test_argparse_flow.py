@@ -265,3 +265,10 @@ def test_functions_that_call_each_other_and_many_of_them() -> None:
     )
     text += "def f60(p=None): ...\np = argparse.ArgumentParser()\na(p)\nf0()\nf0(p)\np.parse_args()\n"
     assert lines({"train.py": text}) == ["--n=1"]
+
+
+def test_an_expression_that_is_nested_too_deep_to_follow() -> None:
+    text = (
+        "import argparse\np = argparse.ArgumentParser()\np.add_argument('--n', default='1')\np.parse_args()\n"
+    )
+    assert lines({"train.py": f"x = {' + '.join(['y'] * 800)}\n{text}"}) == ["--n=1"]

@@ -47,7 +47,7 @@ def command_line(files: Files, path: str) -> CommandLine | None:
     follower = _Follower(files)
     try:
         follower.module(path, is_script=True)
-    except _TooMuch:
+    except (_TooMuch, RecursionError):
         return None
     return follower.result()
 
