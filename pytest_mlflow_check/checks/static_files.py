@@ -182,6 +182,16 @@ def _wrong_environment(comparison: Comparison, wrong: WrongEnvironment) -> Findi
 
 def _ignored_key(comparison: Comparison, key: IgnoredKey) -> Finding:
     place = comparison.source_line(key.line)
+    if key.repeated:
+        return Finding(
+            rule="mlproject-ignored-key",
+            subject=key.name,
+            mlflow_run="there twice",
+            source_line=place,
+            why=f"{key.name} is a second time in {key.where}: MLflow takes the last one, and says nothing of "
+            "the other.",
+            fix=f"in {place} {key.fix}",
+        )
     return Finding(
         rule="mlproject-ignored-key",
         subject=key.name,

@@ -39,19 +39,21 @@ class Parameter:
 
 @dataclass(frozen=True)
 class IgnoredKey:
-    """A key of the MLproject that MLflow doesn't read, and that is meant to be one it does.
+    """A key of the MLproject that MLflow doesn't read: one that is meant for another, or stands there again.
 
     Attributes:
         name: as it is written.
         where: what it stands in: `the top level`, `entry point "main"`.
         fix: what to write instead.
         line: 1-based, of the MLproject file.
+        repeated: whether it is read, and what stands under it further up isn't.
     """
 
     name: str
     where: str
     fix: str
     line: int
+    repeated: bool = False
 
 
 @dataclass(frozen=True)

@@ -165,12 +165,16 @@ class _Loader(yaml.SafeLoader):
         """In two steps, as PyYAML wants it of what holds other values."""
         mapping = MappingWithLines()
         yield mapping
+        own = {id(key_node) for key_node, _ in node.value}
         # This also puts the pairs of merged mappings (`<<: *name`) into node.value, before the mapping's own.
         mapping.update(self.construct_mapping(node))
+        written: set[Hashable] = set()
         for key_node, _ in node.value:
             key, line = self.construct_object(key_node), key_node.start_mark.line + 1
-            if key in mapping.lines:
+            if key in written:
                 mapping.repeated[key] = line
+            # A key that stands in for one of a merged mapping isn't there twice.
+            written |= {key} if id(key_node) in own else set()
             mapping.lines[key] = line
 
     def construct_list_with_lines(self, node: yaml.SequenceNode) -> Iterator[ListWithLines]:

@@ -67,16 +67,24 @@ def ignored_at_top(document: MappingWithLines) -> tuple[IgnoredKey, ...]:
             found.append(IgnoredKey(str(key), where, fix, document.lines[key]))
     if isinstance(docker := document.get("docker_env"), MappingWithLines):
         found += _ignored(docker, _DOCKER, '"docker_env"')
-    return tuple(found)
+    if isinstance(entry_points := document.get("entry_points"), MappingWithLines):
+        found += _repeated(entry_points, '"entry_points"')
+    return (*found, *_repeated(document, where))
 
 
 def ignored_in_entry_point(name: str, spec: MappingWithLines) -> tuple[IgnoredKey, ...]:
     """The keys of an entry point, and of its parameters, that MLflow doesn't read."""
-    found = list(_ignored(spec, _ENTRY_POINT, f'entry point "{name}"'))
+    where = f'entry point "{name}"'
+    found = [*_ignored(spec, _ENTRY_POINT, where), *_repeated(spec, where)]
     parameters = spec.get("parameters")
+    if isinstance(parameters, MappingWithLines):
+        found += _repeated(parameters, f"the parameters of {where}")
     for key, value in parameters.items() if isinstance(parameters, dict) else ():
         if isinstance(value, MappingWithLines):
-            found += _ignored(value, _PARAMETER, f'parameter "{key}"')
+            found += [
+                *_ignored(value, _PARAMETER, f'parameter "{key}"'),
+                *_repeated(value, f'parameter "{key}"'),
+            ]
     return tuple(found)
 
 
@@ -85,6 +93,12 @@ def meant_by(key: str, known: tuple[str, ...]) -> str | None:
     plain = key.lower().replace("-", "_").replace(" ", "_")
     close = difflib.get_close_matches(plain, known, 1, _ALIKE)
     return close[0] if close else None
+
+
+def _repeated(mapping: MappingWithLines, where: str) -> Iterator[IgnoredKey]:
+    for key, line in mapping.repeated.items():
+        fix = "keep one of them, or give them names of their own"
+        yield IgnoredKey(str(key), where, fix, line, repeated=True)
 
 
 def _ignored(mapping: MappingWithLines, level: _Level, where: str) -> Iterator[IgnoredKey]:

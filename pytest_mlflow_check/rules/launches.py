@@ -141,11 +141,12 @@ RULES = (
         check="launches",
         severity="warning",
         title="MLproject: MLflow ignores {subjects}",
-        summary="a key that is misspelt or in the wrong place, which MLflow ignores in silence",
+        summary="a key that is misspelt, in the wrong place or there twice, which MLflow ignores in silence",
         explanation=(
             "MLflow looks for its own keys in the MLproject and takes no notice of others: parameters at the "
             "top level, entry_point for entry_points, conda_env below an entry point might as well not be "
-            "there. Found by reading the file. Keys that resemble none of MLflow's are taken for notes."
+            "there. Of a key that is there twice it takes the last. Found by reading the file. Keys that "
+            "resemble none of MLflow's are taken for notes."
         ),
         example='parameters:\n  alpha: float\nentry_points:\n  main:\n    command: "python train.py"',
         fix='entry_points:\n  main:\n    parameters: {alpha: float}\n    command: "python train.py {alpha}"',

@@ -361,6 +361,18 @@ def test_keys_that_mlflow_ignores() -> None:
     )
 
 
+def test_a_key_that_is_there_twice() -> None:
+    key = IgnoredKey("main", '"entry_points"', "keep one of them", 9, repeated=True)
+    of = replace(case(ignored_keys=(key,)), reports_project=True)
+    (finding,) = check_launches(compare(*BOTH, case=of))
+    assert (finding.subject, finding.mlflow_run, finding.why, finding.fix) == (
+        "main",
+        "there twice",
+        'main is a second time in "entry_points": MLflow takes the last one, and says nothing of the other.',
+        "in MLproject:9 keep one of them",
+    )
+
+
 # what MLflow refuses
 
 

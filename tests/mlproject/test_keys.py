@@ -70,3 +70,26 @@ def test_keys_of_mlflow_and_notes_of_others(tmp_path: Path) -> None:
         "docker_env: {image: i, volumes: [], environment: []}\n"
     )
     assert ignored(tmp_path, text) == []
+
+
+def test_keys_that_are_there_twice(tmp_path: Path) -> None:
+    text = (
+        "entry_points:\n  main:\n    command: ls\n    command: pwd\n    parameters:\n      a: int\n"
+        "      a: {type: int, type: float}\n  main: &m\n    command: date\n    command: ls\n  b:\n"
+        "    <<: *m\n    command: id\nname: x\nname: y\n"
+    )
+    found = ignored(tmp_path, text)
+    assert all(one.repeated for one in found)
+    assert [(one.name, one.where, one.line) for one in found] == [
+        ("main", '"entry_points"', 8),
+        ("name", "the top level", 15),
+        ("command", 'entry point "main"', 10),
+    ]
+
+
+def test_a_parameter_that_is_there_twice(tmp_path: Path) -> None:
+    text = f"{MAIN}    parameters:\n      a: int\n      a: {{type: int, type: float}}\n"
+    assert [(one.name, one.where, one.line) for one in ignored(tmp_path, text)] == [
+        ("a", 'the parameters of entry point "main"', 6),
+        ("type", 'parameter "a"', 6),
+    ]
