@@ -159,12 +159,13 @@ def _other_value(comparison: Comparison, pair: RunPair, difference: _Difference)
     values = {run.params.get(other) for _, run in pair.sides}
     if len(values) == 1 and values != {None}:
         why = f"{why} {other} has the value in use, alike in both."
-        return _Reason(rule, why, f"search by {other}; to have this accepted, add", accepted, "warning")
+        return _Reason(rule, why, f"search by {other}, or allow it with a reason", accepted, "warning")
     there = f" after {difference.source_line}" if difference.source_line else ""
     return _Reason(
         rule,
         why,
-        f'log the value in use as well{there}:  mlflow.log_param("{other}", …)  and accept the raw one',
+        f'log the value in use as well{there}:  mlflow.log_param("{other}", …)  and allow the raw one with '
+        "a reason",
         accepted,
     )
 

@@ -356,7 +356,7 @@ def _unknown_name_hints(
     if (key := _yaml_key(field)) != field and key in names:
         return [f'YAML reads the name {field} as {key}: write it in quotes under "parameters:":  "{field}":']
     if close := difflib.get_close_matches(field, names, n=1):
-        hints.append(f"did you mean {{{close[0]}}}?")
+        hints.append(f"did you mean  {{{close[0]}}}")
     if entry_point is None:
         hints.append(f'give it a value in the case:  params = {{ {toml_key(field)} = "text" }}')
     elif entry_point.line is not None:

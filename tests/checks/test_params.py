@@ -91,7 +91,7 @@ def test_shell_quotes_added_by_mlflow_run_are_a_kind_of_their_own(plain: str, qu
         "`mlflow run` logs a parameter as it stands in the shell command, quotes included."
     )
     assert finding.fix == (
-        'log the value in use as well:  mlflow.log_param("cfg_name", …)  and accept the raw one'
+        'log the value in use as well:  mlflow.log_param("cfg_name", …)  and allow the raw one with a reason'
     )
 
 
@@ -117,7 +117,8 @@ def test_a_declared_param_that_differs_is_explained_by_the_raw_text() -> None:
         subject="out",
         why="`mlflow run` logged the raw text it was given; the plain command's value is what the code "
         "logged.",
-        fix='log the value in use as well:  mlflow.log_param("cfg_out", …)  and accept the raw one',
+        fix='log the value in use as well:  mlflow.log_param("cfg_out", …)  and allow the raw one with a '
+        "reason",
         code=(allowance("param-differs", "out", "the raw value; cfg_out is the value in use"),),
         fluent="default",
         mlflow_run="''",

@@ -101,7 +101,7 @@ MESSAGES: list[tuple[Mapping[str, str], str, str]] = [
         "-P alpha=1",
         'proj/MLproject:2: entry point "main": the command has the placeholder {alpah}, '
         "which is no parameter\n"
-        "  did you mean {alpha}?\n"
+        "  did you mean  {alpha}\n"
         '  declare it under "parameters:" of "main":  alpah: string\n'
         "  or, where the braces are meant as they are, double them:  {{alpah}}\n"
         "  more: pytest --mlflow-explain=mlproject-undeclared-placeholder",

@@ -194,8 +194,8 @@ class Project:
             lines[line - 1 : line - 1] = new
         elif put.how == "after":
             # After a line that opens a block is in it.
-            inside = "    " if _without_comment(lines[last - 1]).endswith(":") else ""
-            lines[last:last] = [f"{inside}{each}" for each in new]
+            opens = _without_comment(lines[last - 1]).endswith(":")
+            lines[last:last] = indent(code, lines[last][: _width(lines[last])]).splitlines() if opens else new
         elif put.how == "over":
             lines[line - 1 : last] = [*new, *(f"    {each}" if each else each for each in below[1:])]
         elif put.how == "around":

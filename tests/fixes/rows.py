@@ -93,7 +93,6 @@ _FAILING = Mutant(
     (
         Edit("search.py", nested.PARENT, "    mlflow.start_run()\n    if trials:\n"),
         Edit("search.py", nested.TRIALS, '        raise ValueError("no rate is good enough")\n'),
-        Edit("search.py", nested.FILE, f"{nested.FILE}    return\n"),
     ),
 )
 _ONE_FOR_1_0 = Mutant(
@@ -132,6 +131,12 @@ _DASHED_OPTION = Mutant(
 
 ROWS: tuple[Row, ...] = (
     # The MLproject.
+    _row("mlproject-invalid", "mlproject-no-command", Put("after")),
+    _row(
+        "mlproject-undeclared-placeholder",
+        "mlproject-placeholder-mistyped",
+        Put("inside", at="MLproject: command:", old="{epoch}"),
+    ),
     _row("mlproject-null-default", "mlproject-null-with-a-value", Put("inside", old="lr: {default: ~}")),
     _row(
         "mlproject-unused-parameter",
@@ -237,7 +242,7 @@ ROWS: tuple[Row, ...] = (
     _row(
         "failed-but-finished",
         _FAILING,
-        Put("over", until="search.py: return"),
+        Put("over", until="search.py: best.json"),
         then=("launch-failed",),
     ),
     _row("tracking-uri-hardcoded", "callback-tracking-uri", _REMOVE),
@@ -408,7 +413,5 @@ NOT_AS_TEXT = {
     "contract-steps-differ": _UPDATE,
     "contract-model-differs": _UPDATE,
     "contract-outdated": "its fix is --mlflow-update",
-    "mlproject-invalid": "a usage error, which no report has",
-    "mlproject-undeclared-placeholder": "a usage error, which no report has",
 }
 """The rules whose fix isn't text to write, each with the reason."""

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fixes.apply import NotApplicable, Printed, Project
@@ -35,6 +37,11 @@ _TOGETHER = 8
 """Projects that one session checks."""
 
 _TIMEOUT = 900.0
+
+_USAGE_ERROR = re.compile(
+    r"^ERROR: (?P<file>\S+):(?P<line>\d+): (?P<fix>.*?)\n +more: pytest --mlflow-explain=(?P<rule>[\w-]+)",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 @dataclass
@@ -97,9 +104,24 @@ def check(
             found[id] = [
                 one for case in project["cases"] for each in case["checks"] for one in each["findings"]
             ]
+    if ended.returncode == pytest.ExitCode.USAGE_ERROR and len(projects) == 1:
+        return {id: [_usage_error(ended.stderr)] for id in projects}
     if ended.returncode not in (0, 1) or found.keys() != projects.keys():
         raise RuntimeError(f"exit code {ended.returncode}\n{ended.stdout}\n{ended.stderr}")
     return found
+
+
+def _usage_error(stderr: str) -> dict[str, Any]:
+    """What a session ends with that can't read a project, as a finding of a report has it."""
+    said = _USAGE_ERROR.search(stderr)
+    if said is None:
+        raise RuntimeError(stderr)
+    fix = ""
+    for line in said["fix"].splitlines():
+        # A line that ends in code.
+        fix += line.strip() + ("  " if line.strip().count("  ") % 2 else " ")
+    place = {"file": Path(said["file"]).name, "line": int(said["line"])}
+    return {"rule": said["rule"], "severity": "error", "subject": "", "fix": fix, "code": [], **place}
 
 
 def printed(finding: Mapping[str, Any]) -> Printed:
@@ -115,7 +137,11 @@ def try_rows(rows: Sequence[Row], area: Path, fork_server: ForkServer) -> list[O
     projects = {row.id: Project(area / row.id / row.id) for row in rows}
     for row in rows:
         row.project.write(projects[row.id].directory)
-    first = check({id: project.directory for id, project in projects.items()}, area, (), fork_server)
+    readable = [row.id for row in rows if row.project.error is None]
+    first: dict[str, Findings] = {}
+    for ids in [readable, *([row.id] for row in rows if row.project.error)]:
+        if ids:
+            first |= check({id: projects[id].directory for id in ids}, area, (), fork_server)
     for id, outcome in outcomes.items():
         rule = outcome.row.rule
         outcome.printed = [printed(one) for one in first.get(id, ()) if one["rule"] == rule]

@@ -659,7 +659,7 @@ there is no script "jobs/prepaer.py" in example; did you mean "jobs/prepare.py"?
 PLACEHOLDERS = {
     "{idx}": (
         "the command has the placeholder {idx}, which is no parameter\n"
-        "  did you mean {index}?\n"
+        "  did you mean  {index}\n"
         '  declare it under "parameters:" of "main":  idx: string\n'
         "  or, where the braces are meant as they are, double them:  {{idx}}"
     ),
@@ -1062,7 +1062,7 @@ def test_fluent_may_name_declared_and_extra_parameters_and_gets_nothing_appended
         (
             "python {idx}",
             " has the placeholder {idx}, which is no parameter\n"
-            "  did you mean {index}?\n"
+            "  did you mean  {index}\n"
             '  give it a value in the case:  params = { idx = "text" }\n'
             "  or, where the braces are meant as they are, double them:  {{idx}}",
         ),
