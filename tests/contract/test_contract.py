@@ -481,8 +481,8 @@ contract: no longer logged: metric score                      [contract-missing]
     metric score    —         —             mlflow-contract.yaml:18
 
     The contract has it, and it isn't logged any more.
-    fix: log it again; if it is meant to be gone:  pytest
-         --mlflow-project=/copy/project --mlflow-update
+    fix: log it again; if it is meant to be gone:
+         pytest --mlflow-project=/copy/project --mlflow-update
 
     mlflow-contract.yaml:18:
 
@@ -497,8 +497,8 @@ contract: renamed: param lr                                   [contract-renamed]
 
     What the contract calls lr is logged as learning_rate. Searches, charts and
     code that ask for the old name find nothing.
-    fix: log it under the name it had; if the new one is meant:  pytest
-         --mlflow-project=/copy/project --mlflow-update
+    fix: log it under the name it had; if the new one is meant:
+         pytest --mlflow-project=/copy/project --mlflow-update
 
     mlflow-contract.yaml:14:
 
@@ -513,8 +513,8 @@ contract: other values: param seed                      [contract-value-differs]
     param seed    18        18            mlflow-contract.yaml:15
 
     The contract has 17.
-    fix: log the value it had; if the new one is meant:  pytest
-         --mlflow-project=/copy/project --mlflow-update
+    fix: log the value it had; if the new one is meant:
+         pytest --mlflow-project=/copy/project --mlflow-update
 
     mlflow-contract.yaml:15:
 
@@ -529,8 +529,8 @@ contract: other steps: metric loss                       [contract-steps-differ]
     metric loss    3 points at step 0    3 points at step 0    mlflow-contract.yaml:17
 
     The contract has 3 points, 0 to 2; it is logged in train.py:8.
-    fix: log it at the steps it had; if the new ones are meant:  pytest
-         --mlflow-project=/copy/project --mlflow-update
+    fix: log it at the steps it had; if the new ones are meant:
+         pytest --mlflow-project=/copy/project --mlflow-update
 
     mlflow-contract.yaml:17:
 
