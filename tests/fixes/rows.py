@@ -129,6 +129,13 @@ _DASHED_OPTION = Mutant(
     (Edit("MLproject", "--epochs {epochs}", "--epoch-count {epochs}"),),
 )
 
+_MISTYPED_KEY = Mutant(
+    "callback-key-mistyped",
+    "callback",
+    (Edit("MLproject", "name: callback-trainer\n", "conda-env: conda.yaml\n"),),
+    files={"conda.yaml": "name: x\ndependencies: [python=3.11]\n"},
+)
+
 ROWS: tuple[Row, ...] = (
     # The MLproject.
     _row("mlproject-invalid", "mlproject-no-command", Put("after")),
@@ -143,6 +150,22 @@ ROWS: tuple[Row, ...] = (
         "mlproject-parameter-not-passed-on",
         Put("append", at="MLproject: command:"),
     ),
+    _row(
+        "mlproject-missing-file",
+        "mlproject-script-mistyped",
+        Put("inside", old="python trian.py --epochs {epochs} --lr {lr}"),
+    ),
+    _row(
+        "mlproject-unknown-option",
+        "mlproject-option-mistyped",
+        Put("inside", old="python train.py --epochs {epochs} --l_r {lr}"),
+    ),
+    _row(
+        "mlproject-wrong-environment",
+        "mlproject-conda-as-python-env",
+        Put("inside", old="python_env: conda.yaml"),
+    ),
+    _row("mlproject-ignored-key", _MISTYPED_KEY, Put("inside", old="conda-env:")),
     _row("needs-docker", "mlproject-docker", Put("option")),
     # Launches that fail.
     _row("launch-failed", "nested-forgot-nested", Put("argument")),
@@ -399,6 +422,7 @@ _UPDATE = "which of the two is right is for the user to say; what is meant is wr
 
 NOT_AS_TEXT = {
     "run-empty": "what swallowed the exception, or asks how it was started, isn't known",
+    "mlproject-absolute-path": "where the file is for others is for the user to say",
     "store-damaged": "the store is damaged: what writes into it isn't known",
     "dataset-differs": _CODE,
     "metric-points-differ": _CODE,
