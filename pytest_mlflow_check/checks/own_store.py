@@ -12,7 +12,7 @@ from pytest_mlflow_check.core.records import Launch
 
 _NEEDS_DATABASE = (
     # mlflow.store.tracking._sql_backend_utils, mlflow.store.tracking.file_store
-    r"(?P<call>\w+) is not supported with FileStore",
+    r"\b(?P<call>\w{1,100}) is not supported with FileStore",
     r"(?P<call>Linking \w+ to \w+) is not supported in FileStore",
     # mlflow.genai.scorers.registry
     r"(?P<call>Scorer registration) functionality is unavailable; got unsupported URI 'file:",

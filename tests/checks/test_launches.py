@@ -227,6 +227,12 @@ def test_the_title_says_what_a_launch_failed_of(stderr: str, cause: str) -> None
     assert render_title(finding.rule, [finding]) == f"launches: fluent failed: {cause}"
 
 
+def test_a_word_without_an_end_is_looked_at_once() -> None:
+    """A progress bar may print 64 kB without a blank: a pattern that tries each letter takes half a minute."""
+    finding = only(died("fluent", "x" * 64_000))
+    assert finding.cause.startswith("exit code 1: xxx")
+
+
 def test_the_end_of_standard_error_is_shown_with_paths_of_the_project() -> None:
     lines = [f"line {i}" for i in range(30)]
     stderr = "\n".join([*lines, f'  File "{HOME}/src/net.py", line 3', f"{HOME}-other/x", "", ""])

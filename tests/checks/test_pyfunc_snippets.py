@@ -307,8 +307,16 @@ LOG_FILE = """    Path("out").mkdir(exist_ok=True)
 @pytest.mark.parametrize(
     ("log", "subject"),
     [
-        ('    mlflow.log_artifact("out/classifier.pkl", "models")\n', "models/classifier.pkl"),
-        ('    mlflow.log_param("weights", "out/classifier.pkl")\n', "out/classifier.pkl"),
+        pytest.param(
+            '    mlflow.log_artifact("out/classifier.pkl", "models")\n',
+            "models/classifier.pkl",
+            marks=pytest.mark.heavy,
+        ),
+        pytest.param(
+            '    mlflow.log_param("weights", "out/classifier.pkl")\n',
+            "out/classifier.pkl",
+            marks=pytest.mark.heavy,
+        ),
         ("", "out/classifier.pkl"),
     ],
     ids=["artifact", "path", "file"],
