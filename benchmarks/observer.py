@@ -218,7 +218,7 @@ def _environment(area: Path, name: str, *, observing: bool) -> dict[str, str]:
     if not observing:
         return env
     place = area / f"{name}-launch"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     file = place / "calls.jsonl"
     return observed(env, place=place, file=file, directory=project, root=project, uri=store.uri, block=False)
 

@@ -228,7 +228,7 @@ def test_the_title_says_what_a_launch_failed_of(stderr: str, cause: str) -> None
 
 
 def test_a_word_without_an_end_is_looked_at_once() -> None:
-    """A progress bar may print 64 kB without a blank: a pattern that tries each letter takes half a minute."""
+    """A progress bar may print 64 kB without a blank: trying each letter of it takes half a minute."""
     finding = only(died("fluent", "x" * 64_000))
     assert finding.cause.startswith("exit code 1: xxx")
 
