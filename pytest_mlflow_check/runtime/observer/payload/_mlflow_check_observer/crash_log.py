@@ -37,29 +37,32 @@ def switch_on(directory: str) -> None:
         directory: that of the launch.
     """
     original, main = sys.exit, get_ident()
-    last: list[tuple[Exception, Any]] = []
+    # Words, and not the exception: it would keep alive all that its frames hold.
+    handled = ""
 
     def exit(status: Any = None, /) -> Any:
-        error = sys.exc_info()[1]
+        nonlocal handled
         # In another thread it ends that thread alone.
         if get_ident() == main:
-            last[:] = [(error, status)] if isinstance(error, Exception) and status not in (None, 0) else []
+            error = sys.exc_info()[1]
+            failed = isinstance(error, Exception) and status not in (None, 0)
+            handled = _said(error, status) if failed else ""
         original(status)
 
     exit.__doc__ = original.__doc__
     sys.exit = exit
 
     def note() -> None:
-        error, status = getattr(sys, "last_value", None), 1
-        if error is None and last:
-            error, status = last[0]
-        if isinstance(error, Exception):
-            _append(directory, error, status if isinstance(status, int) else 1)
+        error = getattr(sys, "last_value", None)
+        said = _said(error, 1) if isinstance(error, Exception) else handled
+        if said:
+            _append(directory, said)
 
     atexit.register(note)
 
 
-def _append(directory: str, error: BaseException, status: int) -> None:
+def _said(error: Any, status: Any) -> str:
+    """The line about an exception; empty where it can't be put into words."""
     try:
         import json
         import traceback
@@ -68,18 +71,25 @@ def _append(directory: str, error: BaseException, status: int) -> None:
         said = {
             "process": os.getpid(),
             "parent": os.getppid(),
-            "exit_code": status,
+            "exit_code": status if isinstance(status, int) else 1,
             "command": list(getattr(sys, "argv", [])),
             "chain": [_described(link) for link in _chain(error)],
             "traceback": _short(text),
         }
+        return json.dumps(said) + "\n"
+    except Exception:
+        return ""
+
+
+def _append(directory: str, line: str) -> None:
+    try:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(os.path.join(directory, NAME), flags, 0o600)
         try:
-            os.write(descriptor, json.dumps(said).encode() + b"\n")
+            os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
-    except Exception:
+    except OSError:
         pass
 
 
