@@ -39,7 +39,7 @@ from pytest_mlflow_check.engine.file_changes import (
 from pytest_mlflow_check.mlproject.loader import complete_params, render_command
 from pytest_mlflow_check.runtime.forkserver.client import PATH as FORK_SERVER_PATH
 from pytest_mlflow_check.runtime.model_validation.client import models_to_validate, validate_models
-from pytest_mlflow_check.runtime.observer.inject import STACKS_SIGNAL, observed
+from pytest_mlflow_check.runtime.observer.inject import STACKS_SIGNAL, forget_settings, observed
 from pytest_mlflow_check.runtime.observer.read_calls import read_observations
 from pytest_mlflow_check.runtime.observer.read_crashes import read_crashes
 from pytest_mlflow_check.runtime.observer.read_processes import read_processes, unobserved_code
@@ -152,26 +152,29 @@ def _launch(
     started = time.time()
     calls, stacks = attempt_dir / OBSERVATIONS, attempt_dir / STACKS
     stacks.mkdir()
-    ended = processes.run(
-        start.command,
-        call=start.call,
-        cwd=directory,
-        env=observed(
-            env,
-            place=attempt_dir,
-            file=calls,
-            directory=directory,
-            root=copy,
-            uri=store.uri,
-            block=options.block,
-            observe=options.observer,
-            stacks=stacks,
-        ),
-        stdout=attempt_dir / STDOUT,
-        stderr=attempt_dir / "stderr.txt",
-        timeout=options.timeout,
-        stacks=None if STACKS_SIGNAL is None else (stacks, STACKS_SIGNAL),
-    )
+    try:
+        ended = processes.run(
+            start.command,
+            call=start.call,
+            cwd=directory,
+            env=observed(
+                env,
+                place=attempt_dir,
+                file=calls,
+                directory=directory,
+                root=copy,
+                uri=store.uri,
+                block=options.block,
+                observe=options.observer,
+                stacks=stacks,
+            ),
+            stdout=attempt_dir / STDOUT,
+            stderr=attempt_dir / "stderr.txt",
+            timeout=options.timeout,
+            stacks=None if STACKS_SIGNAL is None else (stacks, STACKS_SIGNAL),
+        )
+    finally:
+        forget_settings(attempt_dir)
     _refuse_deleted(case, attempt_dir)
     refuse_full(attempt_dir)
     now = take_state(root, linked)

@@ -138,7 +138,7 @@ _MISTYPED_KEY = Mutant(
 
 ROWS: tuple[Row, ...] = (
     # The MLproject.
-    _row("mlproject-invalid", "mlproject-no-command", Put("after")),
+    _row("mlproject-invalid", "mlproject-no-command", Put("inside", old="comand:")),
     _row(
         "mlproject-undeclared-placeholder",
         "mlproject-placeholder-mistyped",

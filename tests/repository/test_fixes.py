@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,7 @@ def test_nothing_is_added_that_is_not_printed(project: Project, fix: str, put: P
 
 @pytest.mark.heavy
 @pytest.mark.launch
+@pytest.mark.skipif(version("mlflow").startswith("2."), reason="what is printed is the same: once is enough")
 def test_every_fix_makes_the_next_run_green_or_names_the_next_true_thing() -> None:
     command = [sys.executable, "tests/fixes/run.py"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

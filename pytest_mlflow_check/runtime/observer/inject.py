@@ -101,6 +101,15 @@ def observed(
     return {**given, "PYTHONPATH": os.pathsep.join(entries)}
 
 
+def forget_settings(place: Path) -> None:
+    """Deletes the settings of a launch that has ended: its variables may hold the password of its store.
+
+    Args:
+        place: as for `observed`.
+    """
+    (place / SETTINGS).unlink(missing_ok=True)
+
+
 def add_to_environment(prefix: Path) -> None:
     """Puts the `.pth` file into an environment, where it isn't there or another one is.
 

@@ -534,6 +534,15 @@ def test_foreign_and_half_lines_are_passed_over(tmp_path: Path) -> None:
     )
 
 
+def test_settings_are_gone_with_the_launch(tmp_path: Path) -> None:
+    """Its variables may hold the password of a store."""
+    start("pass", tmp_path, env={"MLFLOW_TRACKING_PASSWORD": "s3cret"})
+    assert "s3cret" in (tmp_path / inject.SETTINGS).read_text()
+    inject.forget_settings(tmp_path)
+    inject.forget_settings(tmp_path)
+    assert not (tmp_path / inject.SETTINGS).exists()
+
+
 def test_the_pth_file_is_put_into_an_environment_and_stays_the_newest(tmp_path: Path) -> None:
     packages = tmp_path / "lib" / "python3.11" / "site-packages"
     packages.mkdir(parents=True)
