@@ -123,11 +123,6 @@ _DIRECTORY = Mutant(
         Edit("train.py", "    args = parser", '    open("out/log.txt", "w").close()\n    args = parser'),
     ),
 )
-_DASHED_OPTION = Mutant(
-    "callback-option-mistyped",
-    "callback",
-    (Edit("MLproject", "--epochs {epochs}", "--epoch-count {epochs}"),),
-)
 
 _MISTYPED_KEY = Mutant(
     "callback-key-mistyped",
@@ -171,11 +166,6 @@ ROWS: tuple[Row, ...] = (
     _row("launch-failed", "nested-forgot-nested", Put("argument")),
     _row("launch-failed", _VARIABLE, Put("settings", code=2, fill=("train",))),
     _row("launch-failed", _DIRECTORY, Put("before")),
-    _row(
-        "launch-failed",
-        _DASHED_OPTION,
-        Put("inside", at="MLproject: command:", old="python train.py --epoch-count {epochs} --lr {lr}"),
-    ),
     _row("launch-failed", "nested-removed-keyword", Put("inside", old="run_uuid=None", fill=("None",))),
     _row(
         "param-rewritten",
