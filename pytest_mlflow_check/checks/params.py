@@ -156,7 +156,7 @@ def _other_value(comparison: Comparison, pair: RunPair, difference: _Difference)
     if other is None:
         return _Reason(rule, why, "accept it", (allowance(rule, name, "the raw value"),))
     accepted = (allowance(rule, name, f"the raw value; {other} is the value in use"),)
-    values = {run.params.get(other) for _, run in pair.sides}
+    values = {_value(comparison, mode, run, other) for mode, run in pair.sides}
     if len(values) == 1 and values != {None}:
         why = f"{why} {other} has the value in use, alike in both."
         return _Reason(rule, why, f"search by {other}, or allow it with a reason", accepted, "warning")

@@ -139,6 +139,23 @@ def test_a_raw_value_beside_the_value_in_use_is_a_note() -> None:
     assert "cfg_cfg_" not in str(both)
 
 
+def test_the_value_in_use_may_be_a_path_of_each_copy() -> None:
+    places = {mode: Path(f"/copies/{mode}/ws") for mode in ("fluent", "mlflow-run")}
+    raw = {"fluent": "/copies/fluent/ws/data.csv", "mlflow-run": "../data.csv"}
+    made = [
+        launch(
+            mode,
+            run(params={"data": raw[mode], "cfg_data": f"{place}/data.csv"}),
+            directory=place / "project",
+            workspace=place,
+            origin=Path("/home/repository"),
+        )
+        for mode, place in places.items()
+    ]
+    (finding,) = check_params(compare(*made, case=case(parameter("data", type="path"))))
+    assert (finding.rule, finding.severity) == ("param-differs", "warning")
+
+
 def test_an_allowance_of_a_raw_value_is_still_needed() -> None:
     logged = {"cfg_out": "default", "out": "default"}
     comparison = compared(logged, {**logged, "out": "x"}, case=case(parameter("out")))
