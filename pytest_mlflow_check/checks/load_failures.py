@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_mlflow_check.core.records import Launch, Model, ModelValidation
+from pytest_mlflow_check.core.records import Launch, Model, ModelValidation, Observation
 
 _FILE_ERRORS = ("FileNotFoundError", "NotADirectoryError", "No such file", "does not exist", "Could not open")
 
@@ -108,6 +108,10 @@ def _own_module(failure: _Failure) -> Reason | None:
         return None
     file = failure.validation.module_file
     fix = f"add it to code_paths in log_model:  code_paths=[{file!r}]"
+    if by := _autologged(failure):
+        where = f"  in {by.source_line}" if by.source_line else ""
+        calls = f"autolog(log_models=False) and log_model(…, code_paths=[{file!r}])"
+        fix = f"log the model yourself:  {calls}{where}"
     # Only pyfunc takes models from code.
     if failure.model is not None and failure.model.loader == "mlflow.pyfunc.model":
         code = _python_file(file)
@@ -117,6 +121,18 @@ def _own_module(failure: _Failure) -> Reason | None:
         "and isn't in the model.",
         fix,
     )
+
+
+def _autologged(failure: _Failure) -> Observation | None:
+    """The call of autologging that logged a model; None where the code logged it by itself."""
+    if failure.model is None:
+        return None
+    calls = [
+        call
+        for call in failure.launch.observations
+        if call.what == "log_model" and call.key == failure.model.name
+    ]
+    return calls[-1] if calls and all(call.by == "autologging" for call in calls) else None
 
 
 def _lacking(failure: _Failure) -> Reason | None:

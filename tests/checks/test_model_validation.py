@@ -13,6 +13,7 @@ from pytest_mlflow_check.checks.predictions import difference
 from pytest_mlflow_check.config.settings import Tolerance
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import (
+    Caller,
     Launch,
     Model,
     ModelValidation,
@@ -30,10 +31,10 @@ FIX_FILE = (
 )
 
 
-def validated(one: Model, **fields: Any) -> Launch:
+def validated(one: Model, by: Caller = "code", **fields: Any) -> Launch:
     """A launch that logged one model, with what its validation says."""
     validation = ModelValidation(one.uri, **{"registered": True, "loaded": True, **fields})
-    call = Observation("log_model", one.name, run_id="r1", source_line="train.py:9")
+    call = Observation("log_model", one.name, run_id="r1", by=by, source_line="train.py:9")
     return launch(
         "fluent",
         run(models=[one]),
@@ -78,6 +79,14 @@ def test_a_module_of_the_project(file: str, code: str) -> None:
     pyfunc = replace(model("m"), loader="mlflow.pyfunc.model")
     fix += f"  or as models from code:  python_model='{code}'  with  mlflow.models.set_model(…)  in it"
     assert said("ModuleNotFoundError: No module named 'x'", one=pyfunc, **missing) == (why, fix)
+
+
+def test_a_module_of_the_project_that_autologging_left_out() -> None:
+    """There is no call of log_model to add anything to."""
+    error = "ModuleNotFoundError: No module named 'x'"
+    _, fix = said(error, by="autologging", module="x", module_file="x.py")
+    calls = "autolog(log_models=False) and log_model(…, code_paths=['x.py'])"
+    assert fix == f"log the model yourself:  {calls}  in train.py:9"
 
 
 def test_a_directory_where_it_was_trained() -> None:
