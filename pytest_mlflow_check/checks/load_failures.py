@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mlflow_check.checks.logging_snippets import script_of
 from pytest_mlflow_check.core.records import Launch, Model, ModelValidation, Observation
 
 _FILE_ERRORS = ("FileNotFoundError", "NotADirectoryError", "No such file", "does not exist", "Could not open")
@@ -76,7 +77,7 @@ def _main(failure: _Failure) -> Reason | None:
     if failure.validation.module != "__main__":
         return None
     what = failure.validation.lacks or "a class"
-    script = _script(failure.launch)
+    script = script_of(failure.launch.command)
     return Reason(
         f"{what} was pickled from __main__: a pickle keeps only the name, and elsewhere {script} isn't "
         "__main__.",
@@ -246,12 +247,6 @@ _JUDGES: tuple[Callable[[_Failure], Reason | None], ...] = (
     _files,
     _crash,
 )
-
-
-def _script(launch: Launch) -> str:
-    """The script of a launch, as far as its command tells."""
-    found = re.search(r"[\w./-]+\.py", launch.command)
-    return found[0] if found else "the script"
 
 
 def _python_file(file: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 
 from pytest_mlflow_check.checks.comparison import Comparison
-from pytest_mlflow_check.checks.source_lines import STARTING
+from pytest_mlflow_check.checks.source_lines import start_of
 from pytest_mlflow_check.core.findings import CodePart
 from pytest_mlflow_check.core.models import Parameter
-from pytest_mlflow_check.core.records import Observation, RunRecord
+from pytest_mlflow_check.core.records import RunRecord
 
 LOGGED = "mlflow.get_run(mlflow.active_run().info.run_id).data.params"
 """What the active run has: under `mlflow run` also what that logged before the code started."""
@@ -78,19 +79,10 @@ def place_to_log(comparison: Comparison, run: RunRecord) -> tuple[str, str | Non
     return f"after start_run() in {line}", line
 
 
-def start_of(comparison: Comparison, run: RunRecord) -> Observation | None:
-    """The call that started a run, or joined it under `mlflow run`."""
-    for launch in comparison.launches.values():
-        for call in launch.calls_about(run.run_id):
-            if call.what in STARTING and call.source_line:
-                return call
-    return None
-
-
 def script_of(command: str) -> str:
     """The script that a command starts, as far as its text tells."""
-    words = command.split()
-    return next((word for word in words if word.endswith(".py")), "the script")
+    found = re.search(r"[\w./-]+\.py", command)
+    return found[0] if found else "the script"
 
 
 def values_given(comparison: Comparison) -> Mapping[str, str]:

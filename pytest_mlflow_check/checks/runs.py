@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pytest_mlflow_check.checks.comparison import Comparison
 from pytest_mlflow_check.checks.library_runs import into_the_open_run
-from pytest_mlflow_check.checks.logging_snippets import start_of
-from pytest_mlflow_check.checks.source_lines import calls, source_line_of_start
+from pytest_mlflow_check.checks.source_lines import calls, source_line_of_start, start_of
 from pytest_mlflow_check.core.findings import Finding
 from pytest_mlflow_check.core.records import Launch, Mode, RunRecord
 from pytest_mlflow_check.core.text import counted

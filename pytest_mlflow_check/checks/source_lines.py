@@ -52,10 +52,16 @@ def source_line_of(
 
 def source_line_of_start(comparison: Comparison, run: RunRecord) -> str | None:
     """The line that started a run, or joined it under `mlflow run`."""
+    call = start_of(comparison, run)
+    return call.source_line if call else None
+
+
+def start_of(comparison: Comparison, run: RunRecord) -> Observation | None:
+    """The call that started a run, or joined it under `mlflow run`; None where none has a line."""
     for launch in comparison.launches.values():
         for call in launch.calls_about(run.run_id):
             if call.what in STARTING and call.source_line:
-                return call.source_line
+                return call
     return None
 
 

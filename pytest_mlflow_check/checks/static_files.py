@@ -182,24 +182,16 @@ def _wrong_environment(comparison: Comparison, wrong: WrongEnvironment) -> Findi
 
 def _ignored_key(comparison: Comparison, key: IgnoredKey) -> Finding:
     place = comparison.source_line(key.line)
-    if key.repeated:
-        return Finding(
-            rule="mlproject-ignored-key",
-            subject=key.name,
-            mlflow_run="there twice",
-            source_line=place,
-            why=f"{key.name} is a second time in {key.where}: MLflow takes the last one, and says nothing of "
-            "the other.",
-            fix=f"in {place} {key.fix}",
-        )
+    of = "at" if key.where == "the top level" else "of"
     return Finding(
         rule="mlproject-ignored-key",
         subject=key.name,
-        mlflow_run="ignored",
+        mlflow_run="there twice" if key.repeated else "ignored",
         source_line=place,
-        why=f"MLflow reads no key {key.name} at {key.where}, and says nothing of it."
-        if key.where == "the top level"
-        else f"MLflow reads no key {key.name} of {key.where}, and says nothing of it.",
+        why=f"{key.name} is a second time in {key.where}: MLflow takes the last one, and says nothing of the "
+        "other."
+        if key.repeated
+        else f"MLflow reads no key {key.name} {of} {key.where}, and says nothing of it.",
         fix=f"in {place} {key.fix}",
     )
 
