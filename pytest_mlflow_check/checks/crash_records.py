@@ -69,9 +69,7 @@ def crash_line(launch: Launch) -> str | None:
     """The user's innermost line that raised the first exception of a chain, or the next that has one."""
     record = crash_record(launch)
     for link in record.chain if record else ():
-        if _NO_REASON.fullmatch(link.kind) and (
-            line := last_project_line(link.message.replace("\\n", "\n"), launch.directory)
-        ):
+        if _NO_REASON.fullmatch(link.kind) and (line := last_project_line(link.message, launch.directory)):
             return line
         for file, number in reversed(link.frames):
             path = Path(launch.directory, file)
@@ -81,11 +79,14 @@ def crash_line(launch: Launch) -> str | None:
 
 
 def started_script(launch: Launch) -> str:
-    """The script of the process that a launch failed with, where the launch's command doesn't name it."""
+    """The script of the process that a launch failed with, where another process of the launch started it."""
     record = crash_record(launch)
-    script = Path(record.command[0]).name if record and record.command else ""
+    others = {process.number for process in launch.processes or ()}
+    if record is None or record.parent not in others or not record.command:
+        return ""
+    script = Path(record.command[0]).name
     # `-c`, and `-m` until the module is found.
-    return "" if script.startswith("-") or script in launch.command else script
+    return "" if script.startswith("-") else script
 
 
 def in_words(record: ProcessCrash) -> str:

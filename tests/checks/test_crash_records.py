@@ -12,7 +12,7 @@ from pytest_mlflow_check.checks.crash_records import (
     started_script,
 )
 from pytest_mlflow_check.checks.runner import Policy
-from pytest_mlflow_check.core.records import ProcessCrash, RaisedException
+from pytest_mlflow_check.core.records import ProcessCrash, PythonProcess, RaisedException
 from support.builders import HOME, compare, judge, launch
 
 INNER = "mlflow.exceptions.ExecutionException"
@@ -108,11 +108,38 @@ def test_the_line_is_that_of_the_first_exception() -> None:
 
 
 def test_what_is_said_of_a_step_that_failed() -> None:
-    made = launch("fluent", exit_code=1, crashes=(CHILD, FAILED), stderr="│ a box of rich │")
+    processes = (
+        PythonProcess(("python", "train.py"), number=1),
+        PythonProcess(("python", "step6.py"), number=6),
+    )
+    made = launch(
+        "fluent", exit_code=1, crashes=(CHILD, FAILED), processes=processes, stderr="│ a box of rich │"
+    )
     assert started_script(made) == "step6.py"
     (finding,) = judge("launches", compare(made), Policy()).findings
     assert finding.cause == "ValueError: x"
     assert finding.why == "`python train.py` started step6.py, which ended with ValueError."
+
+
+def test_a_module_that_the_command_starts_is_no_step() -> None:
+    """`python -m pkg.train` runs `train.py`, whose name the command doesn't have."""
+    processes = (PythonProcess(("python", "-m", "pkg.train"), number=7),)
+    made = launch(
+        "fluent", exit_code=1, command="python -m pkg.train", crashes=(ORDINARY,), processes=processes
+    )
+    assert started_script(made) == ""
+    (finding,) = judge("launches", compare(made), Policy()).findings
+    assert finding.why == "`python -m pkg.train` ended with ValueError in net.py:5."
+
+
+def test_the_line_of_a_worker_is_in_the_text_that_it_sent() -> None:
+    frame = f'  File "{HOME}/work.py", line 3, in work'
+    sent = f'\n"""\nTraceback (most recent call last):\n{frame}\nValueError: x\n"""'
+    chain = crash(
+        raised("multiprocessing.pool.RemoteTraceback", sent, is_cause=True),
+        raised("ValueError", "x", ("train.py", 9)),
+    )
+    assert crash_line(launch("fluent", exit_code=1, crashes=(chain,))) == "work.py:3"
 
 
 def test_a_long_message_is_shown_from_its_beginning() -> None:
