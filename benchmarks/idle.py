@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import entry_points
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,9 +25,10 @@ _TURNS = 5
 """Of each session, in a round."""
 
 _PACKAGE = "pytest_mlflow_check"
+(_ENTRY_POINT,) = entry_points(group="pytest11", name="mlflow-check")
 _METADATA = {
     "METADATA": "Metadata-Version: 2.1\nName: pytest-mlflow-check\nVersion: 0.1.0\n",
-    "entry_points.txt": f"[pytest11]\nmlflow-check = {_PACKAGE}.plugin\n",
+    "entry_points.txt": f"[pytest11]\nmlflow-check = {_ENTRY_POINT.value}\n",
 }
 
 
