@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pytest_mlflow_check.checks.exit_status import exit_code_of_command
 from pytest_mlflow_check.checks.tracebacks import death, last_project_line
 from pytest_mlflow_check.core.records import Launch, ProcessCrash, RaisedException
 
@@ -112,10 +113,10 @@ def _said(link: RaisedException) -> str:
 
 
 def _fits(launch: Launch, crash: ProcessCrash) -> bool:
-    """Whether a process may have failed the launch: `mlflow run` makes 1 of every exit code."""
+    """Whether a process may have failed the launch: the command ended with its exit code."""
     told = reasons(crash)
     is_usage = crash.exit_code == _USAGE_EXIT_CODE and any(_USAGE.fullmatch(link.kind) for link in told)
-    ended = launch.mode == "mlflow-run" or crash.exit_code & 0xFF == launch.exit_code
+    ended = crash.exit_code & 0xFF == exit_code_of_command(launch)
     return bool(told) and not is_usage and ended and not _is_of_mlflow_run(crash)
 
 

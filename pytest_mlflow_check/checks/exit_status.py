@@ -18,18 +18,29 @@ _MOST_THREADS = 12
 
 
 def how_it_ended(launch: Launch) -> str:
-    """In words for a table: its exit code, or the name of a signal, or that it didn't end.
-
-    `mlflow run` turns every exit code into 1: that of the command itself is told, where it was observed.
-    """
+    """In words for a table: its exit code, or the name of a signal, or that it didn't end."""
     if launch.exit_code is None:
         return f"not ended after {launch.duration:.0f} s"
-    code = _of_command(launch)
+    code = exit_code_of_command(launch)
     if code < 0:
         return f"killed by {_signal_name(-code)}"
     if code > _SHELL and code - _SHELL in list(signal.Signals):
         return f"exit code {code} ({_signal_name(code - _SHELL)})"
     return f"exit code {code}"
+
+
+def exit_code_of_command(launch: Launch) -> int:
+    """Return the exit code of a launch's command, below 0 for a signal; of one that ended.
+
+    `mlflow run` turns every exit code into 1: that of the command itself is given where it was observed.
+    """
+    assert launch.exit_code is not None
+    if launch.mode == "mlflow-run" and launch.exit_code == 1:
+        # The last one is that of `mlflow run` itself: those of inner projects have ended before.
+        for call in reversed(launch.observations):
+            if call.what == "command_ended" and call.value is not None:
+                return int(call.value) or launch.exit_code
+    return launch.exit_code
 
 
 def last_moments(launch: Launch) -> list[str]:
@@ -58,7 +69,7 @@ def last_source_line(launch: Launch) -> str | None:
 def _stacks(launch: Launch) -> list[Stack]:
     """Where the threads stood that tell of its end: a process beside it may have crashed, and it went on."""
     late = launch.exit_code is None
-    if not late and not _crashed(_of_command(launch)):
+    if not late and not _crashed(exit_code_of_command(launch)):
         return []
     found = [stack for stack in launch.stacks if bool(stack.reason) != late]
     return [stack for stack in found if _is_own(stack)] or found
@@ -70,16 +81,6 @@ def _crashed(code: int) -> bool:
 
 def _is_own(stack: Stack) -> bool:
     return any(frame.own for frame in stack.frames)
-
-
-def _of_command(launch: Launch) -> int:
-    assert launch.exit_code is not None
-    if launch.mode == "mlflow-run" and launch.exit_code == 1:
-        # The last one is that of `mlflow run` itself: those of inner projects have ended before.
-        for call in reversed(launch.observations):
-            if call.what == "command_ended" and call.value is not None:
-                return int(call.value) or launch.exit_code
-    return launch.exit_code
 
 
 def _logged(launch: Launch) -> str:

@@ -12,7 +12,7 @@ from pytest_mlflow_check.checks.crash_records import (
     started_script,
 )
 from pytest_mlflow_check.checks.runner import Policy
-from pytest_mlflow_check.core.records import ProcessCrash, PythonProcess, RaisedException
+from pytest_mlflow_check.core.records import Observation, ProcessCrash, PythonProcess, RaisedException
 from support.builders import HOME, compare, judge, launch
 
 INNER = "mlflow.exceptions.ExecutionException"
@@ -97,6 +97,13 @@ def test_the_exit_code_has_to_be_its_own(exit_code: int | None, counts: bool) ->
     made = launch("fluent", exit_code=exit_code, crashes=(ORDINARY,), stderr="its words")
     assert (crash_record(made) is not None) is counts
     assert crash_output(made) == (ORDINARY.traceback if counts else "its words")
+
+
+def test_under_mlflow_run_the_exit_code_is_that_of_the_command() -> None:
+    """A step that raised and was done without isn't why its parent ended with another exit code."""
+    ended = Observation("command_ended", value="3")
+    made = launch("mlflow-run", exit_code=1, crashes=(ORDINARY,), observations=(ended,))
+    assert crash_record(made) is None
 
 
 def test_the_line_is_that_of_the_first_exception() -> None:
