@@ -52,7 +52,7 @@ _SETTINGS = """\
 #pass_env = ["AWS_*"]                     # variables that launches don't get otherwise
 
 #[rules]
-#metric-values-differ = "warning"         # error, warning or off; this one where training isn't seeded
+#metric-varies = "off"                    # error, warning or off; this one where training may vary
 """
 _ALLOWANCE = """\
 

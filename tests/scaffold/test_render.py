@@ -36,7 +36,7 @@ SETTINGS = """\
 #pass_env = ["AWS_*"]                     # variables that launches don't get otherwise
 
 #[rules]
-#metric-values-differ = "warning"         # error, warning or off; this one where training isn't seeded
+#metric-varies = "off"                    # error, warning or off; this one where training may vary
 """
 ALLOWANCE = """
 #[[allow]]                                # a difference that you accept
@@ -190,7 +190,7 @@ def test_every_setting_counts_without_its_mark(tmp_path: Path) -> None:
     defaults = ("store", "timeout", "strict", "probes", "cache", "case")
     assert [getattr(changed, name) for name in defaults] == [getattr(plain, name) for name in defaults]
     assert changed.ignore.metrics == ("system/*",)
-    assert (changed.rules, changed.allow[0].rule) == ({"metric-values-differ": "warning"}, "param-differs")
+    assert (changed.rules, changed.allow[0].rule) == ({"metric-varies": "off"}, "param-differs")
 
 
 def test_the_case_starts_what_was_read(tmp_path: Path) -> None:
